@@ -1,0 +1,40 @@
+"""diffrender: a differentiable renderer for triangle meshes, and the fit of a mesh to photos.
+
+Names are imported when first used, so that `import diffrender` costs neither Numba nor trimesh.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Mesh": "mesh",
+    "load_mesh": "mesh",
+    "icosphere": "mesh",
+    "Camera": "camera",
+    "rasterize_soft": "rasterize",
+    "Soft": "render",
+    "Light": "shading",
+    "Rendering": "render",
+    "render": "render",
+    "render_silhouette": "render",
+    "View": "views.view",
+    "fit": "fit",
+    "FitSettings": "fit",
+    "Step": "fit",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'diffrender' has no attribute {name!r}")
+    value = getattr(import_module(f"diffrender.{_HOME[name]}"), name)
+    globals()[name] = value  # the next access does not come through here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
