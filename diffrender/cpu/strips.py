@@ -1,0 +1,175 @@
+"""Faces sorted into horizontal strips of the image: who touches which rows, and where its gradients go.
+
+A strip is the unit of work of a thread. Each (strip, face) entry owns one gradient slot, numbered face by face, so
+that slots are written by one thread and summed in a fixed order, whatever the number of threads.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..formulas.triangle import edge_in_slab, signed_area_twice
+from ..jit import formula, kernel
+from ..threads import run_on_workers
+
+STRIP_ROWS = 16  # a face of a dense mesh touches 1.7 strips; 16 rows of colour sums still fit in the L2 cache
+BLOCK = 16  # pixels in the innermost loop: fewer are unrolled into scalars before LLVM vectorises
+_CULLING_MARGIN = 0.01  # px: rounding of the cull must never drop a pixel that counts
+_COORDINATE_LIMIT = 1e15  # px: squares of larger coordinates overflow in float32
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Faces by strip. `corners` (F, 3) is wound to positive area, `geometry` (F, 10) and `bounds` (F, 4) are below."""
+
+    corners: np.ndarray  # (F, 3) int32 vertex indices
+    geometry: np.ndarray  # (F, 10): ax ay bx by cx cy, 1 / squared length of ab bc ca, 1 / (2 area)
+    bounds: np.ndarray  # (F, 4) int32 inclusive pixel range x0 x1 y0 y1; y1 < y0 for a face that contributes nothing
+    slots: np.ndarray  # (F + 1,) int64 first gradient slot of each face
+    starts: np.ndarray  # (S + 1,) int64 first entry of each strip
+    entries: np.ndarray  # (E,) int32 faces, in face order within a strip
+    radius: float  # px, how far from a face a pixel can still count
+
+
+def sort_into_strips(
+    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], radius: float, cull_backfaces: bool
+) -> Strips:
+    """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of an image of size (H, W)."""
+    height, width = size
+    count = len(faces)
+    corners = np.empty((count, 3), np.int32)
+    geometry = np.empty((count, 10), vertices.dtype)
+    bounds = np.empty((count, 4), np.int32)
+    radius += _CULLING_MARGIN
+    run_on_workers(_prepare, vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds)
+    slots = np.empty(count + 1, np.int64)
+    starts = np.zeros((height + STRIP_ROWS - 1) // STRIP_ROWS + 1, np.int64)
+    _count(bounds, slots, starts)
+    entries = np.empty(slots[-1], np.int32)
+    _fill(bounds, starts, entries)
+    return Strips(corners, geometry, bounds, slots, starts, entries, radius)
+
+
+@kernel
+def _prepare(worker, workers, vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds):
+    count = len(faces)
+    for face in range(count * worker // workers, count * (worker + 1) // workers):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        # In float64: the sign and the zero of the area must be those of the exact triangle.
+        ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+        bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+        cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+        area = signed_area_twice(ax, ay, bx, by, cx, cy)
+        bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = 0, -1, 0, -1
+        if area == 0.0 or (cull_backfaces and area > 0.0):
+            continue
+        if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
+            continue
+        if area < 0.0:
+            b, c = c, b
+            bx, by, cx, cy = cx, cy, bx, by
+            area = -area
+        left, right = min(ax, bx, cx), max(ax, bx, cx)
+        top, bottom = min(ay, by, cy), max(ay, by, cy)
+        if min(left, top) < -_COORDINATE_LIMIT or max(right, bottom) > _COORDINATE_LIMIT:
+            continue
+        ab = (bx - ax) ** 2 + (by - ay) ** 2
+        bc = (cx - bx) ** 2 + (cy - by) ** 2
+        ca = (ax - cx) ** 2 + (ay - cy) ** 2
+        if area < 1e-30 or min(ab, bc, ca) < 1e-30:
+            continue  # zero in float32
+        corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
+        geometry[face, 0], geometry[face, 1] = ax, ay
+        geometry[face, 2], geometry[face, 3] = bx, by
+        geometry[face, 4], geometry[face, 5] = cx, cy
+        geometry[face, 6], geometry[face, 7], geometry[face, 8] = 1.0 / ab, 1.0 / bc, 1.0 / ca
+        geometry[face, 9] = 1.0 / area
+        first_x, last_x = pixel_range(left - radius, right + radius, width)
+        first_y, last_y = pixel_range(top - radius, bottom + radius, height)
+        if first_x <= last_x and first_y <= last_y:
+            bounds[face, 0], bounds[face, 1] = first_x, last_x
+            bounds[face, 2], bounds[face, 3] = first_y, last_y
+
+
+@formula
+def pixel_range(low, high, count):
+    """Return the first and last of `count` pixels whose centres lie in [low, high]; last < first if there is none."""
+    first = math.ceil(min(max(low, -1.0), count + 1.0) - 0.5)
+    last = math.floor(min(max(high, -1.0), count + 1.0) - 0.5)
+    return max(int(first), 0), min(int(last), count - 1)
+
+
+@kernel
+def _count(bounds, slots, starts):
+    total = 0
+    for face in range(len(bounds)):
+        slots[face] = total
+        if bounds[face, 3] >= bounds[face, 2]:
+            first, last = bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS
+            total += last - first + 1
+            for strip in range(first, last + 1):
+                starts[strip + 1] += 1
+    slots[len(bounds)] = total
+    for strip in range(len(starts) - 1):
+        starts[strip + 1] += starts[strip]
+
+
+@kernel
+def _fill(bounds, starts, entries):
+    cursor = starts[:-1].copy()
+    for face in range(len(bounds)):
+        if bounds[face, 3] >= bounds[face, 2]:
+            for strip in range(bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS + 1):
+                entries[cursor[strip]] = face
+                cursor[strip] += 1
+
+
+@formula
+def row_range(py, first, last, radius, width, ax, ay, bx, by, cx, cy, abx, aby, bcx, bcy, cax, cay):
+    """Return the pixels of row `py` that can lie within `radius` of a triangle whose bounds are [first, last]."""
+    low, high = py - radius, py + radius
+    left = max(ax, bx, cx)
+    right = min(ax, bx, cx)
+    left, right = edge_in_slab(ax, ay, abx, aby, low, high, left, right)
+    left, right = edge_in_slab(bx, by, bcx, bcy, low, high, left, right)
+    left, right = edge_in_slab(cx, cy, cax, cay, low, high, left, right)
+    begin, end = pixel_range(left - radius, right + radius, width)
+    return max(begin, first), min(end, last)
+
+
+@formula
+def load_triangle(geometry, face):
+    """Return corners a, b, c, edges ab, bc, ca and each edge over its squared length, of one row of `geometry`."""
+    ax, ay = geometry[face, 0], geometry[face, 1]
+    bx, by = geometry[face, 2], geometry[face, 3]
+    cx, cy = geometry[face, 4], geometry[face, 5]
+    abx, aby = bx - ax, by - ay
+    bcx, bcy = cx - bx, cy - by
+    cax, cay = ax - cx, ay - cy
+    ab, bc, ca = geometry[face, 6], geometry[face, 7], geometry[face, 8]
+    corners = (ax, ay, bx, by, cx, cy)
+    edges = (abx, aby, bcx, bcy, cax, cay)
+    slopes = (abx * ab, aby * ab, bcx * bc, bcy * bc, cax * ca, cay * ca)
+    return corners, edges, slopes
+
+
+@kernel
+def gather(corners, slots, entry_gradients, first, components, gradient):
+    """Add the slots of each face, then its corners to vertices: always in the same order.
+
+    A slot holds `components` values for each of three corners from column `first` on; they are added to the first
+    columns of `gradient` (V, components or more).
+    """
+    for face in range(len(corners)):
+        begin, end = slots[face], slots[face + 1]
+        if begin == end:
+            continue
+        for corner in range(3):
+            vertex = corners[face, corner]
+            for component in range(components):
+                column = first + corner * components + component
+                total = entry_gradients[begin, column]
+                for slot in range(begin + 1, end):
+                    total += entry_gradients[slot, column]
+                gradient[vertex, component] += total

@@ -1,0 +1,33 @@
+"""Coverage D = sigmoid(x), x = +-d^2 / sigma, and its probabilistic union over faces."""
+
+from .constants import ONE
+from .fastmath import exp
+from ..jit import formula
+
+
+@formula
+def coverage_logit(squared_distance, inside, inverse_sigma):
+    """Return x = s d^2 / sigma with s = +1 inside, -1 outside."""
+    scaled = squared_distance * inverse_sigma
+    return scaled if inside else -scaled
+
+
+@formula
+def union_step(odds, logit):
+    """Return Q' for Q = prod(1 + exp(x)) - 1, the odds of being covered, with one more face: Q' = Q + (1 + Q) exp(x).
+
+    Q instead of the product P keeps small alphas exact; overflow to inf is right, alpha is then 1.
+    """
+    return odds + (ONE + odds) * exp(logit)
+
+
+@formula
+def union_backward(transmittance, coverage):
+    """Return d alpha / d x_j = T D_j: no division by 1 - D_j, no clamp, and 0 where alpha saturates."""
+    return transmittance * coverage
+
+
+@formula
+def sigmoid(logit):
+    """Return 1 / (1 + exp(-x)) for x within the range of `exp`."""
+    return ONE / (ONE + exp(-logit))

@@ -1,0 +1,78 @@
+"""The only place with Numba flags and the cache policy.
+
+Numba's cache does not notice an edit in *another* file's functions, so the cache directory carries a hash of all the
+package's sources. It is `$DIFFRENDER_CACHE_DIR`, else the user's cache directory, else (read-only home) a folder of
+the user's own in the temporary directory; where nothing can be written, kernels are compiled in every process.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numba
+from numba.core import config
+from numba.extending import overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
+
+# No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose.
+FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+
+def formula(function: Callable) -> Callable:
+    """Compile a scalar function that kernels of every backend inline."""
+    return numba.njit(forceinline=True, fastmath=FAST_MATH, error_model="numpy")(function)
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile a loop that runs without the interpreter lock and is kept in the cache."""
+    compiled = numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
+    directory = cache_directory()
+    if directory is not None:
+        # Numba reads its cache directory here and only here; other packages' functions keep theirs.
+        previous = config.CACHE_DIR
+        config.CACHE_DIR = str(directory)
+        try:
+            compiled.enable_caching()
+        finally:
+            config.CACHE_DIR = previous
+    return compiled
+
+
+@cache
+def cache_directory() -> Path | None:
+    """Return the folder of the kernel cache, made if need be, or None where none can be written."""
+    for root in _cache_roots():
+        directory = root / f"kernels-{_source_hash()}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                return directory
+        except OSError:
+            continue
+    return None
+
+
+def _cache_roots() -> list[Path]:
+    chosen = os.environ.get("DIFFRENDER_CACHE_DIR")
+    if chosen:
+        return [Path(chosen)]
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA", "~\\AppData\\Local"))
+    elif sys.platform == "darwin":
+        home = Path("~/Library/Caches")
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return [home.expanduser() / "diffrender", Path(tempfile.gettempdir()) / f"diffrender-{user}"]
+
+
+def _source_hash() -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    package = Path(__file__).parent
+    for source in sorted([*package.glob("formulas/*.py"), *package.glob("cpu/*.py"), Path(__file__)]):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
