@@ -1,0 +1,135 @@
+"""The whole walk from a mesh to an image, and back: project, shade, rasterize."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .camera import Camera, project, project_backward
+from .mesh import Mesh
+from .rasterize import Raster, rasterize_soft
+from .shading import Light, LightGradients, shade, shade_backward
+
+_PLAIN = 0.8  # albedo of a mesh without colours
+
+
+@dataclass(frozen=True)
+class Soft:
+    """Settings of the soft rasterizer, with the meaning they have in `rasterize_soft`; sigma is in pixel squared."""
+
+    sigma: float = 1.0
+    gamma: float = 1e-2
+    near: float = 1.0
+    far: float = 100.0
+    cutoff: float = 1e-4
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    cull_backfaces: bool = False
+
+
+class SilhouetteGradients(NamedTuple):
+    """Gradients of a silhouette: vertices (V, 3), and the camera's axis-angle and translation increments (3,)."""
+
+    vertices: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+
+
+class RenderGradients(NamedTuple):
+    """Gradients of an image by the names of the inputs; None for what the call did not have."""
+
+    vertices: np.ndarray  # (V, 3)
+    vertex_colors: np.ndarray | None  # (V, 3)
+    rotation: np.ndarray  # (3,) axis-angle increment of the camera, see Camera.moved
+    translation: np.ndarray  # (3,)
+    light: LightGradients | None
+
+
+class SilhouetteRendering:
+    """What `render_silhouette` returns: `alpha` (H, W) and `backward`."""
+
+    def __init__(self, mesh: Mesh, camera: Camera, raster: Raster):
+        self.alpha = raster.alpha
+        self._mesh, self._camera, self._raster = mesh, camera, raster
+
+    def backward(self, grad_alpha: np.ndarray) -> SilhouetteGradients:
+        """Return the gradients for grad_alpha (H, W)."""
+        grads = self._raster.backward(grad_alpha=grad_alpha)
+        projected = project_backward(self._mesh.vertices, self._camera, grads.vertices_pixel)
+        return SilhouetteGradients(projected.vertices, projected.rotation, projected.translation)
+
+
+class Rendering:
+    """What `render` returns: `image` (H, W, 4) linear RGBA, not premultiplied, and `backward`."""
+
+    def __init__(self, mesh: Mesh, camera: Camera, light: Light | None, albedo: np.ndarray, raster: Raster):
+        self.image = np.concatenate([raster.color, raster.alpha[..., None]], axis=2)
+        self._mesh, self._camera, self._light, self._albedo, self._raster = mesh, camera, light, albedo, raster
+
+    def backward(self, grad_image: np.ndarray) -> RenderGradients:
+        """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
+        if np.shape(grad_image) != self.image.shape:
+            raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
+        raster = self._raster.backward(grad_alpha=grad_image[..., 3], grad_color=grad_image[..., :3])
+        mesh = self._mesh
+        projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
+        vertices, albedo, light = projected.vertices, raster.attributes, None
+        if self._light is not None:
+            shading = shade_backward(mesh.vertices, mesh.faces, self._albedo, self._light, raster.attributes)
+            vertices, albedo, light = vertices + shading.vertices, shading.albedo, shading.light
+        return RenderGradients(
+            vertices=vertices,
+            vertex_colors=None if mesh.vertex_colors is None else albedo,
+            rotation=projected.rotation,
+            translation=projected.translation,
+            light=light,
+        )
+
+
+def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None) -> Rendering:  # noqa: B008
+    """Render a mesh to linear RGBA (H, W, 4), the size being the camera's.
+
+    Without a light the vertex colours are shown as they are; a mesh without colours is grey. To compare with a photo,
+    blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    """
+    albedo = mesh.vertex_colors
+    if albedo is None:
+        albedo = np.full_like(mesh.vertices, _PLAIN)
+    color = albedo if light is None else shade(mesh.vertices, mesh.faces, albedo, light)
+    raster = rasterize_soft(
+        _in_front(mesh, camera),
+        mesh.faces,
+        camera.size,
+        sigma=settings.sigma,
+        cutoff=settings.cutoff,
+        attributes=color,
+        gamma=settings.gamma,
+        near=settings.near,
+        far=settings.far,
+        background=settings.background,
+        cull_backfaces=settings.cull_backfaces,
+    )
+    return Rendering(mesh, camera, light, albedo, raster)
+
+
+def render_silhouette(mesh: Mesh, camera: Camera, settings: Soft = Soft()) -> SilhouetteRendering:  # noqa: B008
+    """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
+    raster = rasterize_soft(
+        _in_front(mesh, camera),
+        mesh.faces,
+        camera.size,
+        sigma=settings.sigma,
+        cutoff=settings.cutoff,
+        cull_backfaces=settings.cull_backfaces,
+    )
+    return SilhouetteRendering(mesh, camera, raster)
+
+
+def _in_front(mesh: Mesh, camera: Camera) -> np.ndarray:
+    vertices_pixel = project(mesh.vertices, camera)
+    nearest = vertices_pixel[:, 2].max()
+    if nearest <= 0:
+        raise ValueError(
+            f"the camera does not see the mesh: all {len(vertices_pixel)} vertices are behind it "
+            f"(largest depth {nearest:.4g}, must be > 0)"
+        )
+    return vertices_pixel

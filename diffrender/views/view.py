@@ -1,0 +1,45 @@
+"""One photo with what is known of it: the pixels, the object's mask and the camera."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..camera import Camera
+from ..rasterize import check_finite
+
+
+@dataclass(frozen=True)
+class View:
+    """A linear RGB image (H, W, 3) in [0, 1], the object's mask (H, W) in [0, 1] and the camera, all of one size.
+
+    Raises ValueError for shapes that differ, values out of range or an empty mask.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    camera: Camera
+
+    def __post_init__(self) -> None:
+        image, mask = np.asarray(self.image, np.float32), np.asarray(self.mask, np.float32)
+        size = tuple(self.camera.size)
+        if image.shape != (*size, 3):
+            raise ValueError(f"image must have shape {(*size, 3)} like the camera's size, got {image.shape}")
+        if mask.shape != size:
+            raise ValueError(f"mask must have shape {size} like the camera's size, got {mask.shape}")
+        for name, values in (("image", image), ("mask", mask)):
+            check_finite(name, values)
+            if values.min() < 0 or values.max() > 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {values.min():.4g} to {values.max():.4g}")
+        if not (mask > 0.5).any():
+            raise ValueError("the mask is empty: no pixel is above 0.5")
+        object.__setattr__(self, "image", image)
+        object.__setattr__(self, "mask", mask)
+
+    def resized(self, size: tuple[int, int]) -> "View":
+        """Return the view scaled to size (H, W) by averaging."""
+        from .photo import resize
+
+        if tuple(size) == tuple(self.camera.size):
+            return self
+        image, mask = (np.clip(resize(values, size), 0, 1) for values in (self.image, self.mask))
+        return View(image, mask, self.camera.resized(size))
