@@ -1,0 +1,186 @@
+"""Pinhole cameras: world to pixels, and back for gradients."""
+
+import operator
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera: intrinsics K (3, 3) in px, world-to-camera R (3, 3) and t (3,), and size (H, W) in px.
+
+    Camera space is x right, y down, z forward; K may hold skew. Raises ValueError for a K that is not upper triangular
+    with positive focal lengths, an R that is not a rotation, or non-finite numbers.
+    """
+
+    K: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        K = _checked("K", self.K, (3, 3))
+        R = _checked("R", self.R, (3, 3))
+        t = _checked("t", self.t, (3,))
+        if K[2, 2] == 0 or np.abs([K[1, 0], K[2, 0], K[2, 1]]).max() > 1e-9 * np.abs(K).max():
+            raise ValueError(f"K must be upper triangular with K[2, 2] = 1, got {K.tolist()}")
+        K = K / K[2, 2]
+        if K[0, 0] <= 0 or K[1, 1] <= 0:
+            raise ValueError(f"focal lengths must be positive, got fx = {K[0, 0]:.6g}, fy = {K[1, 1]:.6g}")
+        if np.abs(R @ R.T - np.eye(3)).max() > 1e-6 or np.linalg.det(R) < 0:
+            raise ValueError(f"R must be a rotation matrix, got determinant {np.linalg.det(R):.6g} and {R.tolist()}")
+        try:
+            height, width = (operator.index(length) for length in self.size)
+        except (TypeError, ValueError):
+            raise ValueError(f"size must be two positive integers (H, W), got {self.size!r}") from None
+        if height < 1 or width < 1:
+            raise ValueError(f"size must be two positive integers (H, W), got {self.size!r}")
+        for name, value in (("K", K), ("R", R), ("t", t), ("size", (height, width))):
+            object.__setattr__(self, name, value)
+
+    @staticmethod
+    def look_at(
+        eye: tuple[float, float, float] | np.ndarray,
+        target: tuple[float, float, float] | np.ndarray = (0.0, 0.0, 0.0),
+        up: tuple[float, float, float] | np.ndarray = (0.0, 1.0, 0.0),
+        fov_degrees: float = 40.0,
+        size: tuple[int, int] = (256, 256),
+    ) -> "Camera":
+        """Return a camera at `eye` that sees `target` in the middle of the image and `up` upwards.
+
+        `fov_degrees` is the field of view over the shorter side. Raises ValueError if eye equals target or the view
+        is along `up`.
+        """
+        eye, target, up = (_checked(name, value, (3,)) for name, value in (("eye", eye), ("target", target), ("up", up)))
+        if not 0 < fov_degrees < 180:
+            raise ValueError(f"fov_degrees must lie between 0 and 180, got {fov_degrees}")
+        forward = target - eye
+        distance = np.linalg.norm(forward)
+        if distance == 0:
+            raise ValueError(f"eye and target are the same point {eye.tolist()}")
+        forward = forward / distance
+        right = np.cross(forward, up)
+        if np.linalg.norm(right) < 1e-9 * max(np.linalg.norm(up), 1e-300):
+            raise ValueError(f"up {up.tolist()} is parallel to the direction of view {forward.tolist()}")
+        right = right / np.linalg.norm(right)
+        R = np.stack([right, np.cross(forward, right), forward])
+        height, width = size
+        focal = min(height, width) / 2 / np.tan(np.radians(fov_degrees) / 2)
+        K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+        return Camera(K, R, -R @ eye, size)
+
+    @staticmethod
+    def from_projection(
+        P: np.ndarray, size: tuple[int, int], pixel_centers: Literal["half", "integer"] = "half"
+    ) -> "Camera":
+        """Return the camera of a projection P (3, 4) from world to pixels, of any scale and sign.
+
+        `pixel_centers="integer"` says that P puts the centre of the first pixel at (0, 0) instead of (0.5, 0.5).
+        Raises ValueError for a P without a finite centre. RQ decomposition, Hartley & Zisserman ch. 6.
+        """
+        from scipy.linalg import rq
+
+        P = _checked("P", P, (3, 4))
+        determinant = np.linalg.det(P[:, :3])
+        if abs(determinant) < 1e-12 * np.abs(P[:, :3]).max() ** 3:
+            raise ValueError(f"P has no finite camera centre: its left 3x3 block has determinant {determinant:.3g}")
+        P = P * np.sign(determinant)  # a rotation and positive focal lengths: the left block's determinant is positive
+        K, R = rq(P[:, :3])
+        signs = np.where(np.diag(K) < 0, -1.0, 1.0)
+        K, R = K * signs, signs[:, None] * R
+        t = np.linalg.solve(K, P[:, 3])
+        K = K / K[2, 2]
+        if pixel_centers == "integer":
+            K[:2, 2] += 0.5
+        elif pixel_centers != "half":
+            raise ValueError(f"pixel_centers must be 'half' or 'integer', got {pixel_centers!r}")
+        return Camera(np.triu(K), R, t, size)
+
+    @property
+    def projection(self) -> np.ndarray:
+        """K [R | t], (3, 4): world to homogeneous pixels, whose third entry is the depth."""
+        return self.K @ np.column_stack([self.R, self.t])
+
+    @property
+    def center(self) -> np.ndarray:
+        """The camera's position in the world (3,)."""
+        return -self.R.T @ self.t
+
+    def resized(self, size: tuple[int, int]) -> "Camera":
+        """Return the camera of the same photo scaled to size (H, W)."""
+        scale = np.diag([size[1] / self.size[1], size[0] / self.size[0], 1.0])
+        return replace(self, K=scale @ self.K, size=size)
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Camera":
+        """Return the camera with x_camera' = exp([rotation]x) x_camera + translation, both (3,) in camera space."""
+        turn = _rotation_matrix(_checked("rotation", rotation, (3,)))
+        left, _, right = np.linalg.svd(turn @ self.R)  # many increments must not drift from the rotations
+        return replace(self, R=left @ right, t=turn @ self.t + _checked("translation", translation, (3,)))
+
+
+class ProjectGradients(NamedTuple):
+    """Gradients by the names of `project`'s inputs; rotation and translation are the increments of `Camera.moved` at 0."""
+
+    vertices: np.ndarray  # (V, 3)
+    rotation: np.ndarray  # (3,)
+    translation: np.ndarray  # (3,)
+
+
+def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
+    """Project vertices_world (V, 3) to vertices_pixel (V, 3), x px, y px, depth, in their dtype.
+
+    A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
+    Hartley & Zisserman ch. 6.
+    """
+    pixel = _homogeneous(vertices_world, camera)
+    inverse_depth = _inverse_depth(pixel)
+    pixel[:, 0] *= inverse_depth
+    pixel[:, 1] *= inverse_depth
+    return pixel
+
+
+def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
+    """Carry grad_vertices_pixel (V, 3) back to the world and to the camera's pose; 0 from vertices with depth <= 0."""
+    homogeneous = _homogeneous(vertices_world, camera)
+    inverse_depth = _inverse_depth(homogeneous)
+    grad = grad_vertices_pixel * np.where(inverse_depth > 0, 1, 0).astype(vertices_world.dtype)[:, None]
+    gx, gy = grad[:, 0] * inverse_depth, grad[:, 1] * inverse_depth
+    gz = grad[:, 2] - (gx * homogeneous[:, 0] + gy * homogeneous[:, 1]) * inverse_depth
+    grad_camera = np.stack([gx, gy, gz], axis=1) @ camera.K.astype(vertices_world.dtype)
+    R = camera.R.astype(vertices_world.dtype)
+    vertices_camera = vertices_world @ R.T + camera.t.astype(vertices_world.dtype)
+    # exp([w]x) x = x + w x x, so sum g . (w x x) = w . sum (x x g)
+    moment = vertices_camera.T.astype(np.float64) @ grad_camera
+    rotation = np.array([moment[1, 2] - moment[2, 1], moment[2, 0] - moment[0, 2], moment[0, 1] - moment[1, 0]])
+    return ProjectGradients(grad_camera @ R, rotation, grad_camera.sum(axis=0, dtype=np.float64))
+
+
+def _homogeneous(vertices: np.ndarray, camera: Camera) -> np.ndarray:
+    P = camera.projection.astype(vertices.dtype)
+    return vertices @ P[:, :3].T + P[:, 3]
+
+
+def _inverse_depth(pixel: np.ndarray) -> np.ndarray:
+    depth = pixel[:, 2]
+    if depth.min(initial=1) > 0:
+        return 1 / depth
+    return np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
+
+
+def _rotation_matrix(vector: np.ndarray) -> np.ndarray:
+    """Rodrigues' formula, with its limit at angle 0."""
+    angle = np.linalg.norm(vector)
+    x, y, z = vector
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / 2 / np.pi) ** 2 * cross @ cross
+
+
+def _checked(name: str, value: np.ndarray | tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(value, np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array.tolist()}")
+    return array

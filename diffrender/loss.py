@@ -1,0 +1,94 @@
+"""Image losses as (value, gradient) pairs, and the measures that results are judged by."""
+
+from typing import Literal
+
+import numpy as np
+
+from .color import linear_to_srgb, linear_to_srgb_backward
+
+ColorSpace = Literal["linear", "srgb"]
+
+
+def silhouette_iou(alpha: np.ndarray, mask: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return 1 - sum(a m) / sum(a + m - a m) and its gradient for alpha (H, W) and a mask (H, W) in [0, 1].
+
+    Raises ValueError for shapes that differ or an empty mask. Liu et al., Soft Rasterizer, ICCV 2019.
+    """
+    _check_shapes("alpha", alpha, "mask", mask)
+    if not mask.any():
+        raise ValueError("the mask is empty: its sum is 0")
+    both = float((alpha * mask).sum(dtype=np.float64))
+    either = float((alpha + mask - alpha * mask).sum(dtype=np.float64))
+    gradient = -(mask * either - both * (1 - mask)) / either**2
+    return 1 - both / either, gradient.astype(alpha.dtype)
+
+
+def l1(
+    image: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, color_space: ColorSpace = "linear"
+) -> tuple[float, np.ndarray]:
+    """Return the weighted mean of |image - target| over pixels and channels, and its gradient for image (H, W, C).
+
+    Both are linear; with color_space="srgb" they are compared as sRGB. weight is (H, W). Raises ValueError for shapes
+    that differ or weights that sum to 0.
+    """
+    difference, share = _difference(image, target, weight, color_space)
+    gradient = (share * np.sign(difference)).astype(image.dtype)
+    return float((share * np.abs(difference)).sum(dtype=np.float64)), _to_linear(image, gradient, color_space)
+
+
+def l2(
+    image: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, color_space: ColorSpace = "linear"
+) -> tuple[float, np.ndarray]:
+    """Return the weighted mean of (image - target)^2 and its gradient; arguments and errors as `l1`."""
+    difference, share = _difference(image, target, weight, color_space)
+    gradient = (2 * share * difference).astype(image.dtype)
+    return float((share * difference * difference).sum(dtype=np.float64)), _to_linear(image, gradient, color_space)
+
+
+def psnr_db(
+    image: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None, color_space: ColorSpace = "srgb"
+) -> float:
+    """Return the peak signal-to-noise ratio in dB of linear images (H, W, C), inside mask (H, W) if there is one."""
+    weight = None if mask is None else (mask > 0.5).astype(np.float32)
+    error, _ = l2(np.clip(image, 0, 1), np.clip(target, 0, 1), weight, color_space)
+    return float("inf") if error == 0 else -10 * float(np.log10(error))
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the intersection over union of two boolean masks (H, W). Raises ValueError if both are empty."""
+    _check_shapes("first", first, "second", second)
+    union = np.count_nonzero(first | second)
+    if not union:
+        raise ValueError("both masks are empty")
+    return np.count_nonzero(first & second) / union
+
+
+def _difference(
+    image: np.ndarray, target: np.ndarray, weight: np.ndarray | None, color_space: ColorSpace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return image - target in the colour space, and the share (H, W, 1) of each value in the weighted mean."""
+    _check_shapes("image", image, "target", target)
+    if color_space not in ("linear", "srgb"):
+        raise ValueError(f"color_space must be 'linear' or 'srgb', got {color_space!r}")
+    if weight is None:
+        weight = np.ones(image.shape[:2], image.dtype)
+    elif weight.shape != image.shape[:2]:
+        raise ValueError(f"weight must have shape {image.shape[:2]}, got {weight.shape}")
+    total = float(weight.sum(dtype=np.float64)) * image.shape[2]
+    if not total > 0:
+        raise ValueError(f"the weights must have a positive sum, got {total:.4g}")
+    share = (weight / total).astype(image.dtype)[..., None]
+    if color_space == "srgb":
+        return linear_to_srgb(np.maximum(image, 0)) - linear_to_srgb(np.maximum(target, 0)), share
+    return image - target, share
+
+
+def _to_linear(image: np.ndarray, gradient: np.ndarray, color_space: ColorSpace) -> np.ndarray:
+    if color_space == "linear":
+        return gradient
+    return np.where(image >= 0, linear_to_srgb_backward(np.maximum(image, 0), gradient), 0).astype(image.dtype)
+
+
+def _check_shapes(first_name: str, first: np.ndarray, second_name: str, second: np.ndarray) -> None:
+    if first.shape != second.shape:
+        raise ValueError(f"{first_name} has shape {first.shape}, but {second_name} has {second.shape}")

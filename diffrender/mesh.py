@@ -1,0 +1,201 @@
+"""Triangle meshes and their files. The only module that knows trimesh."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .color import linear_to_srgb, srgb_to_linear
+from .files import atomic_path
+
+_FORMATS = (".glb", ".obj", ".ply", ".stl")
+_READABLE = (*_FORMATS, ".gltf")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Vertices (V, 3), faces (F, 3) counter-clockwise seen from outside, and linear RGB vertex_colors (V, 3) or None.
+
+    Vertices are float32, or float64 if given so; faces become int32. Raises ValueError for an empty mesh, NaN or
+    infinity, an index out of range, or colours outside [0, 1].
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    vertex_colors: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        vertices, faces = np.asarray(self.vertices), np.asarray(self.faces)
+        if vertices.ndim != 2 or vertices.shape[1] != 3:
+            raise ValueError(f"vertices must have shape (V, 3), got {vertices.shape}")
+        if faces.ndim != 2 or faces.shape[1] != 3:
+            raise ValueError(f"faces must have shape (F, 3), got {faces.shape}")
+        if not len(vertices) or not len(faces):
+            raise ValueError(f"the mesh is empty: {len(vertices)} vertices and {len(faces)} faces")
+        if not np.issubdtype(faces.dtype, np.integer):
+            raise ValueError(f"faces must be integers, got {faces.dtype}")
+        dtype = np.float64 if vertices.dtype == np.float64 else np.float32
+        vertices = np.ascontiguousarray(vertices, dtype)
+        _check_finite("vertices", vertices)
+        if faces.min() < 0 or faces.max() >= len(vertices):
+            wrong = np.argwhere((faces < 0) | (faces >= len(vertices)))[0]
+            raise ValueError(
+                f"face {wrong[0]} refers to vertex {faces[wrong[0], wrong[1]]}, "
+                f"but there are {len(vertices)} vertices"
+            )
+        object.__setattr__(self, "vertices", vertices)
+        object.__setattr__(self, "faces", np.ascontiguousarray(faces, np.int32))
+        if self.vertex_colors is not None:
+            colors = np.ascontiguousarray(self.vertex_colors, dtype)
+            if colors.shape != vertices.shape:
+                raise ValueError(f"vertex_colors must have shape {vertices.shape}, got {colors.shape}")
+            _check_finite("vertex_colors", colors)
+            if colors.min() < 0 or colors.max() > 1:
+                raise ValueError(f"vertex_colors must lie in [0, 1], got {colors.min():.4g} to {colors.max():.4g}")
+            object.__setattr__(self, "vertex_colors", colors)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the mesh to an OBJ, PLY, STL or GLB file, whole or not at all.
+
+        Colours are sRGB in OBJ and PLY, linear in GLB (glTF 2.0), absent from STL. Raises ValueError for another suffix
+        and OSError if the file cannot be written.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in _FORMATS:
+            raise ValueError(f"cannot write meshes as {suffix or 'a file without suffix'}: use one of {', '.join(_FORMATS)}")
+        content = _glb(self) if suffix == ".glb" else _export(self, suffix[1:])
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+
+
+def load_mesh(path: str | os.PathLike) -> Mesh:
+    """Read an OBJ, PLY, STL, GLB or glTF file; a scene of several parts becomes one mesh.
+
+    Vertex colours, or a texture's colours at the vertices, come as linear RGB. Raises FileNotFoundError, or ValueError
+    that names the file when it is of another format, damaged or without triangles.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _READABLE:
+        raise ValueError(f"{path}: cannot read meshes of this kind, use one of {', '.join(_READABLE)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    import trimesh
+
+    try:
+        loaded = trimesh.load_scene(path, process=False)
+        parts = [part for part in loaded.dump() if isinstance(part, trimesh.Trimesh) and len(part.faces)]
+    except Exception as error:  # trimesh raises whatever its parsers do
+        raise ValueError(f"{path}: not a readable mesh ({type(error).__name__}: {error})") from error
+    if not parts:
+        raise ValueError(f"{path}: holds no triangles")
+    suffix = path.suffix.lower()
+    if suffix == ".stl":  # STL repeats a corner for each face; edges need them shared
+        for part in parts:
+            part.merge_vertices()
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    colors = [_vertex_colors(part, linear=suffix in (".glb", ".gltf")) for part in parts]
+    try:
+        return Mesh(
+            np.concatenate([part.vertices for part in parts]).astype(np.float32),
+            np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
+            None if any(color is None for color in colors) else np.concatenate(colors),
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def icosphere(subdivisions: int = 3, radius: float = 1.0) -> Mesh:
+    """Return a sphere of 20 * 4**subdivisions nearly equal triangles around the origin."""
+    import trimesh
+
+    sphere = trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
+    return Mesh(sphere.vertices.astype(np.float32), sphere.faces)
+
+
+def _vertex_colors(part: Any, linear: bool) -> np.ndarray | None:
+    visual = part.visual
+    textured = visual.kind == "texture"
+    if textured:
+        if getattr(visual.material, "image", None) is None and getattr(visual.material, "baseColorTexture", None) is None:
+            return None
+        visual = visual.to_color()
+    elif visual.kind not in ("vertex", "face"):
+        return None
+    colors = np.asarray(visual.vertex_colors)
+    if len(colors) != len(part.vertices):
+        return None
+    scale = np.iinfo(colors.dtype).max if np.issubdtype(colors.dtype, np.integer) else 1
+    values = np.clip(colors[:, :3].astype(np.float32) / scale, 0, 1)
+    return values if linear and not textured else srgb_to_linear(values)
+
+
+def _export(mesh: Mesh, suffix: str) -> bytes:
+    import trimesh
+
+    colors = None
+    if mesh.vertex_colors is not None and suffix != "stl":
+        colors = np.rint(linear_to_srgb(mesh.vertex_colors) * 255).astype(np.uint8)
+    exported = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
+    # Nine significant digits hold a float32 exactly.
+    options: dict[str, Any] = {"digits": 9, "header": "diffrender"} if suffix == "obj" else {}
+    content = exported.export(file_type=suffix, **options)
+    return content.encode() if isinstance(content, str) else content
+
+
+def _glb(mesh: Mesh) -> bytes:
+    """Write glTF 2.0 binary: trimesh rounds colours to 8 bits, which bands the dark end of linear light; 16 bits don't."""
+    import json
+    import struct
+
+    from .shading import vertex_normals
+
+    normals, lengths = vertex_normals(mesh.vertices.astype(np.float64), mesh.faces)
+    normals[lengths == 0] = (0, 0, 1)  # glTF wants unit length
+    vertices = mesh.vertices.astype(np.float32)
+    columns: list[tuple[str, np.ndarray, dict[str, Any]]] = [
+        (
+            "POSITION",
+            vertices,
+            {"componentType": 5126, "type": "VEC3", "min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()},
+        ),
+        ("NORMAL", normals.astype(np.float32), {"componentType": 5126, "type": "VEC3"}),
+    ]
+    if mesh.vertex_colors is not None:
+        rgba = np.concatenate([mesh.vertex_colors, np.ones((len(vertices), 1))], axis=1)
+        quantised = np.rint(rgba * 65535).astype(np.uint16)
+        columns.append(("COLOR_0", quantised, {"componentType": 5123, "normalized": True, "type": "VEC4"}))
+    columns.append(("indices", mesh.faces.astype(np.uint32).reshape(-1), {"componentType": 5125, "type": "SCALAR"}))
+    views, accessors, chunks, offset = [], [], [], 0
+    for number, (name, values, description) in enumerate(columns):
+        chunk = np.ascontiguousarray(values).tobytes()
+        views.append(
+            {"buffer": 0, "byteOffset": offset, "byteLength": len(chunk), "target": 34963 if name == "indices" else 34962}
+        )
+        accessors.append({"bufferView": number, "count": len(values), **description})
+        chunks.append(chunk + b"\0" * (-len(chunk) % 4))
+        offset += len(chunks[-1])
+    attributes = {name: number for number, (name, _, _) in enumerate(columns[:-1])}
+    material = {"pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}, "doubleSided": True}
+    document = {
+        "asset": {"version": "2.0", "generator": "diffrender"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "materials": [material],
+        "meshes": [{"primitives": [{"attributes": attributes, "indices": len(columns) - 1, "material": 0}]}],
+        "buffers": [{"byteLength": offset}],
+        "bufferViews": views,
+        "accessors": accessors,
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    body = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", offset, 0x004E4942) + b"".join(chunks)
+    return struct.pack("<III", 0x46546C67, 2, 12 + len(body)) + body
+
+
+def _check_finite(name: str, values: np.ndarray) -> None:
+    from .rasterize import check_finite
+
+    check_finite(name, values)

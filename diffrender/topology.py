@@ -1,0 +1,83 @@
+"""What a mesh's faces say without its positions, and the Laplacians built on it."""
+
+from typing import Any
+
+import numpy as np
+
+
+def unique_edges(faces: np.ndarray) -> np.ndarray:
+    """Return the edges (E, 2) of faces (F, 3), each once, lower vertex first, sorted."""
+    return np.unique(_half_edges(faces), axis=0)
+
+
+def adjacent_faces(faces: np.ndarray) -> np.ndarray:
+    """Return the pairs (P, 2) of faces that share an edge; edges with one face, or more than two, give none."""
+    _, owner, counts = np.unique(_half_edges(faces), axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(owner, kind="stable")
+    starts = np.cumsum(counts) - counts
+    first = starts[counts == 2]
+    return np.stack([order[first], order[first + 1]], axis=1) % len(faces)
+
+
+def is_closed_manifold(faces: np.ndarray) -> bool:
+    """Return whether every edge belongs to two faces, once in each direction."""
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    unique, counts = np.unique(directed, axis=0, return_counts=True)
+    if (counts != 1).any():
+        return False
+    reverse = np.unique(directed[:, ::-1], axis=0)
+    return len(unique) == len(reverse) and bool((unique == reverse).all())
+
+
+def uniform_laplacian(faces: np.ndarray, vertices: int) -> Any:
+    """Return the sparse graph Laplacian D - A (V, V), symmetric and positive semidefinite, for V vertices."""
+    edges = unique_edges(faces)
+    return _laplacian(edges, np.ones(len(edges)), vertices)
+
+
+def cotangent_laplacian(vertices: np.ndarray, faces: np.ndarray) -> Any:
+    """Return the sparse cotangent Laplacian (V, V), symmetric, of vertices (V, 3); faces without area count nothing.
+
+    Pinkall & Polthier 1993. It is positive semidefinite, with negative weights only across obtuse angles.
+    """
+    edges, weights = [], []
+    for corner in range(3):
+        opposite = faces[:, [(corner + 1) % 3, (corner + 2) % 3]]
+        first = vertices[opposite[:, 0]] - vertices[faces[:, corner]]
+        second = vertices[opposite[:, 1]] - vertices[faces[:, corner]]
+        area = np.linalg.norm(np.cross(first, second), axis=1)
+        cotangent = (first * second).sum(axis=1) / np.where(area > 0, area, 1)
+        edges.append(opposite)
+        weights.append(np.where(area > 0, cotangent / 2, 0))
+    return _laplacian(np.concatenate(edges), np.concatenate(weights).astype(np.float64), len(vertices))
+
+
+def count_flipped_faces(vertices: np.ndarray, faces: np.ndarray) -> int:
+    """Return the number of faces (F, 3) turned by more than 120 degrees from one that they share an edge with.
+
+    No smooth surface, and no box, has such an edge; a triangle folded over its neighbour does.
+    """
+    return len(flipped_faces(vertices, faces))
+
+
+def flipped_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return the indices (N,) of the faces that `count_flipped_faces` counts, sorted."""
+    corners = vertices[faces].astype(np.float64)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals /= np.where(lengths > 0, lengths, 1)
+    pairs = adjacent_faces(faces)
+    folded = (normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < -0.5
+    return np.unique(pairs[folded])
+
+
+def _half_edges(faces: np.ndarray) -> np.ndarray:
+    return np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+
+
+def _laplacian(edges: np.ndarray, weights: np.ndarray, vertices: int) -> Any:
+    from scipy.sparse import coo_matrix, diags
+
+    half = coo_matrix((weights, (edges[:, 0], edges[:, 1])), (vertices, vertices))
+    adjacency = (half + half.T).tocsr()
+    return (diags(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency).tocsr()
