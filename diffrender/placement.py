@@ -41,8 +41,7 @@ def place(mesh: Mesh, views: list[View]) -> Mesh:
 def _place_in_one(mesh: Mesh, view: View) -> Mesh:
     camera = view.camera
     center_pixel = _centroid(view.mask)
-    # The object's distance is unknowable from one photo: keep the one of the point that the camera looks at.
-    depth = float(np.linalg.norm(camera.center)) or _DISTANCE
+    depth = object_depth(camera)
     ray = np.linalg.solve(camera.K, [*center_pixel, 1.0])
     center = camera.R.T @ (ray * depth - camera.t)
     to_world = np.linalg.inv(camera.K[:2, :2]) * depth
@@ -54,6 +53,11 @@ def _place_in_one(mesh: Mesh, view: View) -> Mesh:
     local = (mesh.vertices - _middle(mesh.vertices)) / _extent(mesh.vertices) @ camera.R.T
     stretched = local @ frame @ np.diag(scales) @ frame.T
     return replace(mesh, vertices=(stretched @ camera.R + center).astype(mesh.vertices.dtype))
+
+
+def object_depth(camera: Camera) -> float:
+    """Return the depth to put an object at that one camera sees: unknowable, so that of the world's origin, or a guess."""
+    return float(camera.t[2]) if camera.t[2] > 0 else _DISTANCE
 
 
 def _meeting_point(cameras: list[Camera], pixels: list[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .scatter import add_at
+
 
 @dataclass(frozen=True)
 class Light:
@@ -81,7 +83,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     """Return area-weighted unit normals (V, 3) and their lengths (V,) before scaling; 0 where a vertex has no area."""
     corners = vertices[faces]
     crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    sums = _add_at(faces, [crossed, crossed, crossed], len(vertices))
+    sums = sum(add_at(faces[:, corner], crossed, len(vertices)) for corner in range(3)).astype(vertices.dtype)
     lengths = np.linalg.norm(sums, axis=1)
     return sums / np.where(lengths > 0, lengths, 1)[:, None], lengths
 
@@ -101,7 +103,11 @@ def vertex_normals_backward(
     grad_crossed = grad_sums[faces].sum(axis=1)
     grad_first = np.cross(second, grad_crossed)
     grad_second = np.cross(grad_crossed, first)
-    return _add_at(faces, [-(grad_first + grad_second), grad_first, grad_second], len(vertices))
+    return (
+        add_at(faces[:, 1], grad_first, len(vertices))
+        + add_at(faces[:, 2], grad_second, len(vertices))
+        - add_at(faces[:, 0], grad_first + grad_second, len(vertices))
+    ).astype(vertices.dtype)
 
 
 def _soft_cosine(normals: np.ndarray, light: Light) -> tuple[np.ndarray, np.ndarray]:
@@ -111,12 +117,3 @@ def _soft_cosine(normals: np.ndarray, light: Light) -> tuple[np.ndarray, np.ndar
     root = np.sqrt(x * x + light.softness**2)
     slope = np.where(root > 0, 0.5 + 0.5 * x / np.where(root > 0, root, 1), 0.5)
     return (0.5 * (x + root)).astype(normals.dtype), slope.astype(normals.dtype)
-
-
-def _add_at(faces: np.ndarray, per_corner: list[np.ndarray], count: int) -> np.ndarray:
-    """Add (F, 3) values of each corner to the vertices, always in the same order. `bincount` is ten times `add.at`."""
-    total = np.zeros((count, 3))
-    for corner, values in enumerate(per_corner):
-        for axis in range(3):
-            total[:, axis] += np.bincount(faces[:, corner], values[:, axis], count)
-    return total.astype(per_corner[0].dtype)

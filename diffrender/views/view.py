@@ -43,3 +43,9 @@ class View:
             return self
         image, mask = (np.clip(resize(values, size), 0, 1) for values in (self.image, self.mask))
         return View(image, mask, self.camera.resized(size))
+
+    def limited(self, long_side: int) -> "View":
+        """Return the view scaled down so that its long side has at most `long_side` px."""
+        scale = min(1.0, long_side / max(self.camera.size))
+        height, width = self.camera.size
+        return self.resized((max(1, round(height * scale)), max(1, round(width * scale))))

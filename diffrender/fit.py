@@ -1,0 +1,236 @@
+"""The optimiser loop: a mesh's vertices and colours fitted to one photo or many. Knows no files and prints nothing."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import loss, regularize
+from .camera import Camera, project
+from .inflate import inflate
+from .mesh import Mesh, icosphere
+from .optimize.adam import Adam, AdamState
+from .optimize.large_steps import LargeSteps
+from .optimize.schedule import cosine, geometric
+from .paint import hidden_vertices, paint
+from .placement import place
+from .render import Soft, render
+from .repair import unfold
+from .topology import uniform_laplacian
+from .views.view import View
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of `fit`; the defaults need no tuning for one photo of a thing. Lengths are in px of the working size."""
+
+    steps: int = 200
+    seed: int = 0
+    faces: int = 16_000  # of the start mesh that `fit` makes itself
+    thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
+    resolution: int = 384  # px of the long side that the fit works at
+    sigma_start: float = 6.0  # px^2
+    sigma_end: float = 0.3  # px^2
+    gamma: float = 1e-3
+    learning_rate: float = 2e-3  # of a step of the vertices, in units of the object's size
+    color_learning_rate: float = 2e-2
+    smoothness: float = 8.0  # lambda of the Large-Steps preconditioner
+    silhouette_weight: float = 1.0
+    color_weight: float = 1.0
+    laplacian_weight: float = 0.3
+    color_space: loss.ColorSpace = "srgb"
+    views_per_step: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "faces", "resolution", "views_per_step"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{field.name} must be finite and >= 0, got {value}")
+        for name in ("sigma_start", "sigma_end", "gamma", "thickness"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+class FitState(NamedTuple):
+    """All that the loop needs to go on after `step` steps, to the same bits as without a stop."""
+
+    step: int
+    parameter: np.ndarray  # (V, 3) float64, u of Large Steps
+    colors: np.ndarray  # (V, 3) float32 linear RGB
+    faces: np.ndarray  # (F, 3) int32
+    shape_moments: AdamState
+    color_moments: AdamState
+
+
+class Step(NamedTuple):
+    """One step of a fit: the mesh after it, the loss before it and its parts, the soft image (H, W, 4) that was compared."""
+
+    step: int  # 1-based
+    steps: int
+    mesh: Mesh
+    loss: float
+    parts: dict[str, float]
+    image: np.ndarray
+    state: FitState
+
+    @property
+    def done(self) -> bool:
+        """Whether this is the last step."""
+        return self.step == self.steps
+
+
+def fit(
+    views: Sequence[View],
+    mesh: Mesh | str | None = None,
+    settings: FitSettings = FitSettings(),  # noqa: B008
+    state: FitState | None = None,
+) -> Iterator[Step]:
+    """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
+
+    `mesh` is the start: a Mesh, which is moved and scaled onto the masks, "sphere", or "balloon", the silhouette of the
+    first view blown up. None takes the balloon for one view, the sphere for several. `state`, of an earlier Step, goes
+    on from there. Raises ValueError for no views or a state of other settings. After SoftRas (Liu 2019) and Large Steps
+    (Nicolet 2021).
+    """
+    views = list(views)
+    if not views:
+        raise ValueError("fit needs at least one view, got none")
+    views = [view.limited(settings.resolution) for view in views]
+    if state is None:
+        state = _start(_start_mesh(mesh, views, settings), views, settings)
+    if state.step >= settings.steps:
+        raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
+    yield from _steps(views, settings, state)
+
+
+def _start_mesh(mesh: Mesh | str | None, views: list[View], settings: FitSettings) -> Mesh:
+    if mesh is None:
+        mesh = "balloon" if len(views) == 1 else "sphere"
+    if mesh == "balloon":
+        return inflate(views[0], settings.faces, settings.thickness)
+    if mesh == "sphere":
+        subdivisions = max(1, round(math.log(settings.faces / 20, 4)))
+        mesh = icosphere(subdivisions)
+    if not isinstance(mesh, Mesh):
+        raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon' or None, got {mesh!r}")
+    return place(mesh, views)
+
+
+def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
+    laplacian = uniform_laplacian(mesh.faces, len(mesh.vertices))
+    vertices = unfold(mesh.vertices, mesh.faces, laplacian)
+    parameter = LargeSteps(laplacian, settings.smoothness).to_parameter(vertices)
+    colors = mesh.vertex_colors
+    if colors is None:
+        inside = np.concatenate([view.image[view.mask > 0.5] for view in views])
+        colors = np.tile(inside.mean(axis=0), (len(vertices), 1))  # the photo paints it, step by step
+    colors = colors.astype(np.float32)
+    return FitState(0, parameter, colors, mesh.faces, Adam(uniform=True).init(parameter), Adam().init(colors))
+
+
+def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterator[Step]:
+    faces = state.faces
+    laplacian = uniform_laplacian(faces, len(state.colors))
+    preconditioner = LargeSteps(laplacian, settings.smoothness)
+    shape_optimizer, color_optimizer = Adam(uniform=True), Adam()
+    vertices = preconditioner.to_vertices(state.parameter)
+    scale = _size(vertices)
+    levels: dict[int, list[View]] = {}
+    for step in range(state.step, settings.steps):
+        progress = step / settings.steps
+        # Softness shrinks over the first three quarters; the rest sharpens at the final one.
+        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / 0.75))
+        # A soft image needs few pixels: halve the resolution while an edge stays wider than one of them.
+        level = 2 if sigma >= 4 else 1
+        if level not in levels:
+            levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
+        mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
+        chosen = _choose(levels[level], settings, step)
+        parts, grad_vertices, grad_colors, image = _compare(mesh, chosen, sigma / level**2, settings)
+        value, gradient = regularize.laplacian(vertices / scale, laplacian)
+        parts["laplacian"] = settings.laplacian_weight * value
+        grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
+        rate = cosine(1.0, 0.1, progress)
+        delta, shape_moments = shape_optimizer.update(
+            preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate
+        )
+        color_delta, color_moments = color_optimizer.update(
+            grad_colors, state.color_moments, settings.color_learning_rate * rate
+        )
+        parameter = state.parameter + delta
+        colors = np.clip(state.colors + color_delta, 0, 1)
+        vertices = preconditioner.to_vertices(parameter)
+        last = step + 1 == settings.steps
+        unfolded = unfold(vertices, faces, laplacian) if last or step % 10 == 9 else vertices
+        if unfolded is not vertices:
+            vertices, parameter = unfolded, preconditioner.to_parameter(unfolded)
+        state = FitState(step + 1, parameter, colors, faces, shape_moments, color_moments)
+        shown = Mesh(vertices.astype(np.float32), faces, colors)
+        if last:
+            shown = _finish(shown, views, settings)
+        yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
+
+
+def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
+    """Pick the views of a step, from the step's own random numbers, so that a resumed run picks the same."""
+    if len(views) <= settings.views_per_step:
+        return views
+    order = np.random.default_rng([settings.seed, step]).permutation(len(views))
+    return [views[number] for number in order[: settings.views_per_step]]
+
+
+def _compare(
+    mesh: Mesh, views: list[View], sigma: float, settings: FitSettings
+) -> tuple[dict[str, float], np.ndarray, np.ndarray, np.ndarray]:
+    """Return the losses, their gradients for vertices and colours, and the first view's image."""
+    parts = {"silhouette": 0.0, "color": 0.0}
+    grad_vertices, grad_colors = np.zeros_like(mesh.vertices), np.zeros_like(mesh.vertices)
+    images = []
+    for view in views:
+        rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma))
+        image = rendering.image
+        silhouette, grad_alpha = loss.silhouette_iou(image[..., 3], view.mask)
+        color, grad_rgb = loss.l2(image[..., :3], view.image, view.mask, settings.color_space)
+        silhouette_share = settings.silhouette_weight / len(views)
+        color_share = settings.color_weight / len(views)
+        grad_image = np.dstack([grad_rgb * np.float32(color_share), grad_alpha * np.float32(silhouette_share)])
+        grads = rendering.backward(grad_image)
+        parts["silhouette"] += silhouette_share * silhouette
+        parts["color"] += color_share * color
+        grad_vertices += grads.vertices
+        grad_colors += grads.vertex_colors
+        images.append(image)
+    return parts, grad_vertices, grad_colors, images[0]
+
+
+def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:
+    """Return settings whose depth range is that of the mesh in the camera, so that gamma is relative to its size."""
+    depth = project(mesh.vertices, camera)[:, 2]
+    near, far = max(float(depth.min()), 1e-6), float(depth.max())
+    margin = 0.1 * (far - near) + 1e-6
+    return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
+
+
+def _finish(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
+    """Give the vertices that no view has seen the colour that a view has at their place: the back mirrors the front."""
+    hidden = hidden_vertices(mesh, views, settings.gamma)
+    return replace(mesh, vertex_colors=np.where(hidden[:, None], paint(mesh, views), mesh.vertex_colors))
+
+
+def _size(vertices: np.ndarray) -> float:
+    """Half the diagonal of the bounding box."""
+    return float(np.linalg.norm(np.ptp(vertices, axis=0))) / 2
+
+
+def settings_from(values: dict[str, Any]) -> FitSettings:
+    """Return settings from a dictionary, as `dataclasses.asdict` makes. Raises ValueError for a name that is unknown."""
+    known = {field.name for field in fields(FitSettings)}
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"unknown settings of the fit: {', '.join(unknown)}")
+    return FitSettings(**values)

@@ -1,0 +1,63 @@
+"""Colours from photos to vertices."""
+
+import numpy as np
+
+from .camera import project
+from .mesh import Mesh
+from .rasterize import rasterize_soft
+from .views.view import View
+
+_SEEN = 0.05  # px: a vertex whose weight on the image is less has not been seen
+
+
+def hidden_vertices(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
+    """Return which vertices (V,) no view sees: the sum of their weights on the pixels, the gradient of a render whose
+    pixels all count 1, is next to nothing."""
+    seen = np.zeros(len(mesh.vertices))
+    for view in views:
+        vertices_pixel = project(mesh.vertices, view.camera)
+        depth = vertices_pixel[:, 2]
+        raster = rasterize_soft(
+            vertices_pixel,
+            mesh.faces,
+            view.camera.size,
+            sigma=0.1,
+            attributes=np.ones((len(vertices_pixel), 1)),
+            gamma=gamma,
+            near=float(depth.min()),
+            far=float(depth.max()) + 1e-6,
+        )
+        mask = (view.mask > 0.5).astype(vertices_pixel.dtype)[..., None]
+        seen += raster.backward(grad_color=mask).attributes[:, 0]
+    return seen < _SEEN
+
+
+def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
+    """Return colours (V, 3) of the views at the vertices' places, whether they are in front or behind.
+
+    Outside a mask the colour of its nearest pixel counts; of several views, the one that a vertex faces most.
+    """
+    from scipy.ndimage import distance_transform_edt, map_coordinates
+
+    from .shading import vertex_normals
+
+    normals, _ = vertex_normals(mesh.vertices, mesh.faces)
+    best = np.full(len(mesh.vertices), -np.inf)
+    colors = np.zeros_like(mesh.vertices)
+    for view in views:
+        # Half-covered pixels at the edge hold the background's colour too: take them from further inside.
+        core = view.mask > 0.99
+        core = core if core.any() else view.mask > 0.5
+        nearest = distance_transform_edt(~core, return_distances=False, return_indices=True)
+        filled = view.image[nearest[0], nearest[1]]
+        pixel = project(mesh.vertices, view.camera)
+        coordinates = [pixel[:, 1] - 0.5, pixel[:, 0] - 0.5]
+        sampled = np.stack(
+            [map_coordinates(filled[..., channel], coordinates, order=1, mode="nearest") for channel in range(3)], axis=1
+        )
+        towards = view.camera.center - mesh.vertices
+        facing = np.abs((normals * towards).sum(axis=1)) / np.linalg.norm(towards, axis=1)
+        better = (facing > best) & (pixel[:, 2] > 0)
+        colors[better] = sampled[better]
+        best[better] = facing[better]
+    return np.clip(colors, 0, 1)
