@@ -8,21 +8,26 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+# No module may have the name of a public function: importing it would hide the function.
 _HOME = {
     "Mesh": "mesh",
     "load_mesh": "mesh",
     "icosphere": "mesh",
     "Camera": "camera",
     "rasterize_soft": "rasterize",
-    "Soft": "render",
+    "Soft": "rendering",
     "Light": "shading",
-    "Rendering": "render",
-    "render": "render",
-    "render_silhouette": "render",
+    "Rendering": "rendering",
+    "SilhouetteRendering": "rendering",
+    "render": "rendering",
+    "render_silhouette": "rendering",
     "View": "views.view",
-    "fit": "fit",
-    "FitSettings": "fit",
-    "Step": "fit",
+    "FitSettings": "fitting",
+    "FitState": "fitting",
+    "Step": "fitting",
+    "fit": "fitting",
+    "set_num_threads": "threads",
+    "get_num_threads": "threads",
 }
 
 __all__ = [*_HOME, "__version__"]

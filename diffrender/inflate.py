@@ -49,8 +49,18 @@ def _surface(squared: np.ndarray, mask: np.ndarray, step: float) -> tuple[np.nda
     z = (np.arange(-depth_steps, depth_steps) + 0.5) * step
     plane = _sample(squared, y, x)
     plane[[0, -1]] = plane[:, [0, -1]] = -1  # a mask that touches the edge of the photo is cut off there
-    vertices, triangles = polygonize(plane[:, :, None] - z * z)
+    vertices, triangles = _without_crumbs(*polygonize(plane[:, :, None] - z * z))
     return [y[0], x[0], z[0]] + vertices * step, triangles
+
+
+def _without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drop parts of less than a fiftieth of the largest one: a limb thinner than the grid breaks into them."""
+    from scipy.sparse.csgraph import connected_components
+
+    _, part = connected_components(uniform_laplacian(faces, len(vertices)), directed=False)
+    sizes = np.bincount(part)
+    kept = (sizes >= sizes.max() / 50)[part]
+    return vertices[kept], (np.cumsum(kept) - 1)[faces[kept[faces[:, 0]]]].astype(np.int32)
 
 
 def _sample(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -7,12 +7,14 @@ from .mesh import Mesh
 from .rasterize import rasterize_soft
 from .views.view import View
 
-_SEEN = 0.05  # px: a vertex whose weight on the image is less has not been seen
+_SEEN = 0.3  # of the median weight: a vertex with less has next to no pixel of its own
 
 
-def hidden_vertices(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
-    """Return which vertices (V,) no view sees: the sum of their weights on the pixels, the gradient of a render whose
-    pixels all count 1, is next to nothing."""
+def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
+    """Return how well the views see each vertex (V,), from 0, hidden, to 1: its weight on the pixels inside the masks.
+
+    That weight is the gradient of a render for its attribute, with every pixel counting 1.
+    """
     seen = np.zeros(len(mesh.vertices))
     for view in views:
         vertices_pixel = project(mesh.vertices, view.camera)
@@ -27,9 +29,11 @@ def hidden_vertices(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
             near=float(depth.min()),
             far=float(depth.max()) + 1e-6,
         )
-        mask = (view.mask > 0.5).astype(vertices_pixel.dtype)[..., None]
-        seen += raster.backward(grad_color=mask).attributes[:, 0]
-    return seen < _SEEN
+        # Pixels at the edge are mixed with what is behind the object.
+        inside = (view.mask > 0.99).astype(vertices_pixel.dtype)[..., None]
+        seen += raster.backward(grad_color=inside).attributes[:, 0]
+    visible = seen[seen > 1e-3]
+    return np.clip(seen / (_SEEN * np.median(visible)), 0, 1) if len(visible) else seen
 
 
 def paint(mesh: Mesh, views: list[View]) -> np.ndarray:

@@ -14,9 +14,9 @@ from .mesh import Mesh, icosphere
 from .optimize.adam import Adam, AdamState
 from .optimize.large_steps import LargeSteps
 from .optimize.schedule import cosine, geometric
-from .paint import hidden_vertices, paint
+from .paint import paint, visibility
 from .placement import place
-from .render import Soft, render
+from .rendering import Soft, render
 from .repair import unfold
 from .topology import uniform_laplacian
 from .views.view import View
@@ -28,11 +28,11 @@ class FitSettings:
 
     steps: int = 200
     seed: int = 0
-    faces: int = 16_000  # of the start mesh that `fit` makes itself
+    faces: int = 40_000  # of the start mesh that `fit` makes itself
     thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
     resolution: int = 384  # px of the long side that the fit works at
-    sigma_start: float = 6.0  # px^2
-    sigma_end: float = 0.3  # px^2
+    sigma_start: float = 1.0  # px^2; a start far from the silhouette needs more, to feel it from there
+    sigma_end: float = 0.05  # px^2; union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
     learning_rate: float = 2e-3  # of a step of the vertices, in units of the object's size
     color_learning_rate: float = 2e-2
@@ -218,9 +218,10 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
 
 
 def _finish(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
-    """Give the vertices that no view has seen the colour that a view has at their place: the back mirrors the front."""
-    hidden = hidden_vertices(mesh, views, settings.gamma)
-    return replace(mesh, vertex_colors=np.where(hidden[:, None], paint(mesh, views), mesh.vertex_colors))
+    """Give vertices that no view sees well the colour that a view has at their place: the back mirrors the front."""
+    seen = visibility(mesh, views, settings.gamma)[:, None].astype(np.float32)
+    colors = seen * mesh.vertex_colors + (1 - seen) * paint(mesh, views)
+    return replace(mesh, vertex_colors=np.clip(colors, 0, 1))
 
 
 def _size(vertices: np.ndarray) -> float:
