@@ -26,6 +26,7 @@ _HOME = {
     "FitState": "fitting",
     "Step": "fitting",
     "fit": "fitting",
+    "finish": "fitting",
     "set_num_threads": "threads",
     "get_num_threads": "threads",
 }

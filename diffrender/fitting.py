@@ -173,8 +173,17 @@ def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterato
         state = FitState(step + 1, parameter, colors, faces, shape_moments, color_moments)
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
-            shown = _finish(shown, views, settings)
+            shown = _paint_unseen(shown, views, settings)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
+
+
+def finish(state: FitState, views: Sequence[View], settings: FitSettings) -> Mesh:
+    """Return the mesh that a fit would end with if `state` were its last: for a run that was interrupted or has ended."""
+    laplacian = uniform_laplacian(state.faces, len(state.colors))
+    vertices = LargeSteps(laplacian, settings.smoothness).to_vertices(state.parameter)
+    vertices = unfold(vertices, state.faces, laplacian)
+    mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
+    return _paint_unseen(mesh, [view.limited(settings.resolution) for view in views], settings)
 
 
 def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
@@ -217,7 +226,7 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
     return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
 
 
-def _finish(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
+def _paint_unseen(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
     """Give vertices that no view sees well the colour that a view has at their place: the back mirrors the front."""
     seen = visibility(mesh, views, settings.gamma)[:, None].astype(np.float32)
     colors = seen * mesh.vertex_colors + (1 - seen) * paint(mesh, views)

@@ -1,0 +1,111 @@
+"""`diffrender fit`: a photo to a mesh."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from diffrender.fitting import FitSettings
+    from diffrender.record.run import Run
+
+HELP = """Fit a coloured mesh to the object in a photo.
+
+Writes into the folder: [bold]mesh.glb[/], [bold]fit.gif[/] (photo beside the optimisation, then a turntable),
+[bold]mask.png[/] (what was taken for the object: look at it first if a result is odd), metrics.json, settings.json and
+checkpoint.npz (for --resume).
+
+Example: [cyan]diffrender fit cup.jpg --out cup[/]
+"""
+
+
+def fit(
+    target: Path = typer.Argument(help="The photo: JPEG, PNG, TIFF, WebP, of any mode; transparent pixels are background."),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder for the results, made if need be."),
+    mesh: str = typer.Option(
+        None,
+        help="Start mesh: [bold]balloon[/] (the silhouette blown up, the default), [bold]sphere[/], "
+        "or a file (OBJ, PLY, STL, GLB), which is moved and scaled onto the mask.",
+    ),
+    mask: Path = typer.Option(None, help="Mask of the object, white on black, of the photo's size. [dim]Default: found.[/]"),
+    steps: int = typer.Option(None, min=1, help="Optimisation steps. [dim]Default: 200.[/]"),
+    seed: int = typer.Option(None, min=0, help="Seed of everything random. [dim]Default: 0.[/]"),
+    faces: int = typer.Option(None, min=100, help="Faces of the start mesh. [dim]Default: 40000.[/]"),
+    thickness: float = typer.Option(None, help="Depth of the balloon: 1 makes a disc a sphere. [dim]Default: 0.8.[/]"),
+    resolution: int = typer.Option(None, min=16, help="Long side in px that the fit works at. [dim]Default: 384.[/]"),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in the folder, to the bits of an uninterrupted one."),
+) -> None:
+    """Fit a coloured mesh to the object in a photo."""
+    asked = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    run = _open_run(target, out, mesh, mask, chosen, resume)
+    typer.echo(f"mask from the {_SOURCES[run.mask.source]}: {out / 'mask.png'}")
+    try:
+        _advance(run)
+    except KeyboardInterrupt:
+        if run.state is None:
+            raise
+        typer.echo(f"interrupted after step {run.step}; writing what there is (go on with --resume)", err=True)
+        run.save()
+        _report(run)
+        raise typer.Exit(130) from None
+    _report(run)
+
+
+_SOURCES = {
+    "file": "file given",
+    "alpha": "photo's transparency",
+    "background": "plain background",
+    "grabcut": "photo's colours (GrabCut)",
+}
+
+
+def _open_run(
+    target: Path, out: Path, mesh: str | None, mask: Path | None, chosen: dict[str, float], resume: bool
+) -> "Run":
+    from diffrender.fitting import FitSettings
+    from diffrender.record.run import Run
+
+    if resume and (out / "settings.json").exists():
+        run = Run.resume(out, target)
+        _refuse_changes(run.request.settings, chosen)
+        if mask is not None:
+            raise ValueError("--mask cannot be given with --resume: the run has its mask already")
+        if mesh is not None and mesh != run.request.mesh:
+            raise ValueError(f"--mesh {mesh} cannot be given with --resume: the run started from {run.request.mesh}")
+        typer.echo(f"resuming after step {run.step} of {run.request.settings.steps}")
+        return run
+    if resume:
+        typer.echo(f"no run in {out} yet: starting one")
+    settings = FitSettings(**chosen)  # type: ignore[arg-type]
+    return Run.start(out, target, mesh, mask, settings)
+
+
+def _refuse_changes(settings: "FitSettings", chosen: dict[str, float]) -> None:
+    for name, value in chosen.items():
+        if value != getattr(settings, name):
+            raise ValueError(f"--{name} {value} cannot be given with --resume: the run has {getattr(settings, name)}")
+
+
+def _advance(run: "Run") -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("fitting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task("fit", total=run.request.settings.steps, completed=run.step, loss="-")
+        run.advance(lambda step: progress.update(task, completed=step.step, loss=f"{step.loss:.4f}"))
+
+
+def _report(run: "Run") -> None:
+    metrics = run.export()
+    typer.echo(
+        f"silhouette_iou {metrics['silhouette_iou']:.4f}, psnr_db {metrics['psnr_db']:.2f}, "
+        f"{metrics['faces']} faces, {metrics['steps']} steps in {metrics['seconds']:.1f} s"
+    )
+    typer.echo(f"wrote {run.folder / 'mesh.glb'}, {run.folder / 'fit.gif'}, {run.folder / 'metrics.json'}")

@@ -1,0 +1,61 @@
+"""The command `diffrender`. The only code that prints; commands import what they need when they run."""
+
+import sys
+
+import typer
+
+from . import fit, gif, mask, render
+
+app = typer.Typer(
+    name="diffrender",
+    help="Fit a triangle mesh to a photo by gradient descent, on the CPU: photo in, coloured mesh and GIF out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("fit", help=fit.HELP)(fit.fit)
+app.command("render", help=render.HELP)(render.render)
+app.command("gif", help=gif.HELP)(gif.gif)
+app.command("mask", help=mask.HELP)(mask.mask)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from diffrender import __version__
+
+        typer.echo(f"diffrender {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: what a user can cause ends in one line on standard error and exit status 1."""
+    try:
+        app()
+    except (ValueError, OSError, ModuleNotFoundError, MemoryError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("diffrender: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(error: Exception) -> None:
+    if isinstance(error, MemoryError):
+        message = "not enough memory for an image or mesh of this size"
+    elif isinstance(error, OSError) and error.strerror:
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        message = str(error)
+    print(f"diffrender: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Option values that commands share."""
+
+import re
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (H, W) of "WxH". Raises ValueError for anything else, or more than 100 megapixels."""
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if not match or not (width := int(match[1])) or not (height := int(match[2])):
+        raise ValueError(f"--size must be WIDTHxHEIGHT in px, such as 640x480, got {text!r}")
+    if width * height > 100_000_000:
+        raise ValueError(f"--size {text} is more than 100 megapixels")
+    return height, width
+
+
+def parse_numbers(name: str, text: str, count: int) -> tuple[float, ...]:
+    """Return `count` numbers separated by commas. Raises ValueError that shows the text."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise ValueError(f"{name} must be {count} numbers separated by commas, got {text!r}")
+    return numbers
+
+
+def parse_background(text: str) -> tuple[float, float, float] | None:
+    """Return sRGB in [0, 1] of a colour name or #rrggbb, None for "transparent". Raises ValueError for another text."""
+    if text == "transparent":
+        return None
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise ValueError(f"--background must be a colour such as white or #20242c, or transparent, got {text!r}") from None
+    return red / 255, green / 255, blue / 255

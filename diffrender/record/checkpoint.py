@@ -1,0 +1,55 @@
+"""The state of a run in one file, to the bit."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..files import atomic_path
+from ..fitting import FitState
+from ..optimize.adam import AdamState
+
+_ARRAYS = ("parameter", "colors", "faces")
+_MOMENTS = ("shape_moments", "color_moments")
+
+
+class Checkpoint(NamedTuple):
+    """A fit's state, the frames (N, H, W, 3) uint8 of its GIF so far, the seconds it took, and the run it belongs to."""
+
+    state: FitState
+    frames: np.ndarray
+    seconds: float
+    run: str
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
+    """Write a checkpoint as an .npz file, whole or not at all."""
+    state = checkpoint.state
+    arrays = {name: getattr(state, name) for name in _ARRAYS}
+    for name in _MOMENTS:
+        moments: AdamState = getattr(state, name)
+        arrays |= {f"{name}.step": np.int64(moments.step), f"{name}.first": moments.first}
+        arrays |= {f"{name}.second": moments.second}
+    arrays |= {"step": np.int64(state.step), "frames": checkpoint.frames}
+    arrays |= {"seconds": np.float64(checkpoint.seconds), "run": np.array(checkpoint.run)}
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez(handle, **arrays)
+
+
+def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
+    """Read a checkpoint. Raises ValueError that names the file if it is not one."""
+    try:
+        with np.load(Path(path), allow_pickle=False) as arrays:
+            moments = {
+                name: AdamState(int(arrays[f"{name}.step"]), arrays[f"{name}.first"], arrays[f"{name}.second"])
+                for name in _MOMENTS
+            }
+            state = FitState(step=int(arrays["step"]), **{name: arrays[name] for name in _ARRAYS}, **moments)
+            return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
+    except (KeyError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error
+    except Exception as error:
+        if type(error).__name__ == "BadZipFile":
+            raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error
+        raise

@@ -1,0 +1,53 @@
+"""Animated GIFs of a fit and of a finished mesh."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..camera import Camera
+from ..files import atomic_path
+from ..mesh import Mesh
+from ..orbit import middle, orbited
+from .picture import headlight, picture
+
+_FRAME_MS = 60
+_HOLD_MS = 900
+_GUTTER = 6  # px between target and optimisation
+
+
+def turntable(mesh: Mesh, camera: Camera, frames: int = 36) -> list[np.ndarray]:
+    """Return pictures (H, W, 3) uint8 of a mesh seen from a camera that goes once around it."""
+    if frames < 1:
+        raise ValueError(f"a turntable needs at least one frame, got {frames}")
+    center = middle(mesh)
+    cameras = [orbited(camera, center, 360 * number / frames) for number in range(frames)]
+    return [picture(mesh, view, headlight(view)) for view in cameras]
+
+
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return two pictures (H, W, 3) uint8 of one height with a white gutter between them."""
+    gutter = np.full((left.shape[0], _GUTTER, 3), 255, np.uint8)
+    return np.concatenate([left, gutter, right], axis=1)
+
+
+def save_gif(
+    frames: Sequence[np.ndarray], path: str | os.PathLike, hold: Sequence[int] = (), frame_ms: int = _FRAME_MS
+) -> None:
+    """Write frames (H, W, 3) uint8 as an endless GIF, the frames numbered in `hold` shown for longer.
+
+    All frames share a palette made of them together, without dithering: colours do not flicker.
+    """
+    from PIL import Image
+
+    if not len(frames):
+        raise ValueError("a GIF needs at least one frame, got none")
+    sample = np.concatenate([frame[::3, ::3] for frame in frames[:: max(1, len(frames) // 16)]], axis=0)
+    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT)
+    pages = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    held = {number % len(frames) for number in hold}
+    durations = [_HOLD_MS if number in held else frame_ms for number in range(len(frames))]
+    with atomic_path(path) as temporary:
+        pages[0].save(
+            temporary, format="GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0, optimize=False
+        )
