@@ -88,6 +88,8 @@ def _refuse_changes(settings: "FitSettings", chosen: dict[str, float]) -> None:
 
 
 def _advance(run: "Run") -> None:
+    if run.done:
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (

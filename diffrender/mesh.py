@@ -84,22 +84,28 @@ def load_mesh(path: str | os.PathLike) -> Mesh:
     import trimesh
 
     try:
-        loaded = trimesh.load_scene(path, process=False)
-        parts = [part for part in loaded.dump() if isinstance(part, trimesh.Trimesh) and len(part.faces)]
+        scene = trimesh.load_scene(path, process=False)
+        parts = [(scene.geometry[name], placed) for placed, name in map(scene.graph.get, scene.graph.nodes_geometry)]
+        parts = [(part, placed) for part, placed in parts if isinstance(part, trimesh.Trimesh) and len(part.faces)]
     except Exception as error:  # trimesh raises whatever its parsers do
         raise ValueError(f"{path}: not a readable mesh ({type(error).__name__}: {error})") from error
     if not parts:
         raise ValueError(f"{path}: holds no triangles")
     suffix = path.suffix.lower()
     if suffix == ".stl":  # STL repeats a corner for each face; edges need them shared
-        for part in parts:
+        for part, _ in parts:
             part.merge_vertices()
-    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
-    colors = [_vertex_colors(part, linear=suffix in (".glb", ".gltf")) for part in parts]
+    vertices, faces, colors, start = [], [], [], 0
+    for part, placed in parts:
+        vertices.append(part.vertices @ placed[:3, :3].T + placed[:3, 3])
+        mirrored = np.linalg.det(placed[:3, :3]) < 0
+        faces.append((part.faces[:, ::-1] if mirrored else part.faces) + start)
+        colors.append(_vertex_colors(part, linear=suffix in (".glb", ".gltf")))
+        start += len(part.vertices)
     try:
         return Mesh(
-            np.concatenate([part.vertices for part in parts]).astype(np.float32),
-            np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
+            np.concatenate(vertices).astype(np.float32),
+            np.concatenate(faces),
             None if any(color is None for color in colors) else np.concatenate(colors),
         )
     except ValueError as error:
@@ -117,13 +123,18 @@ def icosphere(subdivisions: int = 3, radius: float = 1.0) -> Mesh:
 def _vertex_colors(part: Any, linear: bool) -> np.ndarray | None:
     visual = part.visual
     textured = visual.kind == "texture"
-    if textured:
-        if getattr(visual.material, "image", None) is None and getattr(visual.material, "baseColorTexture", None) is None:
+    attributes = getattr(visual, "vertex_attributes", {})
+    if textured and "color" in attributes:  # glTF: a material and colours
+        colors, textured = np.asarray(attributes["color"]), False
+    elif textured:
+        material = visual.material
+        if getattr(material, "image", None) is None and getattr(material, "baseColorTexture", None) is None:
             return None
-        visual = visual.to_color()
-    elif visual.kind not in ("vertex", "face"):
+        colors = np.asarray(visual.to_color().vertex_colors)
+    elif visual.kind in ("vertex", "face"):
+        colors = np.asarray(visual.vertex_colors)
+    else:
         return None
-    colors = np.asarray(visual.vertex_colors)
     if len(colors) != len(part.vertices):
         return None
     scale = np.iinfo(colors.dtype).max if np.issubdtype(colors.dtype, np.integer) else 1

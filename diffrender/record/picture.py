@@ -13,18 +13,32 @@ from ..rendering import render
 from ..shading import Light
 
 BACKDROP = (0.93, 0.94, 0.95)  # sRGB
-_EDGE = 0.15  # px^2: an edge one pixel wide
+_HARD = 1e-3  # px^2: soft edges would let the backdrop shine through where faces meet
+_SAMPLES = 3  # per pixel and axis
 
 
 def picture(
-    mesh: Mesh, camera: Camera, light: Light | None = None, backdrop: tuple[float, float, float] | None = BACKDROP
+    mesh: Mesh,
+    camera: Camera,
+    light: Light | None = None,
+    backdrop: tuple[float, float, float] | None = BACKDROP,
+    samples: int = _SAMPLES,
 ) -> np.ndarray:
-    """Return a mesh with antialiased edges as sRGB (H, W, 3) uint8 before a backdrop, or RGBA without one."""
-    image = np.clip(render(mesh, camera, soft_around(mesh, camera, _EDGE), light).image, 0, 1)
-    if backdrop is None:
-        return to_bytes(image)
+    """Return a mesh with antialiased edges as sRGB (H, W, 3) uint8 before a backdrop, or RGBA without one.
+
+    Each pixel is the mean of samples^2 hard ones, taken in linear light.
+    """
+    height, width = camera.size
+    large = camera.resized((height * samples, width * samples))
+    image = np.clip(render(mesh, large, soft_around(mesh, large, _HARD), light).image, 0, 1)
     alpha = image[..., 3:]
-    return to_bytes(image[..., :3] * alpha + srgb_to_linear(np.asarray(backdrop, np.float32)) * (1 - alpha))
+    behind = np.zeros(3, np.float32) if backdrop is None else srgb_to_linear(np.asarray(backdrop, np.float32))
+    premultiplied = np.dstack([image[..., :3] * alpha, alpha])
+    mean = premultiplied.reshape(height, samples, width, samples, 4).mean(axis=(1, 3))
+    color, alpha = mean[..., :3], mean[..., 3:]
+    if backdrop is None:
+        return to_bytes(np.dstack([color / np.maximum(alpha, 1e-6), alpha]))
+    return to_bytes(color + behind * (1 - alpha))
 
 
 def headlight(camera: Camera) -> Light:
