@@ -28,7 +28,7 @@ def inflate(view: View, faces: int = 12_000, thickness: float = 0.8) -> Mesh:
     grid, triangles = _surface(squared, mask, _FIRST_STEP)
     # The number of faces goes with the inverse square of the step.
     grid, triangles = _surface(squared, mask, _FIRST_STEP * np.sqrt(len(triangles) / faces))
-    grid = _smooth(grid, triangles)
+    grid = smooth(grid, triangles)
     triangles = triangles[:, ::-1]  # (row, column, depth) is a left-handed frame
     camera = view.camera
     depth = object_depth(camera)
@@ -70,7 +70,7 @@ def _sample(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return map_coordinates(image, grid, order=1, mode="nearest")
 
 
-def _smooth(vertices: np.ndarray, faces: np.ndarray, iterations: int = 8) -> np.ndarray:
+def smooth(vertices: np.ndarray, faces: np.ndarray, iterations: int = 8) -> np.ndarray:
     """Even out the triangles. Taubin, A Signal Processing Approach to Fair Surface Design, 1995."""
     laplacian = uniform_laplacian(faces, len(vertices))
     degree = laplacian.diagonal()[:, None]

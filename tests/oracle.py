@@ -1,0 +1,119 @@
+"""The truth for the soft rasterizer: float64, one face after the other over all pixels, no bins, nothing shared with the
+package. It also takes complex vertices and attributes: a tiny imaginary part e in an input comes out as e times the
+derivative, exact to rounding (complex-step differentiation). So its gradients owe nothing to anybody's derivation.
+"""
+
+import numpy as np
+
+_STEP = 1e-30
+
+
+def rasterize(
+    vertices,
+    faces,
+    size,
+    sigma=1.64,
+    cutoff=1e-4,
+    attributes=None,
+    gamma=1e-2,
+    near=1.0,
+    far=100.0,
+    background=0.0,
+    cull_backfaces=False,
+):
+    """Return alpha (H, W) and color (H, W, C), or None without attributes."""
+    height, width = size
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    kind = np.result_type(vertices, np.float64, *([] if attributes is None else [attributes]))
+    log_transmittance = np.zeros(size, kind)
+    depths, coverages, colors = [], [], []
+    for face in faces:
+        a, b, c = (vertices[index] for index in face)
+        if min(a[2].real, b[2].real, c[2].real) <= 0:
+            continue
+        area = _cross(b[:2] - a[:2], c[:2] - a[:2])
+        if area.real == 0 or (cull_backfaces and area.real > 0):
+            continue
+        logit = _signed_squared_distance(x, y, (a, b, c)) / sigma
+        counts = logit.real >= np.log(cutoff / (1 - cutoff))
+        # log(1 - D) = -log(1 + exp(x)), without overflow
+        small = np.where(logit.real < 30, logit, 0)
+        softplus = np.where(logit.real < 30, np.log1p(np.exp(small)), logit + np.exp(-np.where(logit.real < 30, 30, logit)))
+        log_transmittance = log_transmittance - np.where(counts, softplus, 0)
+        if attributes is None:
+            continue
+        weights = []
+        for first, second in ((b, c), (c, a), (a, b)):  # opposite a, b, c
+            weights.append(((second[0] - first[0]) * (y - first[1]) - (second[1] - first[1]) * (x - first[0])) / area)
+        clipped = [np.where(weight.real > 0, weight, 0) for weight in weights]
+        total = sum(clipped)
+        barycentric = [weight / total for weight in clipped]
+        depth = sum(weight * vertex[2] for weight, vertex in zip(barycentric, (a, b, c)))
+        depths.append((far - depth) / (far - near))
+        coverages.append(np.where(counts, np.exp(logit - softplus), 0))
+        colors.append(sum(weight[..., None] * attributes[index] for weight, index in zip(barycentric, face)))
+    alpha = -np.expm1(log_transmittance)
+    if attributes is None:
+        return alpha, None
+    channels = attributes.shape[1]
+    color = np.broadcast_to(np.asarray(background, kind), (height, width, channels)).astype(kind)
+    if not depths:
+        return alpha, color
+    eps = 1e-10
+    present = [np.where(coverage.real > 0, depth.real, -np.inf) for depth, coverage in zip(depths, coverages)]
+    largest = np.maximum(np.max(present, axis=0), eps)
+    behind = np.exp((eps - largest) / gamma)
+    weights = [
+        np.where(coverage.real > 0, coverage * np.exp(np.where(coverage.real > 0, depth - largest, 0) / gamma), 0)
+        for depth, coverage in zip(depths, coverages)
+    ]
+    total = behind + sum(weights)
+    color = behind[..., None] * color + sum(weight[..., None] * value for weight, value in zip(weights, colors))
+    return alpha, color / total[..., None]
+
+
+def gradients(vertices, faces, size, grad_alpha, grad_color=None, attributes=None, **settings):
+    """Return the gradients of sum(grad_alpha alpha) + sum(grad_color color) for vertices (V, 3) and attributes (V, C)."""
+
+    def slope(moved_vertices, moved_attributes):
+        alpha, color = rasterize(moved_vertices, faces, size, attributes=moved_attributes, **settings)
+        value = (grad_alpha * alpha).sum()
+        if grad_color is not None:
+            value = value + (grad_color * color).sum()
+        return value.imag / _STEP
+
+    grad_vertices = np.zeros(vertices.shape)
+    for index in np.ndindex(vertices.shape):
+        moved = vertices.astype(complex)
+        moved[index] += 1j * _STEP
+        grad_vertices[index] = slope(moved, attributes)
+    if attributes is None:
+        return grad_vertices, None
+    grad_attributes = np.zeros(attributes.shape)
+    for index in np.ndindex(attributes.shape):
+        moved = attributes.astype(complex)
+        moved[index] += 1j * _STEP
+        grad_attributes[index] = slope(vertices, moved)
+    return grad_vertices, grad_attributes
+
+
+def _signed_squared_distance(x, y, corners):
+    """Squared distance to the boundary, positive inside, each edge as a segment."""
+    best = None
+    sides = []
+    for number in range(3):
+        a, b = corners[number], corners[(number + 1) % 3]
+        along = b[:2] - a[:2]
+        rx, ry = x - a[0], y - a[1]
+        t = (rx * along[0] + ry * along[1]) / (along[0] ** 2 + along[1] ** 2)
+        t = np.where(t.real < 0, 0, np.where(t.real > 1, 1, t))
+        squared = (rx - t * along[0]) ** 2 + (ry - t * along[1]) ** 2
+        best = squared if best is None else np.where(squared.real < best.real, squared, best)
+        sides.append((along[0] * ry - along[1] * rx).real)
+    sides = np.array(sides)
+    inside = (sides >= 0).all(axis=0) | (sides <= 0).all(axis=0)
+    return np.where(inside, best, -best)
+
+
+def _cross(u, v):
+    return u[0] * v[1] - u[1] * v[0]
