@@ -7,6 +7,7 @@ from .mesh import Mesh
 from .rasterize import rasterize_soft
 from .views.view import View
 
+_EDGE = 2  # px that a mask may be off by, and the lens may blur
 _SEEN = 0.3  # of the median weight: a vertex with less has next to no pixel of its own
 
 
@@ -29,11 +30,19 @@ def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
             near=float(depth.min()),
             far=float(depth.max()) + 1e-6,
         )
-        # Pixels at the edge are mixed with what is behind the object.
-        inside = (view.mask > 0.99).astype(vertices_pixel.dtype)[..., None]
+        inside = _core(view.mask).astype(vertices_pixel.dtype)[..., None]
         seen += raster.backward(grad_color=inside).attributes[:, 0]
     visible = seen[seen > 1e-3]
     return np.clip(seen / (_SEEN * np.median(visible)), 0, 1) if len(visible) else seen
+
+
+def _core(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels well inside a mask: those at its edge are mixed with what is behind the object."""
+    from scipy.ndimage import binary_erosion
+
+    inside = mask > 0.5
+    core = binary_erosion(inside, iterations=_EDGE)
+    return core if core.any() else inside
 
 
 def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
@@ -49,10 +58,7 @@ def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
     best = np.full(len(mesh.vertices), -np.inf)
     colors = np.zeros_like(mesh.vertices)
     for view in views:
-        # Half-covered pixels at the edge hold the background's colour too: take them from further inside.
-        core = view.mask > 0.99
-        core = core if core.any() else view.mask > 0.5
-        nearest = distance_transform_edt(~core, return_distances=False, return_indices=True)
+        nearest = distance_transform_edt(~_core(view.mask), return_distances=False, return_indices=True)
         filled = view.image[nearest[0], nearest[1]]
         pixel = project(mesh.vertices, view.camera)
         coordinates = [pixel[:, 1] - 0.5, pixel[:, 0] - 0.5]

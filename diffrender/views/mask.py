@@ -15,7 +15,8 @@ Source = Literal["file", "alpha", "background", "grabcut"]
 
 _SMALLEST_SHARE, _LARGEST_SHARE = 0.005, 0.98  # of the photo
 _WORKING_SIDE = 360  # px of the long side that GrabCut works at: seconds instead of minutes, as sharp as a fit needs
-_BORDER_AGREEMENT = 0.62  # of the border's pixels must fit one smooth colour for it to be a plain background
+_BORDER_AGREEMENT = 0.7  # of the border's pixels must fit one smooth colour for it to be a plain background
+_BORDER_RUNS = 2  # in which the object may touch the border: a pattern touches it in many
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,17 @@ def _off_plain_background(srgb: np.ndarray) -> np.ndarray | None:
     if noise > 0.02 or keep.mean() < _BORDER_AGREEMENT:
         return None  # a texture, not a colour
     difference = np.abs(srgb - terms @ coefficients).max(axis=2)
-    outside = difference < max(5 * noise, 0.04)
-    return _clean(~outside, smallest_hole=0.0002)
+    differs = difference >= max(5 * noise, 0.04)
+    return None if _runs_along_border(differs) > _BORDER_RUNS else _clean(differs, smallest_hole=0.0002)
+
+
+def _runs_along_border(differs: np.ndarray) -> int:
+    """Return how often the border of a mask (H, W) goes in and out of it, specks left out."""
+    from scipy.ndimage import median_filter
+
+    rim = np.concatenate([differs[0, :-1], differs[:-1, -1], differs[-1, :0:-1], differs[:0:-1, 0]])  # once around
+    rim = median_filter(rim.astype(np.uint8), 2 * max(1, len(rim) // 200) + 1, mode="wrap")
+    return int(np.count_nonzero(rim != np.roll(rim, 1)) / 2)
 
 
 def _mode(colors: np.ndarray) -> np.ndarray:
