@@ -31,12 +31,13 @@ class FitSettings:
     faces: int = 40_000  # of the start mesh that `fit` makes itself
     thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
     resolution: int = 384  # px of the long side that the fit works at
-    sigma_start: float = 1.0  # px^2; a start far from the silhouette needs more, to feel it from there
-    sigma_end: float = 0.05  # px^2; union of many soft faces bulges by about its root, so the end must be sharp
+    sigma_start: float | None = None  # px^2; None: 1 for a balloon, (4 % of the long side)^2 for a start further off
+    sigma_end: float = 0.02  # px^2; a union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
-    learning_rate: float = 2e-3  # of a step of the vertices, in units of the object's size
+    learning_rate: float | None = None  # in units of the object's size; None: 2e-3 for a balloon, 5e-2 further off
     color_learning_rate: float = 2e-2
-    smoothness: float = 8.0  # lambda of the Large-Steps preconditioner
+    smoothness_start: float | None = None  # None: as below for a balloon, 27 times as much further off
+    smoothness: float = 15.0  # lambda of the Large-Steps preconditioner, at the end
     silhouette_weight: float = 1.0
     color_weight: float = 1.0
     laplacian_weight: float = 0.3
@@ -53,8 +54,9 @@ class FitSettings:
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{field.name} must be finite and >= 0, got {value}")
         for name in ("sigma_start", "sigma_end", "gamma", "thickness"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
 
 
 class FitState(NamedTuple):
@@ -62,6 +64,7 @@ class FitState(NamedTuple):
 
     step: int
     parameter: np.ndarray  # (V, 3) float64, u of Large Steps
+    smoothness: float  # the lambda that u is for
     colors: np.ndarray  # (V, 3) float32 linear RGB
     faces: np.ndarray  # (F, 3) int32
     shape_moments: AdamState
@@ -102,6 +105,9 @@ def fit(
     if not views:
         raise ValueError("fit needs at least one view, got none")
     views = [view.limited(settings.resolution) for view in views]
+    if mesh is None:
+        mesh = "balloon" if len(views) == 1 else "sphere"
+    settings = _resolved(settings, close=mesh == "balloon", side=max(views[0].camera.size))
     if state is None:
         state = _start(_start_mesh(mesh, views, settings), views, settings)
     if state.step >= settings.steps:
@@ -109,9 +115,19 @@ def fit(
     yield from _steps(views, settings, state)
 
 
-def _start_mesh(mesh: Mesh | str | None, views: list[View], settings: FitSettings) -> Mesh:
-    if mesh is None:
-        mesh = "balloon" if len(views) == 1 else "sphere"
+def _resolved(settings: FitSettings, close: bool, side: int) -> FitSettings:
+    """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
+    reach = 1.0 if close else 0.04 * side
+    sigma, rate, smoothness = settings.sigma_start, settings.learning_rate, settings.smoothness_start
+    return replace(
+        settings,
+        sigma_start=max(reach**2, settings.sigma_end) if sigma is None else sigma,
+        learning_rate=(2e-3 if close else 5e-2) if rate is None else rate,
+        smoothness_start=settings.smoothness * (1 if close else 27) if smoothness is None else smoothness,
+    )
+
+
+def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> Mesh:
     if mesh == "balloon":
         return inflate(views[0], settings.faces, settings.thickness)
     if mesh == "sphere":
@@ -125,34 +141,44 @@ def _start_mesh(mesh: Mesh | str | None, views: list[View], settings: FitSetting
 def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     laplacian = uniform_laplacian(mesh.faces, len(mesh.vertices))
     vertices = unfold(mesh.vertices, mesh.faces, laplacian)
-    parameter = LargeSteps(laplacian, settings.smoothness).to_parameter(vertices)
+    smoothness = _smoothness(settings, 0)
+    parameter = LargeSteps(laplacian, smoothness).to_parameter(vertices)
     colors = mesh.vertex_colors
     if colors is None:
         inside = np.concatenate([view.image[view.mask > 0.5] for view in views])
         colors = np.tile(inside.mean(axis=0), (len(vertices), 1))  # the photo paints it, step by step
     colors = colors.astype(np.float32)
-    return FitState(0, parameter, colors, mesh.faces, Adam(uniform=True).init(parameter), Adam().init(colors))
+    return FitState(0, parameter, smoothness, colors, mesh.faces, Adam(uniform=True).init(parameter), Adam().init(colors))
 
 
 def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
-    preconditioner = LargeSteps(laplacian, settings.smoothness)
+    preconditioner = LargeSteps(laplacian, state.smoothness)
     shape_optimizer, color_optimizer = Adam(uniform=True), Adam()
     vertices = preconditioner.to_vertices(state.parameter)
     scale = _size(vertices)
     levels: dict[int, list[View]] = {}
+    assert settings.sigma_start is not None and settings.learning_rate is not None
     for step in range(state.step, settings.steps):
+        smoothness = _smoothness(settings, step)
+        if smoothness != state.smoothness:
+            preconditioner = LargeSteps(laplacian, smoothness)
+            parameter = preconditioner.to_parameter(vertices)
+            state = state._replace(
+                parameter=parameter, smoothness=smoothness, shape_moments=shape_optimizer.init(parameter)
+            )
         progress = step / settings.steps
         # Softness shrinks over the first three quarters; the rest sharpens at the final one.
         sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / 0.75))
         # A soft image needs few pixels: halve the resolution while an edge stays wider than one of them.
-        level = 2 if sigma >= 4 else 1
+        level = 4 if sigma >= 32 else 2 if sigma >= 4 else 1
         if level not in levels:
             levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
         chosen = _choose(levels[level], settings, step)
-        parts, grad_vertices, grad_colors, image = _compare(mesh, chosen, sigma / level**2, settings)
+        compare = _compare_one if len(views) == 1 else _compare_many
+        parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings)
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
@@ -170,7 +196,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterato
         unfolded = unfold(vertices, faces, laplacian) if last or step % 10 == 9 else vertices
         if unfolded is not vertices:
             vertices, parameter = unfolded, preconditioner.to_parameter(unfolded)
-        state = FitState(step + 1, parameter, colors, faces, shape_moments, color_moments)
+        state = FitState(step + 1, parameter, smoothness, colors, faces, shape_moments, color_moments)
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
             shown = _paint_unseen(shown, views, settings)
@@ -180,10 +206,17 @@ def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterato
 def finish(state: FitState, views: Sequence[View], settings: FitSettings) -> Mesh:
     """Return the mesh that a fit would end with if `state` were its last: for a run that was interrupted or has ended."""
     laplacian = uniform_laplacian(state.faces, len(state.colors))
-    vertices = LargeSteps(laplacian, settings.smoothness).to_vertices(state.parameter)
+    vertices = LargeSteps(laplacian, state.smoothness).to_vertices(state.parameter)
     vertices = unfold(vertices, state.faces, laplacian)
     mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
     return _paint_unseen(mesh, [view.limited(settings.resolution) for view in views], settings)
+
+
+def _smoothness(settings: FitSettings, step: int) -> float:
+    """Return lambda at a step: first the whole object bends, then its limbs, then its details."""
+    start = settings.smoothness if settings.smoothness_start is None else settings.smoothness_start
+    stage = min(2, 3 * step // settings.steps)
+    return geometric(max(start, 1e-9), max(settings.smoothness, 1e-9), stage / 2)
 
 
 def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
@@ -194,28 +227,55 @@ def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
     return [views[number] for number in order[: settings.views_per_step]]
 
 
-def _compare(
-    mesh: Mesh, views: list[View], sigma: float, settings: FitSettings
-) -> tuple[dict[str, float], np.ndarray, np.ndarray, np.ndarray]:
-    """Return the losses, their gradients for vertices and colours, and the first view's image."""
+class _Comparison(NamedTuple):
+    """Losses by name, their gradients for vertices and colours (V, 3), and the first view's image."""
+
+    parts: dict[str, float]
+    grad_vertices: np.ndarray
+    grad_colors: np.ndarray
+    image: np.ndarray
+
+
+def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings) -> _Comparison:
+    """Compare with views from several sides: silhouettes and colours both shape the mesh."""
     parts = {"silhouette": 0.0, "color": 0.0}
     grad_vertices, grad_colors = np.zeros_like(mesh.vertices), np.zeros_like(mesh.vertices)
     images = []
     for view in views:
         rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma))
-        image = rendering.image
-        silhouette, grad_alpha = loss.silhouette_iou(image[..., 3], view.mask)
-        color, grad_rgb = loss.l2(image[..., :3], view.image, view.mask, settings.color_space)
-        silhouette_share = settings.silhouette_weight / len(views)
-        color_share = settings.color_weight / len(views)
-        grad_image = np.dstack([grad_rgb * np.float32(color_share), grad_alpha * np.float32(silhouette_share)])
-        grads = rendering.backward(grad_image)
-        parts["silhouette"] += silhouette_share * silhouette
-        parts["color"] += color_share * color
+        losses, grad_image = _image_losses(rendering.image, view, settings)
+        grads = rendering.backward(grad_image / np.float32(len(views)))
+        for name, value in losses.items():
+            parts[name] += value / len(views)
         grad_vertices += grads.vertices
         grad_colors += grads.vertex_colors
-        images.append(image)
-    return parts, grad_vertices, grad_colors, images[0]
+        images.append(rendering.image)
+    return _Comparison(parts, grad_vertices, grad_colors, images[0])
+
+
+def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings) -> _Comparison:
+    """Compare with the only view. It says nothing about depth, so nothing may move along its rays; and colours, free at
+    every vertex, explain the photo's colours by themselves: they must not push the shape about."""
+    (view,) = views
+    rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma))
+    parts, grad_image = _image_losses(rendering.image, view, settings)
+    grad_colors = rendering.backward(grad_image).vertex_colors
+    grad_image[..., :3] = 0
+    grad_vertices = rendering.backward(grad_image).vertices
+    rays = mesh.vertices - view.camera.center.astype(np.float32)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    grad_vertices = grad_vertices - (grad_vertices * rays).sum(axis=1, keepdims=True) * rays
+    assert grad_colors is not None
+    return _Comparison(parts, grad_vertices, grad_colors, rendering.image)
+
+
+def _image_losses(image: np.ndarray, view: View, settings: FitSettings) -> tuple[dict[str, float], np.ndarray]:
+    """Return the weighted losses by name and their gradient for an image (H, W, 4)."""
+    silhouette, grad_alpha = loss.silhouette_iou(image[..., 3], view.mask)
+    color, grad_rgb = loss.l2(image[..., :3], view.image, view.mask, settings.color_space)
+    parts = {"silhouette": settings.silhouette_weight * silhouette, "color": settings.color_weight * color}
+    gradient = np.dstack([grad_rgb * settings.color_weight, grad_alpha * settings.silhouette_weight])
+    return parts, gradient.astype(np.float32)
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:

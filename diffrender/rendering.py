@@ -69,7 +69,9 @@ class Rendering:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
-        raster = self._raster.backward(grad_alpha=grad_image[..., 3], grad_color=grad_image[..., :3])
+        grad_color = grad_image[..., :3]
+        # A gradient of alpha alone goes the way of the silhouette, at half the cost.
+        raster = self._raster.backward(grad_image[..., 3], grad_color if np.any(grad_color) else None)
         mesh = self._mesh
         projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
         vertices, albedo, light = projected.vertices, raster.attributes, None

@@ -31,7 +31,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         moments: AdamState = getattr(state, name)
         arrays |= {f"{name}.step": np.int64(moments.step), f"{name}.first": moments.first}
         arrays |= {f"{name}.second": moments.second}
-    arrays |= {"step": np.int64(state.step), "frames": checkpoint.frames}
+    arrays |= {"step": np.int64(state.step), "smoothness": np.float64(state.smoothness), "frames": checkpoint.frames}
     arrays |= {"seconds": np.float64(checkpoint.seconds), "run": np.array(checkpoint.run)}
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **arrays)
@@ -45,7 +45,8 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
                 name: AdamState(int(arrays[f"{name}.step"]), arrays[f"{name}.first"], arrays[f"{name}.second"])
                 for name in _MOMENTS
             }
-            state = FitState(step=int(arrays["step"]), **{name: arrays[name] for name in _ARRAYS}, **moments)
+            scalars = {"step": int(arrays["step"]), "smoothness": float(arrays["smoothness"])}
+            state = FitState(**scalars, **{name: arrays[name] for name in _ARRAYS}, **moments)
             return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
     except (KeyError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error
