@@ -24,7 +24,7 @@ def get_num_threads() -> int:
 def set_num_threads(count: int) -> None:
     """Use `count` threads for kernels from now on; results do not depend on it. Raises ValueError unless count >= 1."""
     global _pool, _threads
-    if not isinstance(count, int) or count < 1:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"the number of threads must be a positive integer, got {count!r}")
     _threads = count
     _pool = None  # threads of the old pool end when their last task has ended

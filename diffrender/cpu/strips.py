@@ -15,6 +15,7 @@ from ..threads import run_on_workers
 
 STRIP_ROWS = 16  # a face of a dense mesh touches 1.7 strips; 16 rows of colour sums still fit in the L2 cache
 BLOCK = 16  # pixels in the innermost loop: fewer are unrolled into scalars before LLVM vectorises
+_FEW_FACES = 4096  # are prepared sooner than other threads wake up
 _CULLING_MARGIN = 0.01  # px: rounding of the cull must never drop a pixel that counts
 _COORDINATE_LIMIT = 1e15  # px: squares of larger coordinates overflow in float32
 
@@ -42,7 +43,11 @@ def sort_into_strips(
     geometry = np.empty((count, 10), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
     radius += _CULLING_MARGIN
-    run_on_workers(_prepare, vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds)
+    arguments = (vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds)
+    if count < _FEW_FACES:
+        _prepare(0, 1, *arguments)
+    else:
+        run_on_workers(_prepare, *arguments)
     slots = np.empty(count + 1, np.int64)
     starts = np.zeros((height + STRIP_ROWS - 1) // STRIP_ROWS + 1, np.int64)
     _count(bounds, slots, starts)
