@@ -84,7 +84,7 @@ class Camera:
 
         P = _checked("P", P, (3, 4))
         determinant = np.linalg.det(P[:, :3])
-        if abs(determinant) < 1e-12 * np.abs(P[:, :3]).max() ** 3:
+        if abs(determinant) <= 1e-12 * np.abs(P[:, :3]).max() ** 3:
             raise ValueError(f"P has no finite camera centre: its left 3x3 block has determinant {determinant:.3g}")
         P = P * np.sign(determinant)  # a rotation and positive focal lengths: the left block's determinant is positive
         K, R = rq(P[:, :3])
