@@ -31,13 +31,13 @@ class FitSettings:
     faces: int = 40_000  # of the start mesh that `fit` makes itself
     thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
     resolution: int = 384  # px of the long side that the fit works at
-    sigma_start: float | None = None  # px^2; None: 1 for a balloon, (4 % of the long side)^2 for a start further off
+    sigma_start: float | None = None  # px^2; None: 0.2 for a balloon, (4 % of the long side)^2 further off
     sigma_end: float = 0.02  # px^2; a union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
     learning_rate: float | None = None  # in units of the object's size; None: 2e-3 for a balloon, 5e-2 further off
     color_learning_rate: float = 2e-2
-    smoothness_start: float | None = None  # None: as below for a balloon, 27 times as much further off
-    smoothness: float = 15.0  # lambda of the Large-Steps preconditioner, at the end
+    smoothness_start: float | None = None  # None: as below for a balloon, 50 times as much further off
+    smoothness: float = 8.0  # lambda of the Large-Steps preconditioner at the end, for a mesh of 20,000 faces
     silhouette_weight: float = 1.0
     color_weight: float = 1.0
     laplacian_weight: float = 0.3
@@ -67,6 +67,7 @@ class FitState(NamedTuple):
     smoothness: float  # the lambda that u is for
     colors: np.ndarray  # (V, 3) float32 linear RGB
     faces: np.ndarray  # (F, 3) int32
+    scale: float  # half the diagonal of the start mesh's bounding box
     shape_moments: AdamState
     color_moments: AdamState
 
@@ -117,13 +118,13 @@ def fit(
 
 def _resolved(settings: FitSettings, close: bool, side: int) -> FitSettings:
     """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
-    reach = 1.0 if close else 0.04 * side
+    reach = 0.45 if close else 0.04 * side
     sigma, rate, smoothness = settings.sigma_start, settings.learning_rate, settings.smoothness_start
     return replace(
         settings,
         sigma_start=max(reach**2, settings.sigma_end) if sigma is None else sigma,
         learning_rate=(2e-3 if close else 5e-2) if rate is None else rate,
-        smoothness_start=settings.smoothness * (1 if close else 27) if smoothness is None else smoothness,
+        smoothness_start=settings.smoothness * (1 if close else 50) if smoothness is None else smoothness,
     )
 
 
@@ -141,14 +142,23 @@ def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> M
 def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     laplacian = uniform_laplacian(mesh.faces, len(mesh.vertices))
     vertices = unfold(mesh.vertices, mesh.faces, laplacian)
-    smoothness = _smoothness(settings, 0)
+    smoothness = _smoothness(settings, 0, len(mesh.faces))
     parameter = LargeSteps(laplacian, smoothness).to_parameter(vertices)
     colors = mesh.vertex_colors
     if colors is None:
         inside = np.concatenate([view.image[view.mask > 0.5] for view in views])
         colors = np.tile(inside.mean(axis=0), (len(vertices), 1))  # the photo paints it, step by step
     colors = colors.astype(np.float32)
-    return FitState(0, parameter, smoothness, colors, mesh.faces, Adam(uniform=True).init(parameter), Adam().init(colors))
+    return FitState(
+        step=0,
+        parameter=parameter,
+        smoothness=smoothness,
+        colors=colors,
+        faces=mesh.faces,
+        scale=float(np.linalg.norm(np.ptp(vertices, axis=0))) / 2,
+        shape_moments=Adam(uniform=True).init(parameter),
+        color_moments=Adam().init(colors),
+    )
 
 
 def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterator[Step]:
@@ -157,11 +167,11 @@ def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterato
     preconditioner = LargeSteps(laplacian, state.smoothness)
     shape_optimizer, color_optimizer = Adam(uniform=True), Adam()
     vertices = preconditioner.to_vertices(state.parameter)
-    scale = _size(vertices)
+    scale = state.scale
     levels: dict[int, list[View]] = {}
     assert settings.sigma_start is not None and settings.learning_rate is not None
     for step in range(state.step, settings.steps):
-        smoothness = _smoothness(settings, step)
+        smoothness = _smoothness(settings, step, len(faces))
         if smoothness != state.smoothness:
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
@@ -195,8 +205,10 @@ def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterato
         last = step + 1 == settings.steps
         unfolded = unfold(vertices, faces, laplacian) if last or step % 10 == 9 else vertices
         if unfolded is not vertices:
-            vertices, parameter = unfolded, preconditioner.to_parameter(unfolded)
-        state = FitState(step + 1, parameter, smoothness, colors, faces, shape_moments, color_moments)
+            # Back through the solver: a resumed run has its vertices from there, to the last bit.
+            parameter = preconditioner.to_parameter(unfolded)
+            vertices = preconditioner.to_vertices(parameter)
+        state = FitState(step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments)
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
             shown = _paint_unseen(shown, views, settings)
@@ -212,11 +224,14 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings) -> Mes
     return _paint_unseen(mesh, [view.limited(settings.resolution) for view in views], settings)
 
 
-def _smoothness(settings: FitSettings, step: int) -> float:
-    """Return lambda at a step: first the whole object bends, then its limbs, then its details."""
+def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
+    """Return lambda at a step: first the whole object bends, then its limbs, then its details.
+
+    It is proportional to the number of faces: the square root of lambda is a distance in edges.
+    """
     start = settings.smoothness if settings.smoothness_start is None else settings.smoothness_start
     stage = min(2, 3 * step // settings.steps)
-    return geometric(max(start, 1e-9), max(settings.smoothness, 1e-9), stage / 2)
+    return geometric(max(start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
 
 
 def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
@@ -291,11 +306,6 @@ def _paint_unseen(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
     seen = visibility(mesh, views, settings.gamma)[:, None].astype(np.float32)
     colors = seen * mesh.vertex_colors + (1 - seen) * paint(mesh, views)
     return replace(mesh, vertex_colors=np.clip(colors, 0, 1))
-
-
-def _size(vertices: np.ndarray) -> float:
-    """Half the diagonal of the bounding box."""
-    return float(np.linalg.norm(np.ptp(vertices, axis=0))) / 2
 
 
 def settings_from(values: dict[str, Any]) -> FitSettings:

@@ -111,14 +111,13 @@ def test_a_sphere_is_placed_where_the_rays_of_many_views_meet():
 @pytest.mark.parametrize("start, floor", [("balloon", 0.95), ("sphere", 0.9)])
 def test_one_photo_is_fitted_without_folds(start, floor):
     view = disc_view()
-    losses = []
-    for step in dr.fit([view], start, QUICK):
-        losses.append(step.parts["color"])
+    steps = list(dr.fit([view], start, QUICK))
+    for step in steps:
         assert step.image.shape[2] == 4 and np.isfinite(step.loss)
-    assert step.done and step.step == 24
-    assert losses[-1] < 0.3 * losses[0]
-    measured = evaluate(step.mesh, view)
+    assert [step.done for step in steps] == [False] * 23 + [True]
+    before, measured = evaluate(steps[0].mesh, view), evaluate(step.mesh, view)
     assert measured["silhouette_iou"] > floor
+    assert measured["psnr_db"] > before["psnr_db"] + 2
     assert inspect(step.mesh) == {"faces": len(step.mesh.faces), "flipped_faces": 0, "closed": True}
 
 
@@ -139,7 +138,7 @@ def test_many_views_shape_the_mesh_from_all_sides():
         camera = dr.Camera.look_at((4 * np.sin(angle), 1.0, 4 * np.cos(angle)), size=(48, 48))
         image = dr.render(truth, camera, dr.Soft(sigma=0.1, gamma=1e-3, near=2, far=6)).image
         views.append(dr.View(np.clip(image[..., :3], 0, 1), np.clip(image[..., 3], 0, 1), camera))
-    settings = dr.FitSettings(steps=60, faces=1280, resolution=48)
+    settings = dr.FitSettings(steps=100, faces=1280, resolution=48)
     mesh = last(dr.fit(views, None, settings)).mesh
     extent = np.ptp(mesh.vertices, axis=0) / 2
     np.testing.assert_allclose(extent, [1, 0.6, 0.5], atol=0.06)

@@ -64,7 +64,7 @@ def test_glb_is_what_its_specification_asks_for(tmp_path):
         assert view["byteOffset"] + view["byteLength"] <= len(body)
     position = document["accessors"][document["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
     np.testing.assert_array_equal(np.float32(position["min"]), mesh.vertices.min(axis=0))
-    assert trimesh.load_scene(tmp_path / "mesh.glb").is_watertight
+    assert trimesh.load_scene(tmp_path / "mesh.glb").to_geometry().is_watertight
 
 
 def test_parts_of_a_scene_are_placed_and_joined(tmp_path):

@@ -11,6 +11,7 @@ from ..fitting import FitState
 from ..optimize.adam import AdamState
 
 _ARRAYS = ("parameter", "colors", "faces")
+_SCALARS = ("smoothness", "scale")
 _MOMENTS = ("shape_moments", "color_moments")
 
 
@@ -31,7 +32,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         moments: AdamState = getattr(state, name)
         arrays |= {f"{name}.step": np.int64(moments.step), f"{name}.first": moments.first}
         arrays |= {f"{name}.second": moments.second}
-    arrays |= {"step": np.int64(state.step), "smoothness": np.float64(state.smoothness), "frames": checkpoint.frames}
+    arrays |= {"step": np.int64(state.step), "frames": checkpoint.frames}
+    arrays |= {name: np.float64(getattr(state, name)) for name in _SCALARS}
     arrays |= {"seconds": np.float64(checkpoint.seconds), "run": np.array(checkpoint.run)}
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **arrays)
@@ -45,8 +47,10 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
                 name: AdamState(int(arrays[f"{name}.step"]), arrays[f"{name}.first"], arrays[f"{name}.second"])
                 for name in _MOMENTS
             }
-            scalars = {"step": int(arrays["step"]), "smoothness": float(arrays["smoothness"])}
-            state = FitState(**scalars, **{name: arrays[name] for name in _ARRAYS}, **moments)
+            scalars = {name: float(arrays[name]) for name in _SCALARS}
+            state = FitState(
+                step=int(arrays["step"]), **scalars, **{name: arrays[name] for name in _ARRAYS}, **moments
+            )
             return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
     except (KeyError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error

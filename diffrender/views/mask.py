@@ -81,7 +81,7 @@ def _off_plain_background(srgb: np.ndarray) -> np.ndarray | None:
     colors, basis = srgb[border].astype(np.float64), terms[border]
     keep = np.abs(colors - _mode(colors)).max(axis=1) < 0.15
     for _ in range(8):
-        if keep.mean() < _BORDER_AGREEMENT:
+        if keep.mean() < 0.5 * _BORDER_AGREEMENT:  # a gradient leaves the first guess behind: the fit may grow
             return None
         coefficients = np.linalg.lstsq(basis[keep], colors[keep], rcond=None)[0]
         residual = np.abs(basis @ coefficients - colors).max(axis=1)
