@@ -14,7 +14,9 @@ from diffrender.color import to_bytes
 from diffrender.inflate import smooth
 from diffrender.mesh import Mesh
 from diffrender.polygonize import polygonize
+from diffrender.repair import unfold
 from diffrender.shading import vertex_normals
+from diffrender.topology import uniform_laplacian
 
 HERE = Path(__file__).parent
 SIZE = (480, 560)  # (H, W) px
@@ -63,6 +65,7 @@ def make_duck() -> Mesh:
     field = np.minimum(field, points[..., 1] + 0.52)  # it stands on a flat base
     grid, faces = polygonize(field)
     vertices = smooth(np.array([x[0], y[0], z[0]]) + grid * step, faces, iterations=5)
+    vertices = unfold(vertices, faces, uniform_laplacian(faces, len(vertices)))
     beak = union([ellipsoid(vertices, *part) for part in BEAK], 0.02)
     colors = mix(np.tile(YELLOW, (len(vertices), 1)), ORANGE, np.clip(beak / 0.02 + 1.0, 0, 1))
     for center, radius in EYES:

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Deodr:
 def measure(faces: int, repeats: int) -> dict[str, Any]:
     """Return the times in ms of both on one scene, taken by turns."""
     mesh, camera = scene(faces)
-    runners = {"diffrender": Ours(mesh, camera), "DEODR": Deodr(mesh, camera)}
+    runners: dict[str, Any] = {"diffrender": Ours(mesh, camera), "DEODR": Deodr(mesh, camera)}
     grad = np.random.default_rng(1).normal(size=(SIDE, SIDE)).astype(np.float32)
     images = {name: runner.forward() for name, runner in runners.items()}
     for name, runner in runners.items():  # the warm-up
@@ -98,7 +99,7 @@ def measure(faces: int, repeats: int) -> dict[str, Any]:
     for _ in range(repeats):
         for name, runner in runners.items():
             forward = _milliseconds(runner.forward)
-            samples[name].append((forward, _milliseconds(lambda runner=runner: runner.backward(grad))))  # type: ignore[misc]
+            samples[name].append((forward, _milliseconds(partial(runner.backward, grad))))
     ours, theirs = (np.array(samples[name]) for name in ("diffrender", "DEODR"))
     forward, backward = np.median(ours, axis=0)
     total, deodr_total = ours.sum(axis=1), theirs.sum(axis=1)

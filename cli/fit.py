@@ -20,20 +20,26 @@ Example: [cyan]diffrender fit cup.jpg --out cup[/]
 
 
 def fit(
-    target: Path = typer.Argument(help="The photo: JPEG, PNG, TIFF, WebP, of any mode; transparent pixels are background."),
+    target: Path = typer.Argument(
+        help="The photo: JPEG, PNG, TIFF, WebP, of any mode; transparent pixels are background."
+    ),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results, made if need be."),
     mesh: str = typer.Option(
         None,
         help="Start mesh: [bold]balloon[/] (the silhouette blown up, the default), [bold]sphere[/], "
         "or a file (OBJ, PLY, STL, GLB), which is moved and scaled onto the mask.",
     ),
-    mask: Path = typer.Option(None, help="Mask of the object, white on black, of the photo's size. [dim]Default: found.[/]"),
+    mask: Path = typer.Option(
+        None, help="Mask of the object, white on black, of the photo's size. [dim]Default: found.[/]"
+    ),
     steps: int = typer.Option(None, min=1, help="Optimisation steps. [dim]Default: 200.[/]"),
     seed: int = typer.Option(None, min=0, help="Seed of everything random. [dim]Default: 0.[/]"),
     faces: int = typer.Option(None, min=100, help="Faces of the start mesh. [dim]Default: 40000.[/]"),
     thickness: float = typer.Option(None, help="Depth of the balloon: 1 makes a disc a sphere. [dim]Default: 0.8.[/]"),
     resolution: int = typer.Option(None, min=16, help="Long side in px that the fit works at. [dim]Default: 384.[/]"),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the run in the folder, to the bits of an uninterrupted one."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with the run in the folder, to the bits of an uninterrupted one."
+    ),
 ) -> None:
     """Fit a coloured mesh to the object in a photo."""
     asked = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}

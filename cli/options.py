@@ -33,5 +33,7 @@ def parse_background(text: str) -> tuple[float, float, float] | None:
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
-        raise ValueError(f"--background must be a colour such as white or #20242c, or transparent, got {text!r}") from None
+        raise ValueError(
+            f"--background must be a colour such as white or #20242c, or transparent, got {text!r}"
+        ) from None
     return red / 255, green / 255, blue / 255

@@ -53,7 +53,7 @@ class Camera:
         `fov_degrees` is the field of view over the shorter side. Raises ValueError if eye equals target or the view
         is along `up`.
         """
-        eye, target, up = (_checked(name, value, (3,)) for name, value in (("eye", eye), ("target", target), ("up", up)))
+        eye, target, up = _checked("eye", eye, (3,)), _checked("target", target, (3,)), _checked("up", up, (3,))
         if not 0 < fov_degrees < 180:
             raise ValueError(f"fov_degrees must lie between 0 and 180, got {fov_degrees}")
         forward = target - eye
@@ -62,7 +62,7 @@ class Camera:
             raise ValueError(f"eye and target are the same point {eye.tolist()}")
         forward = forward / distance
         right = np.cross(forward, up)
-        if np.linalg.norm(right) < 1e-9 * max(np.linalg.norm(up), 1e-300):
+        if np.linalg.norm(right) <= 1e-9 * np.linalg.norm(up):
             raise ValueError(f"up {up.tolist()} is parallel to the direction of view {forward.tolist()}")
         right = right / np.linalg.norm(right)
         R = np.stack([right, np.cross(forward, right), forward])

@@ -31,7 +31,7 @@ class FitSettings:
     faces: int = 40_000  # of the start mesh that `fit` makes itself
     thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
     resolution: int = 384  # px of the long side that the fit works at
-    sigma_start: float | None = None  # px^2; None: 0.2 for a balloon, (4 % of the long side)^2 further off
+    sigma_start: float | None = None  # px^2; None: 0.05 for a balloon, (4 % of the long side)^2 further off
     sigma_end: float = 0.02  # px^2; a union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
     learning_rate: float | None = None  # in units of the object's size; None: 2e-3 for a balloon, 5e-2 further off
@@ -92,7 +92,7 @@ class Step(NamedTuple):
 def fit(
     views: Sequence[View],
     mesh: Mesh | str | None = None,
-    settings: FitSettings = FitSettings(),  # noqa: B008
+    settings: FitSettings = FitSettings(),
     state: FitState | None = None,
 ) -> Iterator[Step]:
     """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
@@ -118,7 +118,7 @@ def fit(
 
 def _resolved(settings: FitSettings, close: bool, side: int) -> FitSettings:
     """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
-    reach = 0.45 if close else 0.04 * side
+    reach = 0.22 if close else 0.04 * side
     sigma, rate, smoothness = settings.sigma_start, settings.learning_rate, settings.smoothness_start
     return replace(
         settings,
@@ -303,6 +303,7 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
 
 def _paint_unseen(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
     """Give vertices that no view sees well the colour that a view has at their place: the back mirrors the front."""
+    assert mesh.vertex_colors is not None
     seen = visibility(mesh, views, settings.gamma)[:, None].astype(np.float32)
     colors = seen * mesh.vertex_colors + (1 - seen) * paint(mesh, views)
     return replace(mesh, vertex_colors=np.clip(colors, 0, 1))

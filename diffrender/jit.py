@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
-from numba.core import config
+from numba.core import config as numba_config
 from numba.extending import overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
 # No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose.
@@ -32,6 +33,7 @@ def kernel(function: Callable) -> Callable:
     directory = cache_directory()
     if directory is not None:
         # Numba reads its cache directory here and only here; other packages' functions keep theirs.
+        config: Any = numba_config
         previous = config.CACHE_DIR
         config.CACHE_DIR = str(directory)
         try:

@@ -42,8 +42,7 @@ class Mesh:
         if faces.min() < 0 or faces.max() >= len(vertices):
             wrong = np.argwhere((faces < 0) | (faces >= len(vertices)))[0]
             raise ValueError(
-                f"face {wrong[0]} refers to vertex {faces[wrong[0], wrong[1]]}, "
-                f"but there are {len(vertices)} vertices"
+                f"face {wrong[0]} refers to vertex {faces[wrong[0], wrong[1]]}, but there are {len(vertices)} vertices"
             )
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", np.ascontiguousarray(faces, np.int32))
@@ -64,7 +63,9 @@ class Mesh:
         """
         suffix = Path(path).suffix.lower()
         if suffix not in _FORMATS:
-            raise ValueError(f"cannot write meshes as {suffix or 'a file without suffix'}: use one of {', '.join(_FORMATS)}")
+            raise ValueError(
+                f"cannot write meshes as {suffix or 'a file without suffix'}: use one of {', '.join(_FORMATS)}"
+            )
         content = _glb(self) if suffix == ".glb" else _export(self, suffix[1:])
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
@@ -102,11 +103,12 @@ def load_mesh(path: str | os.PathLike) -> Mesh:
         faces.append((part.faces[:, ::-1] if mirrored else part.faces) + start)
         colors.append(_vertex_colors(part, linear=suffix in (".glb", ".gltf")))
         start += len(part.vertices)
+    painted = [color for color in colors if color is not None]
     try:
         return Mesh(
             np.concatenate(vertices).astype(np.float32),
             np.concatenate(faces),
-            None if any(color is None for color in colors) else np.concatenate(colors),
+            np.concatenate(painted) if len(painted) == len(parts) else None,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -151,7 +153,7 @@ def _export(mesh: Mesh, suffix: str) -> bytes:
     exported = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
     # Nine significant digits hold a float32 exactly.
     options: dict[str, Any] = {"digits": 9, "header": "diffrender"} if suffix == "obj" else {}
-    content = exported.export(file_type=suffix, **options)
+    content: Any = exported.export(file_type=suffix, **options)
     return content.encode() if isinstance(content, str) else content
 
 
@@ -182,7 +184,12 @@ def _glb(mesh: Mesh) -> bytes:
     for number, (name, values, description) in enumerate(columns):
         chunk = np.ascontiguousarray(values).tobytes()
         views.append(
-            {"buffer": 0, "byteOffset": offset, "byteLength": len(chunk), "target": 34963 if name == "indices" else 34962}
+            {
+                "buffer": 0,
+                "byteOffset": offset,
+                "byteLength": len(chunk),
+                "target": 34963 if name == "indices" else 34962,
+            }
         )
         accessors.append({"bufferView": number, "count": len(values), **description})
         chunks.append(chunk + b"\0" * (-len(chunk) % 4))

@@ -31,7 +31,9 @@ def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
             far=float(depth.max()) + 1e-6,
         )
         inside = _core(view.mask).astype(vertices_pixel.dtype)[..., None]
-        seen += raster.backward(grad_color=inside).attributes[:, 0]
+        weights = raster.backward(grad_color=inside).attributes
+        assert weights is not None
+        seen += weights[:, 0]
     visible = seen[seen > 1e-3]
     return np.clip(seen / (_SEEN * np.median(visible)), 0, 1) if len(visible) else seen
 
@@ -63,7 +65,8 @@ def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
         pixel = project(mesh.vertices, view.camera)
         coordinates = [pixel[:, 1] - 0.5, pixel[:, 0] - 0.5]
         sampled = np.stack(
-            [map_coordinates(filled[..., channel], coordinates, order=1, mode="nearest") for channel in range(3)], axis=1
+            [map_coordinates(filled[..., channel], coordinates, order=1, mode="nearest") for channel in range(3)],
+            axis=1,
         )
         towards = view.camera.center - mesh.vertices
         facing = np.abs((normals * towards).sum(axis=1)) / np.linalg.norm(towards, axis=1)

@@ -75,8 +75,9 @@ class Rendering:
         mesh = self._mesh
         projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
         vertices, albedo, light = projected.vertices, raster.attributes, None
+        assert albedo is not None
         if self._light is not None:
-            shading = shade_backward(mesh.vertices, mesh.faces, self._albedo, self._light, raster.attributes)
+            shading = shade_backward(mesh.vertices, mesh.faces, self._albedo, self._light, albedo)
             vertices, albedo, light = vertices + shading.vertices, shading.albedo, shading.light
         return RenderGradients(
             vertices=vertices,
@@ -87,7 +88,7 @@ class Rendering:
         )
 
 
-def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None) -> Rendering:  # noqa: B008
+def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's.
 
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. To compare with a photo,
@@ -113,7 +114,7 @@ def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | N
     return Rendering(mesh, camera, light, albedo, raster)
 
 
-def render_silhouette(mesh: Mesh, camera: Camera, settings: Soft = Soft()) -> SilhouetteRendering:  # noqa: B008
+def render_silhouette(mesh: Mesh, camera: Camera, settings: Soft = Soft()) -> SilhouetteRendering:
     """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
     raster = rasterize_soft(
         _in_front(mesh, camera),

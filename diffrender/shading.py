@@ -83,7 +83,10 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     """Return area-weighted unit normals (V, 3) and their lengths (V,) before scaling; 0 where a vertex has no area."""
     corners = vertices[faces]
     crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    sums = sum(add_at(faces[:, corner], crossed, len(vertices)) for corner in range(3)).astype(vertices.dtype)
+    sums = np.zeros((len(vertices), 3))
+    for corner in range(3):
+        sums += add_at(faces[:, corner], crossed, len(vertices))
+    sums = sums.astype(vertices.dtype)
     lengths = np.linalg.norm(sums, axis=1)
     return sums / np.where(lengths > 0, lengths, 1)[:, None], lengths
 

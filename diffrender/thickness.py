@@ -2,6 +2,7 @@
 
 import numpy as np
 
+
 def squared_half_thickness(mask: np.ndarray) -> np.ndarray:
     """Return the squared half thickness (H, W) in px^2 of a solid with the silhouette `mask` (H, W), negative outside.
 
@@ -28,7 +29,9 @@ def squared_half_thickness(mask: np.ndarray) -> np.ndarray:
         rows.append(np.flatnonzero(present))
         columns.append(neighbour[present])
         values.append(np.full(int(present.sum()), -1.0))
-    matrix = coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (count, count)).tocsc()
+    matrix = coo_matrix(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (count, count)
+    ).tocsc()
     squared = np.zeros(inside.shape)
     squared[inside] = spsolve(matrix, np.full(count, 4.0))
     # u is steep at the boundary and steps with its pixels. So write it as distance to the boundary times a slope, both

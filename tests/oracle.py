@@ -38,7 +38,9 @@ def rasterize(
         counts = logit.real >= np.log(cutoff / (1 - cutoff))
         # log(1 - D) = -log(1 + exp(x)), without overflow
         small = np.where(logit.real < 30, logit, 0)
-        softplus = np.where(logit.real < 30, np.log1p(np.exp(small)), logit + np.exp(-np.where(logit.real < 30, 30, logit)))
+        softplus = np.where(
+            logit.real < 30, np.log1p(np.exp(small)), logit + np.exp(-np.where(logit.real < 30, 30, logit))
+        )
         log_transmittance = log_transmittance - np.where(counts, softplus, 0)
         if attributes is None:
             continue

@@ -67,7 +67,17 @@ def slivers():
 def degenerate():
     """Good faces among ones without area, with repeated vertices, behind the camera or far off."""
     scene = random_triangles(seed=4, count=3, size=(20, 30))
-    extra = [(5, 5, 2), (10, 10, 2), (15, 15, 2), (8, 3, -1), (20, 4, 0), (12, 18, 3), (1e4, 2e4, 2), (2e4, 2e4, 2), (1e4, 3e4, 2)]
+    extra = [
+        (5, 5, 2),
+        (10, 10, 2),
+        (15, 15, 2),
+        (8, 3, -1),
+        (20, 4, 0),
+        (12, 18, 3),
+        (1e4, 2e4, 2),
+        (2e4, 2e4, 2),
+        (1e4, 3e4, 2),
+    ]
     start = len(scene.vertices)
     faces = [(0, 1, 2), (3, 3, 4), (2, 2, 2), (3, 5, 0), (4, 5, 1), (6, 7, 8)]
     faces = np.concatenate([scene.faces, np.array(faces) + start])

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diffrender.cli import main as cli
 from meshes import bumpy, disc_view
 from PIL import Image
 
-from diffrender.cli import main as cli
 from diffrender.color import to_bytes
 
 ENTRY = [str(Path(sys.executable).with_name("diffrender"))]
@@ -57,7 +57,9 @@ def test_fit_writes_everything_and_resume_of_a_finished_run_changes_nothing(tmp_
 
 
 def start(photo, out, *more):
-    return subprocess.Popen([*ENTRY, "fit", str(photo), "--out", str(out), *SLOW, *more], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*ENTRY, "fit", str(photo), "--out", str(out), *SLOW, *more], stderr=subprocess.PIPE, text=True
+    )
 
 
 SLOW = ["--steps", "120", "--faces", "3000", "--resolution", "60"]
@@ -123,7 +125,9 @@ def test_resume_refuses_what_would_not_be_the_same_run(tmp_path, photo, monkeypa
 
 def test_render_and_gif(tmp_path, monkeypatch, capsys):
     bumpy(2, np.float32).save(tmp_path / "mesh.glb")
-    status, printed, _ = run(monkeypatch, capsys, "render", tmp_path / "mesh.glb", "--out", tmp_path / "a.png", "--size", "60x40")
+    status, printed, _ = run(
+        monkeypatch, capsys, "render", tmp_path / "mesh.glb", "--out", tmp_path / "a.png", "--size", "60x40"
+    )
     assert status == 0 and "wrote" in printed
     plain = np.asarray(Image.open(tmp_path / "a.png"))
     assert plain.shape == (40, 60, 3) and np.ptp(plain[20, 30]) > 5
@@ -166,7 +170,10 @@ def test_mistakes_end_in_one_line_and_status_1(tmp_path, photo, monkeypatch, cap
         (["fit", tmp_path / "none.jpg", "--out", tmp_path / "x"], "none.jpg: no such file"),
         (["fit", photo, "--out", tmp_path / "x", "--mesh", tmp_path / "bad.glb"], "bad.glb: not a readable mesh"),
         (["fit", photo, "--out", tmp_path / "x", "--mesh", "cube"], "cube: cannot read meshes of this kind"),
-        (["fit", photo, "--out", tmp_path / "x", "--mask", tmp_path / "small.png"], "9x9 px, but the photo is 60x48 px"),
+        (
+            ["fit", photo, "--out", tmp_path / "x", "--mask", tmp_path / "small.png"],
+            "9x9 px, but the photo is 60x48 px",
+        ),
         (["fit", photo, "--out", tmp_path / "x", "--thickness", "-1"], "thickness must be finite and >= 0, got -1"),
         (["fit", photo, "--out", photo / "x"], "Not a directory"),
         (["mask", photo, "--out", tmp_path / "m.jpg"], "--out must end in .png"),
@@ -194,7 +201,9 @@ def test_a_full_disk_leaves_the_old_image(tmp_path, monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("diffrender.files.os.fsync", full)
-    status, _, errors = run(monkeypatch, capsys, "render", tmp_path / "good.glb", "--out", tmp_path / "a.png", "--size", "20x20")
+    status, _, errors = run(
+        monkeypatch, capsys, "render", tmp_path / "good.glb", "--out", tmp_path / "a.png", "--size", "20x20"
+    )
     assert status == 1 and "No space left on device" in errors
     assert (tmp_path / "a.png").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 2
@@ -205,7 +214,7 @@ def test_the_installed_command_tells_its_version_and_helps():
     assert version.startswith("diffrender 0.")
     for command in ([], ["fit"], ["render"], ["gif"], ["mask"]):
         printed = subprocess.run([*ENTRY, *command, "--help"], capture_output=True, text=True, check=True).stdout
-        assert "Usage:" in printed and "Example" in printed or not command
+        assert ("Usage:" in printed and "Example" in printed) or not command
 
 
 def test_help_and_import_are_light():

@@ -110,14 +110,14 @@ def test_a_sphere_is_placed_where_the_rays_of_many_views_meet():
 
 @pytest.mark.parametrize("start, floor", [("balloon", 0.95), ("sphere", 0.9)])
 def test_one_photo_is_fitted_without_folds(start, floor):
-    view = disc_view()
-    steps = list(dr.fit([view], start, QUICK))
+    view = disc_view((96, 120), 40)
+    steps = list(dr.fit([view], start, dr.FitSettings(steps=60, faces=4000, resolution=120)))
     for step in steps:
         assert step.image.shape[2] == 4 and np.isfinite(step.loss)
-    assert [step.done for step in steps] == [False] * 23 + [True]
+    assert [step.done for step in steps] == [False] * 59 + [True]
     before, measured = evaluate(steps[0].mesh, view), evaluate(step.mesh, view)
     assert measured["silhouette_iou"] > floor
-    assert measured["psnr_db"] > before["psnr_db"] + 2
+    assert measured["psnr_db"] > before["psnr_db"] + 1
     assert inspect(step.mesh) == {"faces": len(step.mesh.faces), "flipped_faces": 0, "closed": True}
 
 

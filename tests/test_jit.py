@@ -43,7 +43,9 @@ def test_number_of_threads():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_draws_too():
-    code = DRAW + "; import os; child = os.fork(); exec(" + repr(DRAW) + "); child and os._exit(os.waitpid(child, 0)[1])"
+    code = (
+        DRAW + "; import os; child = os.fork(); exec(" + repr(DRAW) + "); child and os._exit(os.waitpid(child, 0)[1])"
+    )
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0
     assert len(set(result.stdout.split())) == 1 and len(result.stdout.split()) == 3

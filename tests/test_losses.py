@@ -111,7 +111,9 @@ def test_shading_is_lamberts_and_its_backward_the_transpose():
     inputs = (MESH.vertices, MESH.vertex_colors, np.array([0.3, -0.5, 0.9]), np.float64(0.2), np.float64(0.7))
 
     def backward(grad):
-        grads = shade_backward(MESH.vertices, MESH.faces, MESH.vertex_colors, dr.Light((0.3, -0.5, 0.9), 0.2, 0.7), grad)
+        grads = shade_backward(
+            MESH.vertices, MESH.faces, MESH.vertex_colors, dr.Light((0.3, -0.5, 0.9), 0.2, 0.7), grad
+        )
         return grads.vertices, grads.albedo, grads.light.direction, grads.light.ambient, grads.light.diffuse
 
     assert_transposed(forward, backward, inputs)

@@ -88,7 +88,9 @@ def test_masks_from_files(tmp_path):
     grey = load_mask(written(tmp_path, Image.fromarray(mask), "mask.png"), (12, 17))
     np.testing.assert_array_equal(grey, mask / 255)
     cutout = np.dstack([np.full((12, 17, 3), 255, np.uint8), mask])
-    np.testing.assert_array_equal(load_mask(written(tmp_path, Image.fromarray(cutout), "cut.png"), (12, 17)), mask / 255)
+    np.testing.assert_array_equal(
+        load_mask(written(tmp_path, Image.fromarray(cutout), "cut.png"), (12, 17)), mask / 255
+    )
     with pytest.raises(ValueError, match="the mask is 17x12 px, but the photo is 40x30 px"):
         load_mask(tmp_path / "mask.png", (30, 40))
     for value, word in ((0, "empty: 0%"), (255, "full: 100%")):

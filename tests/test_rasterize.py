@@ -179,7 +179,7 @@ def test_culling_leaves_out_faces_seen_from_behind():
     expected, _ = oracle.rasterize(scene.vertices, scene.faces, scene.size, cull_backfaces=True)
     np.testing.assert_allclose(front, expected, rtol=1e-12, atol=1e-13)
     turned = dr.rasterize_soft(scene.vertices, scene.faces[:, ::-1], scene.size, cull_backfaces=True).alpha
-    assert 0.5 < front.max()
+    assert front.max() > 0.5
     assert front[16, 20] > turned[16, 20] - 1e-12  # both sheets cover the middle
     both = dr.rasterize_soft(scene.vertices, scene.faces, scene.size).alpha
     np.testing.assert_allclose(1 - both, (1 - front) * (1 - turned), atol=1e-12)
@@ -255,7 +255,9 @@ def test_memory_does_not_grow_with_overlap():
 
     def kept(vertices):
         saved = dr.rasterize_soft(vertices, faces, (64, 64))._saved
-        return saved["transmittance"].nbytes + sum(array.nbytes for array in vars(saved["strips"]).values() if hasattr(array, "nbytes"))
+        return saved["transmittance"].nbytes + sum(
+            array.nbytes for array in vars(saved["strips"]).values() if hasattr(array, "nbytes")
+        )
 
     assert kept(stacked) <= kept(apart)
 
@@ -299,8 +301,14 @@ GOOD = {
 BAD = [
     ({"vertices_pixel": np.zeros((3, 2))}, r"vertices_pixel must have shape \(V, 3\), got \(3, 2\)"),
     ({"vertices_pixel": np.zeros((3, 3), int)}, "vertices_pixel must be float32 or float64, got int64"),
-    ({"vertices_pixel": np.array([(0.0, 0, 1), (np.nan, 1, 1), (1, 1, 1)])}, "NaN or infinity in 1 rows, first in row 1"),
-    ({"vertices_pixel": np.array([(0.0, 0, 1), (1, 1, 1), (np.inf, 1, 1)])}, "NaN or infinity in 1 rows, first in row 2"),
+    (
+        {"vertices_pixel": np.array([(0.0, 0, 1), (np.nan, 1, 1), (1, 1, 1)])},
+        "NaN or infinity in 1 rows, first in row 1",
+    ),
+    (
+        {"vertices_pixel": np.array([(0.0, 0, 1), (1, 1, 1), (np.inf, 1, 1)])},
+        "NaN or infinity in 1 rows, first in row 2",
+    ),
     ({"faces": np.zeros((2, 4), int)}, r"faces must have shape \(F, 3\), got \(2, 4\)"),
     ({"faces": np.zeros((2, 3))}, "faces must be integers, got float64"),
     ({"faces": np.array([(0, 1, 2), (0, 3, 1)])}, "face 1 refers to vertex 3, but there are 3 vertices"),

@@ -88,9 +88,7 @@ def color_forward(
                         block_odds[i] = union_step(block_odds[i], logit) if counts else block_odds[i]
                         ba, bb, bc, _ = clipped_barycentric(xa, ray, xb, rby, xc, rcy, *edges, inverse_area)
                         depth = ba * depth_a + bb * depth_b + bc * depth_c
-                        new_maximum, scale, weight = softmax_step(
-                            block_maximum[i], depth, sigmoid(logit), lowest_depth
-                        )
+                        new_maximum, scale, weight = softmax_step(block_maximum[i], depth, sigmoid(logit), lowest_depth)
                         scale = scale if counts else ONE
                         weight = weight if counts else ZERO
                         block_maximum[i] = new_maximum if counts else block_maximum[i]
@@ -100,7 +98,11 @@ def color_forward(
                         share_b[i] = weight * bb
                         share_c[i] = weight * bc
                     for channel in range(channels):
-                        color_a, color_b, color_c = attributes[a, channel], attributes[b, channel], attributes[c, channel]
+                        color_a, color_b, color_c = (
+                            attributes[a, channel],
+                            attributes[b, channel],
+                            attributes[c, channel],
+                        )
                         block_blend = blend[channel, offset : offset + BLOCK]
                         for i in range(BLOCK):
                             block_blend[i] = (
@@ -208,7 +210,11 @@ def color_backward(
                     ray, rby, rcy = py - ay, py - by, py - cy
                     dots[:] = ZERO
                     for channel in range(channels):
-                        color_a, color_b, color_c = attributes[a, channel], attributes[b, channel], attributes[c, channel]
+                        color_a, color_b, color_c = (
+                            attributes[a, channel],
+                            attributes[b, channel],
+                            attributes[c, channel],
+                        )
                         block_color = upstream_color[channel, offset : offset + BLOCK]
                         for i in range(BLOCK):
                             dot_a[i] += block_color[i] * color_a
@@ -260,7 +266,11 @@ def color_backward(
                         share_c[i] = weight * bc
                     for channel in range(channels):
                         block_color = upstream_color[channel, offset : offset + BLOCK]
-                        sum_a, sum_b, sum_c = sums[9 + channel], sums[9 + channels + channel], sums[9 + 2 * channels + channel]
+                        sum_a, sum_b, sum_c = (
+                            sums[9 + channel],
+                            sums[9 + channels + channel],
+                            sums[9 + 2 * channels + channel],
+                        )
                         for i in range(BLOCK):
                             sum_a[i] += share_a[i] * block_color[i]
                             sum_b[i] += share_b[i] * block_color[i]

@@ -1,8 +1,8 @@
 """Coverage D = sigmoid(x), x = +-d^2 / sigma, and its probabilistic union over faces."""
 
+from ..jit import formula
 from .constants import ONE
 from .fastmath import exp
-from ..jit import formula
 
 
 @formula

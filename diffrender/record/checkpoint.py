@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,14 +43,13 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint. Raises ValueError that names the file if it is not one."""
     try:
         with np.load(Path(path), allow_pickle=False) as arrays:
-            moments = {
+            moments: dict[str, Any] = {
                 name: AdamState(int(arrays[f"{name}.step"]), arrays[f"{name}.first"], arrays[f"{name}.second"])
                 for name in _MOMENTS
             }
-            scalars = {name: float(arrays[name]) for name in _SCALARS}
-            state = FitState(
-                step=int(arrays["step"]), **scalars, **{name: arrays[name] for name in _ARRAYS}, **moments
-            )
+            values: dict[str, Any] = {name: float(arrays[name]) for name in _SCALARS}
+            values |= {name: arrays[name] for name in _ARRAYS}
+            state = FitState(step=int(arrays["step"]), **values, **moments)
             return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
     except (KeyError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error

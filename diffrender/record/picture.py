@@ -43,8 +43,8 @@ def picture(
 
 def headlight(camera: Camera) -> Light:
     """Return a light a little above and to the left of the camera, mild enough to leave painted colours as they are."""
-    direction = camera.R.T @ np.array([-0.5, -0.7, -1.0])
-    return Light(tuple(float(value) for value in direction), ambient=0.6, diffuse=0.45)
+    x, y, z = (float(value) for value in camera.R.T @ np.array([-0.5, -0.7, -1.0]))
+    return Light((x, y, z), ambient=0.6, diffuse=0.45)
 
 
 def save_image(pixels: np.ndarray, path: str | os.PathLike) -> None:

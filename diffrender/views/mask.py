@@ -225,7 +225,9 @@ def _score(cv2: Any, image: np.ndarray, mask: np.ndarray) -> float:
     compactness = min(1.0, 4 * np.pi * kept.sum() / perimeter**2)
     rim = np.concatenate([kept[0], kept[-1], kept[:, 0], kept[:, -1]])
     center = np.argwhere(kept).mean(axis=0) / kept.shape - 0.5
-    return contrast + 0.3 * compactness - 0.5 * float(rim.mean()) - 0.5 * float(np.hypot(*center)) + 0.2 * min(share, 0.3)
+    return (
+        contrast + 0.3 * compactness - 0.5 * float(rim.mean()) - 0.5 * float(np.hypot(*center)) + 0.2 * min(share, 0.3)
+    )
 
 
 def _opencv() -> Any:

@@ -89,9 +89,9 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(path.read_bytes()))
-            picture.load()
-            picture = ImageOps.exif_transpose(picture)
+            opened = Image.open(BytesIO(path.read_bytes()))
+            opened.load()
+            picture: Image.Image = ImageOps.exif_transpose(opened)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not an image that Pillow can read") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -101,7 +101,9 @@ def _open(path: Path) -> Image.Image:
     except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and more for damaged files
         raise ValueError(f"{path}: damaged image ({error})") from error
     if min(picture.size) < _SMALLEST:
-        raise ValueError(f"{path}: too small, {picture.width}x{picture.height} px; at least {_SMALLEST}x{_SMALLEST} needed")
+        raise ValueError(
+            f"{path}: too small, {picture.width}x{picture.height} px; at least {_SMALLEST}x{_SMALLEST} needed"
+        )
     return picture
 
 
