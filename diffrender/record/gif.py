@@ -1,7 +1,10 @@
 """Animated GIFs of a fit and of a finished mesh."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,9 @@ from ..files import atomic_path
 from ..mesh import Mesh
 from ..orbit import middle, orbited
 from .picture import headlight, picture
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FRAME_MS = 60
 _HOLD_MS = 900
@@ -42,8 +48,7 @@ def save_gif(
 
     if not len(frames):
         raise ValueError("a GIF needs at least one frame, got none")
-    sample = np.concatenate([frame[::3, ::3] for frame in frames[:: max(1, len(frames) // 16)]], axis=0)
-    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT)
+    palette = _palette(frames[:: max(1, len(frames) // 16)])
     pages = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     held = {number % len(frames) for number in hold}
     durations = [_HOLD_MS if number in held else frame_ms for number in range(len(frames))]
@@ -51,3 +56,17 @@ def save_gif(
         pages[0].save(
             temporary, format="GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0, optimize=False
         )
+
+
+def _palette(frames: Sequence[np.ndarray]) -> Image.Image:
+    """Return a picture with a palette of 256 colours for all frames.
+
+    Colours are weighted with the root of their number: a backdrop must not take the palette from a small shadow.
+    """
+    from PIL import Image
+
+    colors, counts = np.unique(
+        np.concatenate([frame[::2, ::2].reshape(-1, 3) // 4 * 4 + 2 for frame in frames]), axis=0, return_counts=True
+    )
+    weighted = np.repeat(colors, np.ceil(np.sqrt(counts)).astype(int), axis=0)
+    return Image.fromarray(weighted[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=3)
