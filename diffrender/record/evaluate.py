@@ -7,7 +7,7 @@ from ..rendering import render
 from ..topology import count_flipped_faces, is_closed_manifold
 from ..views.view import View
 
-_HARD = 1e-4  # px^2: coverage is 0 or 1 but for a hundredth of a pixel
+_HARD = 1e-6  # px^2: coverage is 0 or 1 but for a thousandth of a pixel
 _LONGEST_SIDE = 2048
 
 

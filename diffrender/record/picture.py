@@ -13,7 +13,7 @@ from ..rendering import render
 from ..shading import Light
 
 BACKDROP = (0.93, 0.94, 0.95)  # sRGB
-_HARD = 1e-3  # px^2: soft edges would let the backdrop shine through where faces meet
+_HARD = 1e-6  # px^2: softer edges would let the backdrop shine through where faces meet
 _SAMPLES = 3  # per pixel and axis
 
 
