@@ -1,5 +1,6 @@
 """One photo with what is known of it: the pixels, the object's mask and the camera."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,3 +50,17 @@ class View:
         scale = min(1.0, long_side / max(self.camera.size))
         height, width = self.camera.size
         return self.resized((max(1, round(height * scale)), max(1, round(width * scale))))
+
+    @staticmethod
+    def from_photo(path: str | os.PathLike, mask_path: str | os.PathLike | None = None) -> "View":
+        """Return the view of a lone photo of which nothing is known: the mask is read or found, the camera assumed.
+
+        Raises what `load_photo` and `find_mask` raise.
+        """
+        from ..placement import photo_camera
+        from .mask import find_mask
+        from .photo import load_photo
+
+        photo = load_photo(path)
+        mask = find_mask(photo, mask_path).mask
+        return View(photo.image, mask, photo_camera(mask.shape))
