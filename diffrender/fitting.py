@@ -97,10 +97,10 @@ def fit(
 ) -> Iterator[Step]:
     """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
 
-    `mesh` is the start: a Mesh, which is moved and scaled onto the masks, "sphere", or "balloon", the silhouette of the
-    first view blown up. None takes the balloon for one view, the sphere for several. `state`, of an earlier Step, goes
-    on from there. Raises ValueError for no views or a state of other settings. After SoftRas (Liu 2019) and Large Steps
-    (Nicolet 2021).
+    `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
+    silhouette of the first view blown up; None takes the balloon for one view, the sphere for several. `state`, of an
+    earlier Step, goes on from there. Raises ValueError for no views, another mesh, or a state that has ended. After
+    SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
     """
     views = list(views)
     if not views:
@@ -113,7 +113,7 @@ def fit(
         state = _start(_start_mesh(mesh, views, settings), views, settings)
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    yield from _steps(views, settings, state)
+    return _steps(views, settings, state)
 
 
 def _resolved(settings: FitSettings, close: bool, side: int) -> FitSettings:
@@ -133,7 +133,7 @@ def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> M
         return inflate(views[0], settings.faces, settings.thickness)
     if mesh == "sphere":
         subdivisions = max(1, round(math.log(settings.faces / 20, 4)))
-        mesh = icosphere(subdivisions)
+        return place(icosphere(subdivisions), views, stretch=True)
     if not isinstance(mesh, Mesh):
         raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon' or None, got {mesh!r}")
     return place(mesh, views)

@@ -17,14 +17,15 @@ def photo_camera(size: tuple[int, int]) -> Camera:
     return Camera.look_at((0.0, 0.0, _DISTANCE), fov_degrees=_FIELD_OF_VIEW, size=size)
 
 
-def place(mesh: Mesh, views: list[View]) -> Mesh:
+def place(mesh: Mesh, views: list[View], stretch: bool = False) -> Mesh:
     """Return the mesh moved and scaled so that it projects onto the masks.
 
-    With one view it also takes the mask's proportions: its principal axes in the image become those of the mask, and
-    its depth the smaller of them. With several it goes to the point nearest to the rays through the masks' centroids.
+    With one view its extent in the image becomes that of the mask; `stretch`, for a sphere, gives it the mask's principal
+    axes too, and the smaller one as its depth. With several it goes to the point nearest to the rays through the masks'
+    centroids.
     """
     if len(views) == 1:
-        return _place_in_one(mesh, views[0])
+        return (_stretch_in_one if stretch else _place_in_one)(mesh, views[0])
     center = _meeting_point([view.camera for view in views], [_centroid(view.mask) for view in views])
     radii = []
     for view in views:
@@ -39,12 +40,20 @@ def place(mesh: Mesh, views: list[View]) -> Mesh:
 
 
 def _place_in_one(mesh: Mesh, view: View) -> Mesh:
+    """Match the bounding boxes: their middles, and their areas by one scale, which keeps the proportions."""
     camera = view.camera
-    center_pixel = _centroid(view.mask)
-    depth = object_depth(camera)
-    ray = np.linalg.solve(camera.K, [*center_pixel, 1.0])
-    center = camera.R.T @ (ray * depth - camera.t)
-    to_world = np.linalg.inv(camera.K[:2, :2]) * depth
+    pixels = _pixels(view.mask)
+    low, high = pixels.min(axis=0) - 0.5, pixels.max(axis=0) + 0.5
+    local = (mesh.vertices - _middle(mesh.vertices)) @ camera.R.T
+    extent = np.ptp(local[:, :2], axis=0) * camera.K[[0, 1], [0, 1]] / object_depth(camera)
+    scale = np.sqrt(np.prod(high - low) / np.maximum(np.prod(extent), 1e-12))
+    vertices = scale * local @ camera.R + _at_depth(camera, (low + high) / 2)
+    return replace(mesh, vertices=vertices.astype(mesh.vertices.dtype))
+
+
+def _stretch_in_one(mesh: Mesh, view: View) -> Mesh:
+    camera = view.camera
+    to_world = np.linalg.inv(camera.K[:2, :2]) * object_depth(camera)
     spread, axes = np.linalg.eigh(to_world @ _covariance(view.mask) @ to_world.T)
     radii = 2 * np.sqrt(np.maximum(spread, 1e-12))  # a filled ellipse has variance radius^2 / 4
     frame = np.eye(3)
@@ -52,7 +61,14 @@ def _place_in_one(mesh: Mesh, view: View) -> Mesh:
     scales = np.array([radii[0], radii[1], radii.min()])
     local = (mesh.vertices - _middle(mesh.vertices)) / _extent(mesh.vertices) @ camera.R.T
     stretched = local @ frame @ np.diag(scales) @ frame.T
-    return replace(mesh, vertices=(stretched @ camera.R + center).astype(mesh.vertices.dtype))
+    vertices = stretched @ camera.R + _at_depth(camera, _centroid(view.mask))
+    return replace(mesh, vertices=vertices.astype(mesh.vertices.dtype))
+
+
+def _at_depth(camera: Camera, pixel: np.ndarray) -> np.ndarray:
+    """Return the point (3,) of the world behind a pixel, at the depth of the object."""
+    ray = np.linalg.solve(camera.K, [*pixel, 1.0])
+    return camera.R.T @ (ray * object_depth(camera) - camera.t)
 
 
 def object_depth(camera: Camera) -> float:

@@ -89,10 +89,24 @@ def test_a_sphere_is_placed_on_the_mask():
     view = disc_view((60, 90), 10)
     y, x = np.mgrid[0:60, 0:90] + 0.5
     mask = (((x - 60) / 24) ** 2 + ((y - 20) / 9) ** 2 < 1).astype(np.float32)
-    placed = place(dr.icosphere(3), [dr.View(view.image, mask, view.camera)])
+    placed = place(dr.icosphere(3), [dr.View(view.image, mask, view.camera)], stretch=True)
     pixels = project(placed.vertices, view.camera)[:, :2]
     np.testing.assert_allclose(pixels.min(axis=0), (36, 11), atol=1.5)
     np.testing.assert_allclose(pixels.max(axis=0), (84, 29), atol=1.5)
+
+
+def test_a_mesh_of_ones_own_keeps_its_proportions():
+    sphere = dr.icosphere(2)
+    mesh = dr.Mesh(sphere.vertices * np.float32([0.5, 0.25, 0.7]) + 3, sphere.faces)
+    view = disc_view((60, 90), 12)
+    placed = place(mesh, [view])
+    extent = np.ptp(placed.vertices, axis=0)
+    np.testing.assert_allclose(extent / extent[0], [1, 0.5, 1.4], rtol=1e-4)
+    pixels = project(placed.vertices, view.camera)[:, :2]
+    np.testing.assert_allclose((pixels.min(axis=0) + pixels.max(axis=0)) / 2, (45, 30), atol=1)
+    assert np.prod(np.ptp(pixels, axis=0)) == pytest.approx(24**2, rel=0.15)
+    fitted = last(dr.fit([view], mesh, QUICK)).mesh
+    assert evaluate(fitted, view)["silhouette_iou"] > 0.9
 
 
 def test_a_sphere_is_placed_where_the_rays_of_many_views_meet():
@@ -161,8 +175,8 @@ def test_going_on_from_a_state_gives_the_same_bits(start):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: list(dr.fit([])), "at least one view, got none"),
-        (lambda: list(dr.fit([disc_view()], "cube")), "'sphere', 'balloon' or None, got 'cube'"),
+        (lambda: dr.fit([]), "at least one view, got none"),
+        (lambda: dr.fit([disc_view()], "cube"), "'sphere', 'balloon' or None, got 'cube'"),
         (lambda: dr.FitSettings(steps=0), "steps must be a positive integer, got 0"),
         (lambda: dr.FitSettings(sigma_end=0.0), "sigma_end must be positive, got 0.0"),
         (lambda: dr.FitSettings(learning_rate=np.nan), "learning_rate must be finite and >= 0, got nan"),
