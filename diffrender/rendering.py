@@ -98,8 +98,26 @@ def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | N
     if albedo is None:
         albedo = np.full_like(mesh.vertices, _PLAIN)
     color = albedo if light is None else shade(mesh.vertices, mesh.faces, albedo, light)
-    raster = rasterize_soft(
-        _in_front(mesh, camera),
+    raster = _rasterize(mesh, camera, settings, color)
+    return Rendering(mesh, camera, light, albedo, raster)
+
+
+def render_silhouette(mesh: Mesh, camera: Camera, settings: Soft = Soft()) -> SilhouetteRendering:
+    """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
+    raster = _rasterize(mesh, camera, settings)
+    return SilhouetteRendering(mesh, camera, raster)
+
+
+def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, color: np.ndarray | None = None) -> Raster:
+    vertices_pixel = project(mesh.vertices, camera)
+    nearest = vertices_pixel[:, 2].max()
+    if nearest <= 0:
+        raise ValueError(
+            f"the camera does not see the mesh: all {len(vertices_pixel)} vertices are behind it "
+            f"(largest depth {nearest:.4g}, must be > 0)"
+        )
+    return rasterize_soft(
+        vertices_pixel,
         mesh.faces,
         camera.size,
         sigma=settings.sigma,
@@ -111,28 +129,3 @@ def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | N
         background=settings.background,
         cull_backfaces=settings.cull_backfaces,
     )
-    return Rendering(mesh, camera, light, albedo, raster)
-
-
-def render_silhouette(mesh: Mesh, camera: Camera, settings: Soft = Soft()) -> SilhouetteRendering:
-    """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
-    raster = rasterize_soft(
-        _in_front(mesh, camera),
-        mesh.faces,
-        camera.size,
-        sigma=settings.sigma,
-        cutoff=settings.cutoff,
-        cull_backfaces=settings.cull_backfaces,
-    )
-    return SilhouetteRendering(mesh, camera, raster)
-
-
-def _in_front(mesh: Mesh, camera: Camera) -> np.ndarray:
-    vertices_pixel = project(mesh.vertices, camera)
-    nearest = vertices_pixel[:, 2].max()
-    if nearest <= 0:
-        raise ValueError(
-            f"the camera does not see the mesh: all {len(vertices_pixel)} vertices are behind it "
-            f"(largest depth {nearest:.4g}, must be > 0)"
-        )
-    return vertices_pixel
