@@ -11,8 +11,8 @@ import numpy as np
 class Camera:
     """A pinhole camera: intrinsics K (3, 3) in px, world-to-camera R (3, 3) and t (3,), and size (H, W) in px.
 
-    Camera space is x right, y down, z forward; K may hold skew. Raises ValueError for a K that is not upper triangular
-    with positive focal lengths, an R that is not a rotation, or non-finite numbers.
+    Camera space is x right, y down, z forward; K may hold skew, and a negative fy where a calibration mirrors the world.
+    Raises ValueError for a K that is not upper triangular, an R that is not a rotation, or non-finite numbers.
     """
 
     K: np.ndarray
@@ -27,8 +27,8 @@ class Camera:
         if K[2, 2] == 0 or np.abs([K[1, 0], K[2, 0], K[2, 1]]).max() > 1e-9 * np.abs(K).max():
             raise ValueError(f"K must be upper triangular with K[2, 2] = 1, got {K.tolist()}")
         K = K / K[2, 2]
-        if K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise ValueError(f"focal lengths must be positive, got fx = {K[0, 0]:.6g}, fy = {K[1, 1]:.6g}")
+        if K[0, 0] <= 0 or K[1, 1] == 0:
+            raise ValueError(f"fx must be positive and fy not 0, got fx = {K[0, 0]:.6g}, fy = {K[1, 1]:.6g}")
         if np.abs(R @ R.T - np.eye(3)).max() > 1e-6 or np.linalg.det(R) < 0:
             raise ValueError(f"R must be a rotation matrix, got determinant {np.linalg.det(R):.6g} and {R.tolist()}")
         try:
@@ -75,10 +75,12 @@ class Camera:
     def from_projection(
         P: np.ndarray, size: tuple[int, int], pixel_centers: Literal["half", "integer"] = "half"
     ) -> "Camera":
-        """Return the camera of a projection P (3, 4) from world to pixels, of any scale and sign.
+        """Return the camera of a projection P (3, 4) from world to pixels, of any scale.
 
-        `pixel_centers="integer"` says that P puts the centre of the first pixel at (0, 0) instead of (0.5, 0.5).
-        Raises ValueError for a P without a finite centre. RQ decomposition, Hartley & Zisserman ch. 6.
+        `pixel_centers="integer"` says that P puts the centre of the first pixel at (0, 0) instead of (0.5, 0.5). A P
+        whose left block has a negative determinant is the negative of one, or mirrors the world, as some calibrations
+        do (fy is then negative): the latter if it gives the world's origin a positive depth. Raises ValueError for a P
+        without a finite centre. RQ decomposition, Hartley & Zisserman ch. 6.
         """
         from scipy.linalg import rq
 
@@ -86,9 +88,11 @@ class Camera:
         determinant = np.linalg.det(P[:, :3])
         if abs(determinant) <= 1e-12 * np.abs(P[:, :3]).max() ** 3:
             raise ValueError(f"P has no finite camera centre: its left 3x3 block has determinant {determinant:.3g}")
-        P = P * np.sign(determinant)  # a rotation and positive focal lengths: the left block's determinant is positive
+        if determinant < 0 and P[2, 3] <= 0:
+            P = -P
         K, R = rq(P[:, :3])
-        signs = np.where(np.diag(K) < 0, -1.0, 1.0)
+        wanted = np.array([1.0, np.sign(np.linalg.det(P[:, :3])), 1.0])
+        signs = np.sign(np.diag(K)) * wanted
         K, R = K * signs, signs[:, None] * R
         t = np.linalg.solve(K, P[:, 3])
         K = K / K[2, 2]
@@ -102,6 +106,11 @@ class Camera:
     def projection(self) -> np.ndarray:
         """K [R | t], (3, 4): world to homogeneous pixels, whose third entry is the depth."""
         return self.K @ np.column_stack([self.R, self.t])
+
+    @property
+    def focal(self) -> float:
+        """The geometric mean of the focal lengths in px."""
+        return float(np.sqrt(abs(self.K[0, 0] * self.K[1, 1])))
 
     @property
     def center(self) -> np.ndarray:

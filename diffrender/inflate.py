@@ -29,11 +29,11 @@ def inflate(view: View, faces: int = 12_000, thickness: float = 0.8) -> Mesh:
     # The number of faces goes with the inverse square of the step.
     grid, triangles = _surface(squared, mask, _FIRST_STEP * np.sqrt(len(triangles) / faces))
     grid = smooth(grid, triangles)
-    triangles = triangles[:, ::-1]  # (row, column, depth) is a left-handed frame
     camera = view.camera
+    if camera.K[1, 1] > 0:
+        triangles = triangles[:, ::-1]  # (row, column, depth) is a left-handed frame, unless the camera mirrors
     depth = object_depth(camera)
-    focal = np.sqrt(camera.K[0, 0] * camera.K[1, 1])
-    distance = depth * (1 + grid[:, 2] / focal)
+    distance = depth * (1 + grid[:, 2] / camera.focal)
     # Along the ray of its pixel, so that the silhouette stays that of the mask in perspective.
     rays = np.column_stack([grid[:, 1] + 0.5, grid[:, 0] + 0.5, np.ones(len(grid))]) @ np.linalg.inv(camera.K).T
     world = (rays * distance[:, None] - camera.t) @ camera.R

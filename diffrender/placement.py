@@ -32,8 +32,7 @@ def place(mesh: Mesh, views: list[View], stretch: bool = False) -> Mesh:
         depth = view.camera.R[2] @ center + view.camera.t[2]
         if depth <= 0:
             raise ValueError(f"the masks' rays meet at {center.round(3)}, behind a camera (depth {depth:.3g})")
-        focal = np.sqrt(view.camera.K[0, 0] * view.camera.K[1, 1])
-        radii.append(np.sqrt((view.mask > 0.5).sum() / np.pi) * depth / focal)
+        radii.append(np.sqrt((view.mask > 0.5).sum() / np.pi) * depth / view.camera.focal)
     middle, extent = _middle(mesh.vertices), _extent(mesh.vertices)
     vertices = (mesh.vertices - middle) / extent * np.median(radii) + center
     return replace(mesh, vertices=vertices.astype(mesh.vertices.dtype))
@@ -45,7 +44,7 @@ def _place_in_one(mesh: Mesh, view: View) -> Mesh:
     pixels = _pixels(view.mask)
     low, high = pixels.min(axis=0) - 0.5, pixels.max(axis=0) + 0.5
     local = (mesh.vertices - _middle(mesh.vertices)) @ camera.R.T
-    extent = np.ptp(local[:, :2], axis=0) * camera.K[[0, 1], [0, 1]] / object_depth(camera)
+    extent = np.ptp(local[:, :2], axis=0) * np.abs(camera.K[[0, 1], [0, 1]]) / object_depth(camera)
     scale = np.sqrt(np.prod(high - low) / np.maximum(np.prod(extent), 1e-12))
     vertices = scale * local @ camera.R + _at_depth(camera, (low + high) / 2)
     return replace(mesh, vertices=vertices.astype(mesh.vertices.dtype))

@@ -54,8 +54,12 @@ def test_look_at_has_up_above_and_right_to_the_right():
 
 @pytest.mark.parametrize("scale", [1.0, -3.7])
 @pytest.mark.parametrize("centers", ["half", "integer"])
-def test_from_projection_takes_any_scale_and_sign(scale, centers):
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_from_projection_takes_any_scale_and_mirrored_worlds(scale, centers, mirrored):
     camera = tilted_camera()
+    if mirrored:
+        camera = dr.Camera(camera.K * [1, -1, 1], camera.R, camera.t, camera.size)
+        scale = abs(scale)  # the sign of a mirroring P says where its front is
     shift = np.eye(3)
     if centers == "integer":
         shift[:2, 2] = -0.5
@@ -94,7 +98,7 @@ EYE, ZERO = np.eye(3), np.zeros(3)
     [
         (lambda: dr.Camera(np.eye(4), EYE, ZERO, (4, 4)), r"K must have shape \(3, 3\), got \(4, 4\)"),
         (lambda: dr.Camera(EYE.T[::-1], EYE, ZERO, (4, 4)), "K must be upper triangular"),
-        (lambda: dr.Camera(np.diag([-2.0, 1, 1]), EYE, ZERO, (4, 4)), "focal lengths must be positive, got fx = -2"),
+        (lambda: dr.Camera(np.diag([-2.0, 1, 1]), EYE, ZERO, (4, 4)), "fx must be positive and fy not 0, got fx = -2"),
         (lambda: dr.Camera(EYE, 2 * EYE, ZERO, (4, 4)), "R must be a rotation matrix, got determinant 8"),
         (lambda: dr.Camera(EYE, -EYE, ZERO, (4, 4)), "R must be a rotation matrix, got determinant -1"),
         (lambda: dr.Camera(EYE, EYE, [0, np.nan, 0], (4, 4)), r"t must be finite, got \[0.0, nan, 0.0\]"),
