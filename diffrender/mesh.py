@@ -214,6 +214,6 @@ def _glb(mesh: Mesh) -> bytes:
 
 
 def _check_finite(name: str, values: np.ndarray) -> None:
-    from .rasterize import check_finite
+    from .checks import check_finite
 
     check_finite(name, values)

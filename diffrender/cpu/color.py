@@ -4,11 +4,11 @@ import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import HALF, ONE, ZERO
-from ..formulas.coverage import coverage_logit, sigmoid, union_backward, union_step
+from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end, union_step
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.triangle import boundary_offset, squared_distance_backward
 from ..jit import kernel
-from .strips import BLOCK, STRIP_ROWS, load_triangle, row_range
+from .bins import BLOCK, STRIP_ROWS, load_triangle, row_range
 
 
 @kernel
@@ -38,6 +38,7 @@ def color_forward(
     """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of every `workers`-th strip."""
     height, width = alpha.shape
     channels = attributes.shape[1]
+    real_width = geometry.dtype.type(width)
     stride = width + BLOCK
     odds = np.empty(STRIP_ROWS * stride, geometry.dtype)
     maximum = np.empty(STRIP_ROWS * stride, geometry.dtype)
@@ -69,7 +70,7 @@ def color_forward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom)):
                 py = geometry.dtype.type(row) + HALF
                 if wide:
-                    begin, end = row_range(py, first, last, radius, width, *corners, *edges)
+                    begin, end = row_range(py, first, last, radius, real_width, corners, edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) * stride + start
                     block_odds = odds[offset : offset + BLOCK]
@@ -114,10 +115,9 @@ def color_forward(
         for row in range(top, bottom):
             for column in range(width):
                 offset = (row - top) * stride + column
-                q = odds[offset]
-                t = ONE / (ONE + q)
+                covered, t = union_end(odds[offset])
+                alpha[row, column] = covered
                 transmittance[row, column] = t
-                alpha[row, column] = q * t if t > ZERO else ONE
                 inverse_sum = ONE / total[offset]
                 maxima[row, column] = maximum[offset]
                 inverse_sums[row, column] = inverse_sum
@@ -154,6 +154,7 @@ def color_backward(
     """Fill one slot (9 + 3 C,) per entry: (x, y) of corners a, b, c, their depth logits, their C attributes."""
     height, width = grad_alpha.shape
     channels = attributes.shape[1]
+    real_width = geometry.dtype.type(width)
     stride = width + BLOCK
     upstream = np.zeros(STRIP_ROWS * stride, geometry.dtype)  # grad_alpha * T, 0 where T has vanished
     maximum = np.zeros(STRIP_ROWS * stride, geometry.dtype)
@@ -198,7 +199,7 @@ def color_backward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom)):
                 py = geometry.dtype.type(row) + HALF
                 if wide:
-                    begin, end = row_range(py, first, last, radius, width, *corners, *edges)
+                    begin, end = row_range(py, first, last, radius, real_width, corners, edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) * stride + start
                     block = upstream[offset : offset + BLOCK]
@@ -235,7 +236,7 @@ def color_backward(
                         # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                         grad_log = weight * (ba * dot_a[i] + bb * dot_b[i] + bc * dot_c[i] - block_mean[i])
                         grad_logit = union_backward(block[i], coverage)
-                        grad_logit = (grad_logit if counts else ZERO) + grad_log * (ONE - coverage)
+                        grad_logit = (grad_logit if counts else ZERO) + log_coverage_backward(grad_log, coverage)
                         grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
                         gx, gy = squared_distance_backward(grad_d2, dx, dy)
                         hx, hy = clipped_barycentric_backward(

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..formulas.constants import HALF, ONE, ZERO
-from ..formulas.coverage import coverage_logit, sigmoid, union_backward, union_step
+from ..formulas.constants import HALF, ZERO
+from ..formulas.coverage import coverage_logit, sigmoid, union_backward, union_end, union_step
 from ..formulas.triangle import boundary_offset, squared_distance_backward
 from ..jit import kernel
-from .strips import BLOCK, STRIP_ROWS, load_triangle, row_range
+from .bins import BLOCK, STRIP_ROWS, load_triangle, row_range
 
 
 @kernel
@@ -15,6 +15,7 @@ def silhouette_forward(
 ):
     """Fill alpha and transmittance T = 1 - alpha (H, W) of every `workers`-th strip."""
     height, width = alpha.shape
+    real_width = geometry.dtype.type(width)
     stride = width + BLOCK
     odds = np.empty(STRIP_ROWS * stride, geometry.dtype)
     lane = np.arange(BLOCK).astype(geometry.dtype) + HALF
@@ -32,7 +33,7 @@ def silhouette_forward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom)):
                 py = geometry.dtype.type(row) + HALF
                 if wide:
-                    begin, end = row_range(py, first, last, radius, width, *corners, *edges)
+                    begin, end = row_range(py, first, last, radius, real_width, corners, edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) * stride + start
                     block = odds[offset : offset + BLOCK]
@@ -49,10 +50,9 @@ def silhouette_forward(
                         block[i] = union_step(block[i], logit) if counts else block[i]
         for row in range(top, bottom):
             for column in range(width):
-                q = odds[(row - top) * stride + column]
-                t = ONE / (ONE + q)
+                covered, t = union_end(odds[(row - top) * stride + column])
+                alpha[row, column] = covered
                 transmittance[row, column] = t
-                alpha[row, column] = q * t if t > ZERO else ONE
 
 
 @kernel
@@ -75,6 +75,7 @@ def silhouette_backward(
 ):
     """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W)."""
     height, width = grad_alpha.shape
+    real_width = geometry.dtype.type(width)
     stride = width + BLOCK
     upstream = np.zeros(STRIP_ROWS * stride, geometry.dtype)  # grad_alpha * T, 0 where T has vanished
     lane = np.arange(BLOCK).astype(geometry.dtype) + HALF
@@ -99,7 +100,7 @@ def silhouette_backward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom)):
                 py = geometry.dtype.type(row) + HALF
                 if wide:
-                    begin, end = row_range(py, first, last, radius, width, *corners, *edges)
+                    begin, end = row_range(py, first, last, radius, real_width, corners, edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) * stride + start
                     block = upstream[offset : offset + BLOCK]

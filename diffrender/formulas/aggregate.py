@@ -6,6 +6,12 @@ from .fastmath import exp
 
 
 @formula
+def depth_logit(depth, nearest, scale):
+    """Return zbar / gamma less that of the nearest vertex: (nearest - z) / ((far - near) gamma)."""
+    return (nearest - depth) * scale
+
+
+@formula
 def softmax_step(maximum, logit, coverage, lowest):
     """Return (maximum', scale, weight): the running maximum of the depth logits, the factor for the sums so far and
     the weight of the new face, both relative to maximum'. One exp: either scale or the new face's share of it is 1."""

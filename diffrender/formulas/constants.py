@@ -6,3 +6,7 @@ ZERO = np.float32(0)
 HALF = np.float32(0.5)
 ONE = np.float32(1)
 TWO = np.float32(2)
+
+COORDINATE_LIMIT = np.float32(1e15)  # px: squares of larger coordinates overflow in float32
+SMALLEST_SQUARE = np.float32(1e-30)  # px^2: a smaller area or squared length is zero in float32
+CULLING_MARGIN = 0.01  # px: rounding of a cull must never drop a pixel that counts

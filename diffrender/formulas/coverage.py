@@ -1,7 +1,7 @@
 """Coverage D = sigmoid(x), x = +-d^2 / sigma, and its probabilistic union over faces."""
 
 from ..jit import formula
-from .constants import ONE
+from .constants import ONE, ZERO
 from .fastmath import exp
 
 
@@ -22,6 +22,13 @@ def union_step(odds, logit):
 
 
 @formula
+def union_end(odds):
+    """Return alpha and the transmittance T = 1 - alpha of the odds Q: alpha = Q / (1 + Q), 1 where Q is inf."""
+    transmittance = ONE / (ONE + odds)
+    return odds * transmittance if transmittance > ZERO else ONE, transmittance
+
+
+@formula
 def union_backward(transmittance, coverage):
     """Return d alpha / d x_j = T D_j: no division by 1 - D_j, no clamp, and 0 where alpha saturates."""
     return transmittance * coverage
@@ -31,3 +38,9 @@ def union_backward(transmittance, coverage):
 def sigmoid(logit):
     """Return 1 / (1 + exp(-x)) for x within the range of `exp`."""
     return ONE / (ONE + exp(-logit))
+
+
+@formula
+def log_coverage_backward(grad_log, coverage):
+    """Return the gradient for x of log D: d log D / dx = 1 - D."""
+    return grad_log * (ONE - coverage)

@@ -1,13 +1,24 @@
 """Where a point lies relative to a triangle. Triangles arrive with positive signed area, points as p - corner."""
 
+import math
+
 from ..jit import formula
-from .constants import ONE, ZERO
+from .constants import HALF, ONE, ZERO
 
 
 @formula
 def signed_area_twice(ax, ay, bx, by, cx, cy):
     """Return (b - a) x (c - a): twice the area, negative for a face seen from its front (y points down)."""
     return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+
+
+@formula
+def triangle_edges(ax, ay, bx, by, cx, cy, ab, bc, ca):
+    """Return edges ab, bc, ca and each edge over its squared length, whose inverses are ab, bc, ca."""
+    abx, aby = bx - ax, by - ay
+    bcx, bcy = cx - bx, cy - by
+    cax, cay = ax - cx, ay - cy
+    return (abx, aby, bcx, bcy, cax, cay), (abx * ab, aby * ab, bcx * bc, bcy * bc, cax * ca, cay * ca)
 
 
 @formula
@@ -84,3 +95,27 @@ def edge_in_slab(ax, ay, ex, ey, low, high, left, right):
     low_x = x0 if x0 < x1 else x1
     high_x = x1 if x0 < x1 else x0
     return low_x if low_x < left else left, high_x if high_x > right else right
+
+
+@formula
+def pixel_range(low, high, count):
+    """Return the first and last of `count` (a real) pixels whose centres lie in [low, high]; last < first if none does."""
+    first = math.ceil(min(max(low, -ONE), count + ONE) - HALF)
+    last = math.floor(min(max(high, -ONE), count + ONE) - HALF)
+    return max(int(first), 0), min(int(last), int(count) - 1)
+
+
+@formula
+def columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy, abx, aby, bcx, bcy, cax, cay):
+    """Return the columns of the pixels with low <= y <= high that can lie within `radius` of a triangle.
+
+    [first, last] bounds the triangle's columns; `width` of the image is a real.
+    """
+    low, high = low - radius, high + radius
+    left = max(ax, bx, cx)
+    right = min(ax, bx, cx)
+    left, right = edge_in_slab(ax, ay, abx, aby, low, high, left, right)
+    left, right = edge_in_slab(bx, by, bcx, bcy, low, high, left, right)
+    left, right = edge_in_slab(cx, cy, cax, cay, low, high, left, right)
+    begin, end = pixel_range(left - radius, right + radius, width)
+    return max(begin, first), min(end, last)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..camera import Camera
-from ..rasterize import check_finite
+from ..checks import check_finite
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,22 @@ A strip is the unit of work of a thread. Each (strip, face) entry owns one gradi
 that slots are written by one thread and summed in a fixed order, whatever the number of threads.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..formulas.triangle import edge_in_slab, signed_area_twice
+from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
+from ..formulas.triangle import columns_in_slab, pixel_range, signed_area_twice, triangle_edges
 from ..jit import formula, kernel
 from ..threads import run_on_workers
 
 STRIP_ROWS = 16  # a face of a dense mesh touches 1.7 strips; 16 rows of colour sums still fit in the L2 cache
 BLOCK = 16  # pixels in the innermost loop: fewer are unrolled into scalars before LLVM vectorises
 _FEW_FACES = 4096  # are prepared sooner than other threads wake up
-_CULLING_MARGIN = 0.01  # px: rounding of the cull must never drop a pixel that counts
-_COORDINATE_LIMIT = 1e15  # px: squares of larger coordinates overflow in float32
 
 
 @dataclass(frozen=True)
-class Strips:
+class Bins:
     """Faces by strip. `corners` (F, 3) is wound to positive area, `geometry` (F, 10) and `bounds` (F, 4) are below."""
 
     corners: np.ndarray  # (F, 3) int32 vertex indices
@@ -33,16 +31,16 @@ class Strips:
     radius: float  # px, how far from a face a pixel can still count
 
 
-def sort_into_strips(
+def sort_into_bins(
     vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], radius: float, cull_backfaces: bool
-) -> Strips:
+) -> Bins:
     """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of an image of size (H, W)."""
     height, width = size
     count = len(faces)
     corners = np.empty((count, 3), np.int32)
     geometry = np.empty((count, 10), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
-    radius += _CULLING_MARGIN
+    radius += CULLING_MARGIN
     arguments = (vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds)
     if count < _FEW_FACES:
         _prepare(0, 1, *arguments)
@@ -53,7 +51,7 @@ def sort_into_strips(
     _count(bounds, slots, starts)
     entries = np.empty(slots[-1], np.int32)
     _fill(bounds, starts, entries)
-    return Strips(corners, geometry, bounds, slots, starts, entries, radius)
+    return Bins(corners, geometry, bounds, slots, starts, entries, radius)
 
 
 @kernel
@@ -77,12 +75,12 @@ def _prepare(worker, workers, vertices, faces, height, width, radius, cull_backf
             area = -area
         left, right = min(ax, bx, cx), max(ax, bx, cx)
         top, bottom = min(ay, by, cy), max(ay, by, cy)
-        if min(left, top) < -_COORDINATE_LIMIT or max(right, bottom) > _COORDINATE_LIMIT:
+        if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
             continue
         ab = (bx - ax) ** 2 + (by - ay) ** 2
         bc = (cx - bx) ** 2 + (cy - by) ** 2
         ca = (ax - cx) ** 2 + (ay - cy) ** 2
-        if area < 1e-30 or min(ab, bc, ca) < 1e-30:
+        if min(area, ab, bc, ca) < SMALLEST_SQUARE:
             continue  # zero in float32
         corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
         geometry[face, 0], geometry[face, 1] = ax, ay
@@ -90,19 +88,11 @@ def _prepare(worker, workers, vertices, faces, height, width, radius, cull_backf
         geometry[face, 4], geometry[face, 5] = cx, cy
         geometry[face, 6], geometry[face, 7], geometry[face, 8] = 1.0 / ab, 1.0 / bc, 1.0 / ca
         geometry[face, 9] = 1.0 / area
-        first_x, last_x = pixel_range(left - radius, right + radius, width)
-        first_y, last_y = pixel_range(top - radius, bottom + radius, height)
+        first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
+        first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
         if first_x <= last_x and first_y <= last_y:
             bounds[face, 0], bounds[face, 1] = first_x, last_x
             bounds[face, 2], bounds[face, 3] = first_y, last_y
-
-
-@formula
-def pixel_range(low, high, count):
-    """Return the first and last of `count` pixels whose centres lie in [low, high]; last < first if there is none."""
-    first = math.ceil(min(max(low, -1.0), count + 1.0) - 0.5)
-    last = math.floor(min(max(high, -1.0), count + 1.0) - 0.5)
-    return max(int(first), 0), min(int(last), count - 1)
 
 
 @kernel
@@ -131,32 +121,21 @@ def _fill(bounds, starts, entries):
 
 
 @formula
-def row_range(py, first, last, radius, width, ax, ay, bx, by, cx, cy, abx, aby, bcx, bcy, cax, cay):
-    """Return the pixels of row `py` that can lie within `radius` of a triangle whose bounds are [first, last]."""
-    low, high = py - radius, py + radius
-    left = max(ax, bx, cx)
-    right = min(ax, bx, cx)
-    left, right = edge_in_slab(ax, ay, abx, aby, low, high, left, right)
-    left, right = edge_in_slab(bx, by, bcx, bcy, low, high, left, right)
-    left, right = edge_in_slab(cx, cy, cax, cay, low, high, left, right)
-    begin, end = pixel_range(left - radius, right + radius, width)
-    return max(begin, first), min(end, last)
-
-
-@formula
 def load_triangle(geometry, face):
     """Return corners a, b, c, edges ab, bc, ca and each edge over its squared length, of one row of `geometry`."""
     ax, ay = geometry[face, 0], geometry[face, 1]
     bx, by = geometry[face, 2], geometry[face, 3]
     cx, cy = geometry[face, 4], geometry[face, 5]
-    abx, aby = bx - ax, by - ay
-    bcx, bcy = cx - bx, cy - by
-    cax, cay = ax - cx, ay - cy
     ab, bc, ca = geometry[face, 6], geometry[face, 7], geometry[face, 8]
     corners = (ax, ay, bx, by, cx, cy)
-    edges = (abx, aby, bcx, bcy, cax, cay)
-    slopes = (abx * ab, aby * ab, bcx * bc, bcy * bc, cax * ca, cay * ca)
+    edges, slopes = triangle_edges(*corners, ab, bc, ca)
     return corners, edges, slopes
+
+
+@formula
+def row_range(py, first, last, radius, width, corners, edges):
+    """Return the pixels of row `py` that can lie within `radius` of a triangle whose bounds are [first, last]."""
+    return columns_in_slab(py, py, first, last, radius, width, *corners, *edges)
 
 
 @kernel

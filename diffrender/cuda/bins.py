@@ -1,0 +1,269 @@
+"""Faces sorted into square tiles of the image: who touches which pixels, and where its gradients go.
+
+A tile is a block's work on the way forward. Its faces are in face order, whatever the order in which blocks run: the
+sort counts faces by (tile, block of faces), scans the counts, and ranks a face among those of its own block. On the way
+back each warp owns a band of rows of one face's bounding box, and so one gradient slot, numbered face by face.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from ..backend import RasterSettings
+from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, ONE, SMALLEST_SQUARE, ZERO
+from ..formulas.triangle import columns_in_slab, pixel_range, triangle_edges
+from ..limits import reach_of
+from .arrays import Workspace
+from .jit import SIMULATED, THREADS, blocks, device, kernel
+from .scan import scan
+
+TILE = 8 if SIMULATED else 16  # px, side of a tile: one thread a pixel
+BAND = 48 if SIMULATED else 1024  # px of a face's bounding box that one warp goes over on the way back
+_CELLS = 16 if SIMULATED else 1 << 23  # most counters of the sort; more faces a block are taken for larger images
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Faces by tile. `corners`, `geometry` and `bounds` are those of the CPU's bins, on the device."""
+
+    corners: Any  # (F, 3) int32 vertex indices, wound to positive area
+    geometry: Any  # (F, 10): ax ay bx by cx cy, 1 / squared length of ab bc ca, 1 / (2 area)
+    bounds: Any  # (F, 4) int32 inclusive pixel range x0 x1 y0 y1; y1 < y0 for a face that contributes nothing
+    slots: Any  # (F + 1,) int64 first gradient slot of each face, plus slots[0]
+    slot_faces: Any  # (S,) int32 the face of each slot
+    slot_count: int
+    ends: Any  # int64; ends[(tile + 1) * columns - 1] is where the entries of a tile end and the next one's begin
+    columns: int  # blocks of faces, each a column of `ends`
+    entries: Any  # (E,) int32 faces, in face order within a tile
+    radius: float  # px, how far from a face a pixel can still count
+
+
+def sort_into_bins(
+    vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, workspace: Workspace, check: Any
+) -> Bins:
+    """Sort faces (F, 3) with vertices (V, 3) in pixel space into the tiles of an image of size (H, W).
+
+    `check()` is called where the host waits for the device anyway, before anything depends on what faces hold.
+    """
+    height, width = size
+    count = len(faces)
+    stream, take = workspace.stream, workspace.take
+    radius = reach_of(settings)[1] + CULLING_MARGIN
+    tiles_x, tiles_y = blocks(width, TILE), blocks(height, TILE)
+    tiles = tiles_x * tiles_y
+    columns = max(1, min(blocks(count), _CELLS // tiles))
+    rounds = blocks(count, columns * THREADS)
+    columns = blocks(count, rounds * THREADS)
+    cells = tiles * columns
+    corners, bounds = take((max(count, 1), 3), np.int32), take((max(count, 1), 4), np.int32)
+    geometry = take((max(count, 1), 10), vertices.dtype)
+    counts, offsets = take((cells + count,), np.int32), take((cells + count + 1,), np.int64)
+    totals = take((2,), np.int64)
+    real = vertices.dtype.type
+    _zero[blocks(cells + count), THREADS, stream](counts)
+    if count:
+        _prepare[blocks(count), THREADS, stream](
+            vertices,
+            faces,
+            real(height),
+            real(width),
+            real(radius),
+            settings.cull_backfaces,
+            tiles_x,
+            columns,
+            rounds,
+            cells,
+            corners,
+            geometry,
+            bounds,
+            counts,
+        )
+    scan(counts, offsets, workspace, (cells, cells + count), totals)
+    entry_count, end = (int(value) for value in download(totals, stream))
+    check()
+    entries = workspace.take_at_least(entry_count, np.int32)
+    slot_faces = workspace.take_at_least(end - entry_count, np.int32)
+    slots = offsets[cells:]
+    if count:
+        _fill[columns, THREADS, stream](count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces)
+    return Bins(
+        corners, geometry, bounds, slots, slot_faces, end - entry_count, offsets, columns, entries, real(radius)
+    )
+
+
+def download(array: Any, stream: Any) -> np.ndarray:
+    """Return a host copy of a device array, when the work before it on the stream is done."""
+    host = array.copy_to_host(stream=stream)
+    if stream:
+        stream.synchronize()
+    return host
+
+
+@kernel
+def _zero(counts):
+    i = cuda.grid(1)
+    if i < len(counts):
+        counts[i] = 0
+
+
+@kernel
+def _prepare(
+    vertices,
+    faces,
+    height,
+    width,
+    radius,
+    cull_backfaces,
+    tiles_x,
+    columns,
+    rounds,
+    cells,
+    corners,
+    geometry,
+    bounds,
+    counts,
+):
+    face = cuda.grid(1)
+    if face >= len(faces):
+        return
+    bounds[face, 0] = 0
+    bounds[face, 1] = -1
+    bounds[face, 2] = 0
+    bounds[face, 3] = -1
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    ax, ay, bx, by, cx, cy = (
+        vertices[a, 0],
+        vertices[a, 1],
+        vertices[b, 0],
+        vertices[b, 1],
+        vertices[c, 0],
+        vertices[c, 1],
+    )
+    abx, aby, bcx, bcy, cax, cay = bx - ax, by - ay, cx - bx, cy - by, ax - cx, ay - cy
+    # (b - a) x (c - a) by Kahan's fused form: a plain difference of products may take the wrong sign, or miss the zero.
+    product = aby * cax
+    area = cuda.fma(abx, -cay, product) + cuda.fma(aby, cax, -product)
+    if area == ZERO or (cull_backfaces and area > ZERO):
+        return
+    if not (vertices[a, 2] > ZERO and vertices[b, 2] > ZERO and vertices[c, 2] > ZERO):
+        return
+    if area < ZERO:
+        b, c = c, b
+        bx, by, cx, cy = cx, cy, bx, by
+        abx, aby, bcx, bcy, cax, cay = -cax, -cay, -bcx, -bcy, -abx, -aby
+        area = -area
+    if not area > ZERO:  # NaN
+        return
+    left, right = min(ax, bx, cx), max(ax, bx, cx)
+    top, bottom = min(ay, by, cy), max(ay, by, cy)
+    if not (min(left, top) >= -COORDINATE_LIMIT and max(right, bottom) <= COORDINATE_LIMIT):
+        return
+    ab = abx * abx + aby * aby
+    bc = bcx * bcx + bcy * bcy
+    ca = cax * cax + cay * cay
+    if min(area, ab, bc, ca) < SMALLEST_SQUARE:
+        return
+    corners[face, 0] = a
+    corners[face, 1] = b
+    corners[face, 2] = c
+    geometry[face, 0] = ax
+    geometry[face, 1] = ay
+    geometry[face, 2] = bx
+    geometry[face, 3] = by
+    geometry[face, 4] = cx
+    geometry[face, 5] = cy
+    geometry[face, 6] = ONE / ab
+    geometry[face, 7] = ONE / bc
+    geometry[face, 8] = ONE / ca
+    geometry[face, 9] = ONE / area
+    first_x, last_x = pixel_range(left - radius, right + radius, width)
+    first_y, last_y = pixel_range(top - radius, bottom + radius, height)
+    if first_x > last_x or first_y > last_y:
+        return
+    bounds[face, 0] = first_x
+    bounds[face, 1] = last_x
+    bounds[face, 2] = first_y
+    bounds[face, 3] = last_y
+    column = face // (THREADS * rounds)
+    for tile_y in range(first_y // TILE, last_y // TILE + 1):
+        for tile_x in range(first_x // TILE, last_x // TILE + 1):
+            cuda.atomic.add(counts, (tile_y * tiles_x + tile_x) * columns + column, 1)
+    rows = band_rows(first_x, last_x)
+    counts[cells + face] = (last_y - first_y) // rows + 1
+
+
+@device
+def band_rows(first_x, last_x):
+    """Return how many rows of a face's bounding box are one warp's work on the way back."""
+    return max(1, BAND // (last_x - first_x + 1))
+
+
+@kernel
+def _fill(count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces):
+    lefts = cuda.shared.array(THREADS, np.int32)
+    rights = cuda.shared.array(THREADS, np.int32)
+    tops = cuda.shared.array(THREADS, np.int32)
+    bottoms = cuda.shared.array(THREADS, np.int32)
+    thread = cuda.threadIdx.x
+    column, columns = cuda.blockIdx.x, cuda.gridDim.x
+    first_slot = slots[0]
+    for turn in range(rounds):
+        face = (column * rounds + turn) * THREADS + thread
+        left, right, top, bottom = 0, -1, 0, -1
+        if face < count and bounds[face, 3] >= bounds[face, 2]:
+            left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE
+            top, bottom = bounds[face, 2] // TILE, bounds[face, 3] // TILE
+            for slot in range(slots[face] - first_slot, slots[face + 1] - first_slot):
+                slot_faces[slot] = face
+        lefts[thread] = left
+        rights[thread] = right
+        tops[thread] = top
+        bottoms[thread] = bottom
+        cuda.syncthreads()
+        for tile_y in range(top, bottom + 1):
+            for tile_x in range(left, right + 1):
+                rank = 0
+                for other in range(thread):
+                    if (
+                        lefts[other] <= tile_x
+                        and tile_x <= rights[other]
+                        and tops[other] <= tile_y
+                        and tile_y <= bottoms[other]
+                    ):
+                        rank += 1
+                entries[offsets[(tile_y * tiles_x + tile_x) * columns + column] + rank] = face
+        cuda.syncthreads()
+        # The next turn goes on behind these faces; after the last, each offset is where its entries end.
+        for tile_y in range(top, bottom + 1):
+            for tile_x in range(left, right + 1):
+                cuda.atomic.add(offsets, (tile_y * tiles_x + tile_x) * columns + column, 1)
+        cuda.syncthreads()
+
+
+@device
+def load_corners(geometry, face):
+    """Return corners a, b, c and the inverse squared lengths of ab, bc, ca."""
+    return (
+        (geometry[face, 0], geometry[face, 1], geometry[face, 2], geometry[face, 3], geometry[face, 4], geometry[face, 5]),
+        (geometry[face, 6], geometry[face, 7], geometry[face, 8]),
+    )
+
+
+@device
+def box_in_tile(geometry, bounds, face, tile_x, tile_y, radius, width):
+    """Return the pixels x0 x1 y0 y1 of a tile that a face may count at; y1 < y0 if there is none."""
+    x0, x1, y0, y1 = bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3]
+    first, last = tile_x * TILE, tile_x * TILE + TILE - 1
+    top, bottom = max(y0, tile_y * TILE), min(y1, tile_y * TILE + TILE - 1)
+    if x1 - x0 >= TILE and y1 - y0 >= TILE:  # a long sliver's box is far larger than itself
+        real = geometry.dtype.type
+        corners, inverses = load_corners(geometry, face)
+        edges, _ = triangle_edges(*corners, *inverses)
+        x0, x1 = columns_in_slab(
+            real(top) + HALF, real(bottom) + HALF, x0, x1, radius, width, *corners, *edges
+        )
+    if x0 > last or x1 < first:
+        return 0, -1, 0, -1
+    return x0, x1, top, bottom

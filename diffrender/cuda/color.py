@@ -1,0 +1,259 @@
+"""Soft colour (and alpha in the same pass) on the device: forward over tiles, and its reverse over bands of faces.
+Formulas are in `diffrender.formulas`."""
+
+import numpy as np
+from numba import cuda
+
+from ..formulas.aggregate import depth_logit, softmax_step, softmax_weight
+from ..formulas.constants import HALF, ONE, ZERO
+from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end, union_step
+from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.triangle import boundary_offset, columns_in_slab, squared_distance_backward, triangle_edges
+from .bins import TILE, box_in_tile, load_corners
+from .jit import SIMULATED, kernel
+from .silhouette import LANES, WARPS, band_of_slot, entries_of_tile, pixel_of, sum_of_lanes
+
+CHANNELS = 4  # that a launch takes: its sums stay in registers; more channels are more launches
+_STAGED = 8 if SIMULATED else 128  # faces that a block keeps in shared memory at a time
+_STAGED_REALS = 13 + 3 * CHANNELS  # corners, inverses, depth logits and attributes of a face
+_SUMS = 9 + 3 * CHANNELS
+
+
+@kernel
+def color_forward(
+    face_corners,
+    geometry,
+    bounds,
+    ends,
+    columns,
+    entries,
+    radius,
+    inverse_sigma,
+    lowest,
+    highest,
+    lowest_depth,
+    vertices,
+    nearest,
+    depth_scale,
+    attributes,
+    first_channel,
+    background_logit,
+    background,
+    alpha,
+    transmittance,
+    color,
+    maxima,
+    inverse_sums,
+):
+    """Fill alpha, T, the softmax's maximum and inverse sum (H, W), and CHANNELS channels of color (H, W, C)."""
+    staged = cuda.shared.array((_STAGED_REALS, _STAGED), geometry.dtype)
+    boxes = cuda.shared.array((4, _STAGED), np.int32)
+    blend = cuda.local.array(CHANNELS, geometry.dtype)
+    real = geometry.dtype.type
+    height, width = alpha.shape
+    channels = attributes.shape[1]
+    thread, tile_x, tile_y = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
+    x, y = pixel_of(thread)
+    column, row = tile_x * TILE + x, tile_y * TILE + y
+    px, py = real(column) + HALF, real(row) + HALF
+    odds = real(ZERO)
+    maximum = background_logit
+    total = real(ONE)
+    for k in range(CHANNELS):
+        blend[k] = background[first_channel + k] if first_channel + k < channels else ZERO
+    start, end = entries_of_tile(ends, columns, tile_y * cuda.gridDim.x + tile_x)
+    while start < end:
+        count = min(_STAGED, end - start)
+        cuda.syncthreads()
+        if thread < count:
+            face = entries[start + thread]
+            boxes[0, thread], boxes[1, thread], boxes[2, thread], boxes[3, thread] = box_in_tile(
+                geometry, bounds, face, tile_x, tile_y, radius, real(width)
+            )
+            for k in range(10):
+                staged[k, thread] = geometry[face, k]
+            for corner in range(3):
+                vertex = face_corners[face, corner]
+                staged[10 + corner, thread] = depth_logit(vertices[vertex, 2], nearest, depth_scale)
+                for k in range(CHANNELS):
+                    if first_channel + k < channels:
+                        staged[13 + CHANNELS * corner + k, thread] = attributes[vertex, first_channel + k]
+                    else:
+                        staged[13 + CHANNELS * corner + k, thread] = ZERO
+        cuda.syncthreads()
+        for j in range(count):
+            if boxes[0, j] <= column and column <= boxes[1, j] and boxes[2, j] <= row and row <= boxes[3, j]:
+                ax, ay, bx, by, cx, cy = (
+                    staged[0, j],
+                    staged[1, j],
+                    staged[2, j],
+                    staged[3, j],
+                    staged[4, j],
+                    staged[5, j],
+                )
+                edges, slopes = triangle_edges(ax, ay, bx, by, cx, cy, staged[6, j], staged[7, j], staged[8, j])
+                rax, ray, rbx, rby, rcx, rcy = px - ax, py - ay, px - bx, py - by, px - cx, py - cy
+                d2, inside, _, _, _, _, _ = boundary_offset(rax, ray, rbx, rby, rcx, rcy, *edges, *slopes)
+                logit = coverage_logit(d2, inside, inverse_sigma)
+                if logit >= lowest:
+                    logit = logit if logit < highest else highest
+                    odds = union_step(odds, logit)
+                    ba, bb, bc, _ = clipped_barycentric(rax, ray, rbx, rby, rcx, rcy, *edges, staged[9, j])
+                    depth = ba * staged[10, j] + bb * staged[11, j] + bc * staged[12, j]
+                    maximum, scale, weight = softmax_step(maximum, depth, sigmoid(logit), lowest_depth)
+                    total = total * scale + weight
+                    for k in range(CHANNELS):
+                        value = (
+                            ba * staged[13 + k, j]
+                            + bb * staged[13 + CHANNELS + k, j]
+                            + bc * staged[13 + 2 * CHANNELS + k, j]
+                        )
+                        blend[k] = blend[k] * scale + weight * value
+        start += _STAGED
+    if row < height and column < width:
+        covered, t = union_end(odds)
+        alpha[row, column] = covered
+        transmittance[row, column] = t
+        inverse_sum = ONE / total
+        maxima[row, column] = maximum
+        inverse_sums[row, column] = inverse_sum
+        for k in range(CHANNELS):
+            if first_channel + k < channels:
+                color[row, column, first_channel + k] = blend[k] * inverse_sum
+
+
+@kernel
+def color_backward(
+    face_corners,
+    geometry,
+    bounds,
+    slots,
+    slot_count,
+    slot_faces,
+    radius,
+    inverse_sigma,
+    lowest,
+    highest,
+    vanished,
+    lowest_depth,
+    vertices,
+    nearest,
+    depth_scale,
+    attributes,
+    first_channel,
+    transmittance,
+    color,
+    maxima,
+    inverse_sums,
+    grad_alpha,
+    grad_color,
+    slot_gradients,
+):
+    """Fill one slot (9 + 3 C,) per band of a face, a warp each: (x, y) of corners a, b, c, their depth logits, and
+    CHANNELS channels of their C attributes."""
+    sums = cuda.shared.array((WARPS, _SUMS, LANES + 1), geometry.dtype)  # padded against bank conflicts
+    shares = cuda.local.array((3, CHANNELS), geometry.dtype)
+    real = geometry.dtype.type
+    channels = attributes.shape[1]
+    lane, warp = cuda.threadIdx.x, cuda.threadIdx.y
+    slot = cuda.blockIdx.x * WARPS + warp
+    gax = gay = gbx = gby = gcx = gcy = gda = gdb = gdc = real(ZERO)
+    for k in range(CHANNELS):
+        shares[0, k] = ZERO
+        shares[1, k] = ZERO
+        shares[2, k] = ZERO
+    if slot < slot_count:
+        face = slot_faces[slot]
+        corners, inverses = load_corners(geometry, face)
+        ax, ay, bx, by, cx, cy = corners
+        edges, slopes = triangle_edges(*corners, *inverses)
+        inverse_area = geometry[face, 9]
+        a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
+        depth_a = depth_logit(vertices[a, 2], nearest, depth_scale)
+        depth_b = depth_logit(vertices[b, 2], nearest, depth_scale)
+        depth_c = depth_logit(vertices[c, 2], nearest, depth_scale)
+        x0, x1 = bounds[face, 0], bounds[face, 1]
+        begin, last, at_once, offset, across = band_of_slot(bounds, slots, face, slot, lane)
+        for row in range(begin, last + 1, at_once):
+            py = real(row) + HALF
+            ray, rby, rcy = py - ay, py - by, py - cy
+            left, right = x0, x1
+            if across == LANES:
+                left, right = columns_in_slab(py, py, x0, x1, radius, real(grad_alpha.shape[1]), *corners, *edges)
+            for column in range(left + offset, right + 1, across):
+                px = real(column) + HALF
+                rax, rbx, rcx = px - ax, px - bx, px - cx
+                d2, inside, dx, dy, wa, wb, wc = boundary_offset(rax, ray, rbx, rby, rcx, rcy, *edges, *slopes)
+                logit = coverage_logit(d2, inside, inverse_sigma)
+                if logit >= lowest:
+                    coverage = sigmoid(logit if logit < highest else highest)
+                    ba, bb, bc, inverse = clipped_barycentric(rax, ray, rbx, rby, rcx, rcy, *edges, inverse_area)
+                    depth = ba * depth_a + bb * depth_b + bc * depth_c
+                    weight = softmax_weight(
+                        maxima[row, column], depth, coverage, inverse_sums[row, column], lowest_depth
+                    )
+                    dot_a = dot_b = dot_c = mean = real(ZERO)
+                    for channel in range(channels):
+                        upstream = grad_color[row, column, channel]
+                        dot_a += upstream * attributes[a, channel]
+                        dot_b += upstream * attributes[b, channel]
+                        dot_c += upstream * attributes[c, channel]
+                        mean += upstream * color[row, column, channel]
+                    # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
+                    grad_log = weight * (ba * dot_a + bb * dot_b + bc * dot_c - mean)
+                    t = transmittance[row, column]
+                    grad_logit = log_coverage_backward(grad_log, coverage)
+                    if t > vanished:
+                        grad_logit += union_backward(grad_alpha[row, column] * t, coverage)
+                    grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
+                    gx, gy = squared_distance_backward(grad_d2, dx, dy)
+                    hx, hy = clipped_barycentric_backward(
+                        grad_log * depth_a + weight * dot_a,
+                        grad_log * depth_b + weight * dot_b,
+                        grad_log * depth_c + weight * dot_c,
+                        ba,
+                        bb,
+                        bc,
+                        inverse,
+                        *edges,
+                        inverse_area,
+                    )
+                    ua = (edges[2] * rby - edges[3] * rbx) * inverse_area
+                    ub = (edges[4] * rcy - edges[5] * rcx) * inverse_area
+                    uc = (edges[0] * ray - edges[1] * rax) * inverse_area
+                    gax += wa * gx - ua * hx
+                    gay += wa * gy - ua * hy
+                    gbx += wb * gx - ub * hx
+                    gby += wb * gy - ub * hy
+                    gcx += wc * gx - uc * hx
+                    gcy += wc * gy - uc * hy
+                    gda += grad_log * ba
+                    gdb += grad_log * bb
+                    gdc += grad_log * bc
+                    for k in range(CHANNELS):
+                        if first_channel + k < channels:
+                            upstream = grad_color[row, column, first_channel + k] * weight
+                            shares[0, k] += upstream * ba
+                            shares[1, k] += upstream * bb
+                            shares[2, k] += upstream * bc
+    sums[warp, 0, lane] = gax
+    sums[warp, 1, lane] = gay
+    sums[warp, 2, lane] = gbx
+    sums[warp, 3, lane] = gby
+    sums[warp, 4, lane] = gcx
+    sums[warp, 5, lane] = gcy
+    sums[warp, 6, lane] = gda
+    sums[warp, 7, lane] = gdb
+    sums[warp, 8, lane] = gdc
+    for k in range(CHANNELS):
+        sums[warp, 9 + k, lane] = shares[0, k]
+        sums[warp, 9 + CHANNELS + k, lane] = shares[1, k]
+        sums[warp, 9 + 2 * CHANNELS + k, lane] = shares[2, k]
+    cuda.syncthreads()
+    if slot < slot_count:
+        for component in range(lane, _SUMS, LANES):
+            corner, k = (component - 9) // CHANNELS, (component - 9) % CHANNELS
+            if component < 9:
+                slot_gradients[slot, component] = sum_of_lanes(sums, warp, component)
+            elif first_channel + k < channels:
+                slot_gradients[slot, 9 + corner * channels + first_channel + k] = sum_of_lanes(sums, warp, component)

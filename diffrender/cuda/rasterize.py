@@ -1,0 +1,189 @@
+"""The CUDA backend: memory and launches around the kernels."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backend import Drawn, RasterGradients, RasterSettings, on_device
+from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
+from .arrays import Workspace, allocate, stream_of, wait_for
+from .bins import TILE, Bins, download, sort_into_bins
+from .color import CHANNELS, color_backward, color_forward
+from .gather import gather, incidence
+from .inspect import adopt_faces, nearest_depth, raise_bad_face, raise_not_finite
+from .jit import THREADS, blocks
+from .silhouette import LANES, PIXELS, WARPS, silhouette_backward, silhouette_forward
+
+_lock = threading.RLock()  # one program's calls from several threads queue up: the device is one
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What the way back needs: memory O(pixels + entries), whatever the overlap."""
+
+    workspace: Workspace
+    bins: Bins
+    faces: Any
+    vertices: int
+    transmittance: Any  # (H, W)
+    depth: tuple | None  # lowest depth logit, vertices, nearest depth, depth scale, attributes (V, C)
+    color: Any  # (H, W, C) on the device
+    softmax: tuple  # maximum and inverse sum, (H, W) each
+    coverage: tuple  # of reals: radius, 1 / sigma, lowest and highest logit
+    stays: bool  # whether results stay on the device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept on the device."""
+        return self.workspace.nbytes
+
+
+def draw(
+    vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None
+) -> Drawn:
+    """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
+    with _lock:
+        return _draw(vertices, faces, size, settings, attributes)
+
+
+def _draw(vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None) -> Drawn:
+    stays = on_device(vertices)
+    dtype = vertices.dtype
+    real = dtype.type
+    limits = limits_of(dtype)
+    workspace = Workspace(stream_of(*(array for array in (vertices, faces, attributes) if on_device(array))))
+    stream, count = workspace.stream, len(vertices)
+    vertices = _on_device(vertices, workspace)
+    given_faces, flag = faces, None
+    if on_device(faces):
+        faces, flag = adopt_faces(faces, count, workspace)
+    else:
+        faces = _on_device(faces, workspace)
+
+    def check() -> None:
+        if flag is not None:
+            raise_bad_face(flag, given_faces, count, stream)
+        if stays:
+            raise_not_finite("vertices_pixel", vertices, workspace)
+        if attributes is not None and on_device(attributes):
+            raise_not_finite("attributes", attributes, workspace)
+
+    bins = sort_into_bins(vertices, faces, size, settings, workspace, check)
+    coverage = (bins.radius, real(1 / settings.sigma), real(reach_of(settings)[0]), real(limits.highest))
+    alpha = allocate(size, dtype, stream) if stays else workspace.take(size, dtype)
+    transmittance = workspace.take(size, dtype)
+    grid = (blocks(size[1], TILE), blocks(size[0], TILE))
+    binned = (bins.geometry, bins.bounds, bins.ends, bins.columns, bins.entries, *coverage)
+    if attributes is None:
+        silhouette_forward[grid, PIXELS, stream](*binned, alpha, transmittance)
+        saved = _Saved(workspace, bins, faces, count, transmittance, None, None, (), coverage, stays)
+        return Drawn(_result(alpha, saved), None, saved)
+    nearest = nearest_depth(vertices, workspace)
+    scale = 1 / ((settings.far - settings.near) * settings.gamma)
+    background_logit = BACKGROUND_DEPTH / settings.gamma - (settings.far - nearest) * scale
+    attributes = _on_device(attributes, workspace)
+    channels = attributes.shape[1]
+    color = allocate((*size, channels), dtype, stream) if stays else workspace.take((*size, channels), dtype)
+    depth = (real(limits.lowest_depth), vertices, real(nearest), real(scale), attributes)
+    softmax = (workspace.take(size, dtype), workspace.take(size, dtype))
+    assert settings.background is not None
+    background = workspace.upload(settings.background)
+    for first in range(0, channels, CHANNELS):
+        color_forward[grid, PIXELS, stream](
+            bins.corners,
+            *binned,
+            *depth,
+            first,
+            real(background_logit),
+            background,
+            alpha,
+            transmittance,
+            color,
+            *softmax,
+        )
+    saved = _Saved(workspace, bins, faces, count, transmittance, depth, color, softmax, coverage, stays)
+    return Drawn(_result(alpha, saved), _result(color, saved), saved)
+
+
+def draw_backward(drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
+    """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""
+    with _lock:
+        return _draw_backward(drawn, grad_alpha, grad_color)
+
+
+def _draw_backward(drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
+    saved: _Saved = drawn.saved
+    bins, dtype, stream = saved.bins, drawn.alpha.dtype, saved.workspace.stream
+    real = dtype.type
+    for array in (grad_alpha, grad_color):
+        wait_for(getattr(array, "stream", 0), stream)
+    scratch = Workspace(stream)
+    if grad_alpha is None:
+        grad_alpha = np.zeros(drawn.alpha.shape, dtype)
+    grad_alpha = _on_device(grad_alpha, scratch)
+    channels = 0 if grad_color is None else drawn.color.shape[2]
+    slot_gradients = scratch.take_at_least(bins.slot_count, dtype, 9 + 3 * channels if channels else 6)
+    vanished = real(limits_of(dtype).vanished)
+    binned = (bins.geometry, bins.bounds, bins.slots, bins.slot_count, bins.slot_faces, *saved.coverage, vanished)
+    grid, block = blocks(bins.slot_count, WARPS), (LANES, WARPS)
+    if grad_color is None:
+        silhouette_backward[grid, block, stream](*binned, saved.transmittance, grad_alpha, slot_gradients)
+    else:
+        assert saved.depth is not None
+        grad_color = _on_device(grad_color, scratch)
+        for first in range(0, channels, CHANNELS):
+            color_backward[grid, block, stream](
+                bins.corners,
+                *binned,
+                *saved.depth,
+                first,
+                saved.transmittance,
+                saved.color,
+                *saved.softmax,
+                grad_alpha,
+                grad_color,
+                slot_gradients,
+            )
+    return _gather(saved, slot_gradients, channels, scratch)
+
+
+def _gather(saved: _Saved, slot_gradients: Any, channels: int, scratch: Workspace) -> RasterGradients:
+    dtype, stream, count = slot_gradients.dtype, scratch.stream, saved.vertices
+    width = 0 if saved.depth is None else saved.depth[4].shape[1]
+
+    def results(columns: int) -> Any:
+        shape = (max(1, count), max(1, columns))
+        return allocate(shape, dtype, stream) if saved.stays else scratch.take(shape, dtype)
+
+    grad_vertices, grad_attributes = results(3), results(width)
+    if count and len(saved.faces):
+        of = incidence(saved.faces, count, stream)
+        scale = dtype.type(0 if saved.depth is None else saved.depth[3])
+        gather[blocks(count * (3 + channels)), THREADS, stream](
+            of.starts,
+            of.faces,
+            saved.bins.corners,
+            saved.bins.slots,
+            slot_gradients,
+            channels,
+            scale,
+            grad_vertices,
+            grad_attributes,
+        )
+    if not channels or not len(saved.faces):
+        grad_attributes.copy_to_device(np.zeros(grad_attributes.shape, dtype), stream=stream)
+    if not len(saved.faces):
+        grad_vertices.copy_to_device(np.zeros(grad_vertices.shape, dtype), stream=stream)
+    if not count:
+        return RasterGradients(np.zeros((0, 3), dtype), np.zeros((0, width), dtype) if width else None)
+    return RasterGradients(_result(grad_vertices, saved), _result(grad_attributes, saved) if width else None)
+
+
+def _on_device(array: Any, workspace: Workspace) -> Any:
+    return array if on_device(array) else workspace.upload(array)
+
+
+def _result(array: Any, saved: _Saved) -> Any:
+    return array if saved.stays else download(array, saved.workspace.stream)
