@@ -11,7 +11,7 @@ from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_back
 from ..formulas.triangle import boundary_offset, columns_in_slab, squared_distance_backward, triangle_edges
 from .bins import TILE, box_in_tile, load_corners
 from .jit import SIMULATED, kernel
-from .silhouette import LANES, WARPS, band_of_slot, entries_of_tile, pixel_of, sum_of_lanes
+from .silhouette import LANES, PADDED, WARPS, band_of_slot, entries_of_tile, pixel_of, sum_of_lanes
 
 CHANNELS = 4  # that a launch takes: its sums stay in registers; more channels are more launches
 _STAGED = 8 if SIMULATED else 128  # faces that a block keeps in shared memory at a time
@@ -151,7 +151,7 @@ def color_backward(
 ):
     """Fill one slot (9 + 3 C,) per band of a face, a warp each: (x, y) of corners a, b, c, their depth logits, and
     CHANNELS channels of their C attributes."""
-    sums = cuda.shared.array((WARPS, _SUMS, LANES + 1), geometry.dtype)  # padded against bank conflicts
+    sums = cuda.shared.array((WARPS, _SUMS, PADDED), geometry.dtype)
     shares = cuda.local.array((3, CHANNELS), geometry.dtype)
     real = geometry.dtype.type
     channels = attributes.shape[1]

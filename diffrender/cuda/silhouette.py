@@ -13,6 +13,7 @@ from .jit import SIMULATED, device, kernel
 PIXELS = TILE * TILE  # threads of a block on the way forward
 WARPS = 4  # of a block on the way back: each a band of one face
 LANES = 8 if SIMULATED else 32
+PADDED = LANES + 1  # so that lanes that read rows of sums do not meet in one bank of shared memory
 _STAGED = 8 if SIMULATED else PIXELS  # faces that a block keeps in shared memory at a time
 
 
@@ -118,7 +119,7 @@ def silhouette_backward(
     slot_gradients,
 ):
     """Fill one slot (6,) = (x, y) of corners a, b, c per band of a face, a warp each, from grad_alpha (H, W)."""
-    sums = cuda.shared.array((WARPS, 6, LANES + 1), geometry.dtype)  # padded: lanes read rows without bank conflicts
+    sums = cuda.shared.array((WARPS, 6, PADDED), geometry.dtype)
     real = geometry.dtype.type
     lane, warp = cuda.threadIdx.x, cuda.threadIdx.y
     slot = cuda.blockIdx.x * WARPS + warp

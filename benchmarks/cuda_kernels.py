@@ -1,0 +1,161 @@
+"""Compile every CUDA kernel without a GPU, and list what each takes of a multiprocessor.
+
+    python -m benchmarks.cuda_kernels [--json FILE]
+
+Needs the extra cuda12, which brings the compiler and ptxas from PyPI. Exits with status 1 if a kernel of single
+precision holds a double-precision instruction, or if a kernel spills registers.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CAPABILITIES = ((8, 0), (9, 0))
+PRECISIONS = ("float32", "float64")
+
+
+class Resources(NamedTuple):
+    """What ptxas says of a kernel: registers of a thread, bytes of spills and stack a thread, of shared memory a block."""
+
+    kernel: str
+    capability: str
+    precision: str
+    registers: int
+    spill_bytes: int
+    stack_bytes: int
+    shared_bytes: int
+    double_instructions: int
+
+
+def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
+    """Return each kernel by name, with the types of its arguments in a precision."""
+    from numba import types
+
+    from diffrender.cuda import bins, color, gather, inspect, scan, silhouette
+
+    real = getattr(types, precision)
+    i32, i64 = types.int32, types.int64
+    reals, reals2, reals3 = real[::1], real[:, ::1], real[:, :, ::1]
+    ints, ints2, longs = i32[::1], i32[:, ::1], i64[::1]
+    coverage = (real,) * 4
+    binned = (reals2, ints2, longs, i64, ints, *coverage)
+    bands = (reals2, ints2, longs, i64, ints, *coverage, real)
+    depth = (real, reals2, real, real, reals2, i64)
+    kernels: dict[str, tuple[Any, tuple]] = {
+        "bins.zero": (bins._zero, (ints,)),
+        "bins.prepare": (
+            bins._prepare,
+            (reals2, ints2, real, real, real, types.boolean, i64, i64, i64, i64, ints2, reals2, ints2, ints),
+        ),
+        "bins.fill": (bins._fill, (i64, ints2, longs, longs, i64, i64, ints, ints)),
+        "scan.sum_chunks": (scan._sum_chunks, (ints, i64, longs)),
+        "scan.scan_sums": (scan._scan_sums, (longs,)),
+        "scan.spread": (scan._spread, (ints, i64, longs, longs, i64, i64, longs)),
+        "silhouette_forward": (silhouette.silhouette_forward, (*binned, reals2, reals2)),
+        "silhouette_backward": (silhouette.silhouette_backward, (*bands, reals2, reals2, reals2)),
+        "color_forward": (
+            color.color_forward,
+            (ints2, *binned, *depth, real, reals, reals2, reals2, reals3, reals2, reals2),
+        ),
+        "color_backward": (
+            color.color_backward,
+            (ints2, *bands, *depth, reals2, reals3, reals2, reals2, reals2, reals3, reals2),
+        ),
+        "gather": (gather.gather, (longs, ints, ints2, longs, reals2, i64, real, reals2, reals2)),
+        "gather.compare": (gather._compare, (ints2, ints2, ints)),
+        "gather.count": (gather._count, (ints2, ints2, ints)),
+        "gather.fill": (gather._fill, (ints2, longs, ints, ints)),
+        "gather.order": (gather._order, (ints2, longs, ints, ints)),
+        "inspect.adopt_faces": (inspect._adopt_faces, (i64[:, ::1], i64, ints2, ints)),
+        "inspect.find_not_finite": (inspect._find_not_finite, (reals2, ints)),
+        "inspect.smallest_depth": (inspect._smallest_depth, (reals2, reals)),
+    }
+    return kernels
+
+
+def compile_ptx(kernel: Any, types: tuple, capability: tuple[int, int]) -> str:
+    """Return a kernel's PTX. Numba asks the present GPU what to compile functions for; without one, it is told."""
+    from numba import cuda
+    from numba.cuda import dispatcher
+
+    class Device:
+        compute_capability = capability
+
+    asked: Any = dispatcher
+    asked.get_current_device = lambda: Device
+    return cuda.compile_ptx(kernel.py_func, types, cc=capability)[0]
+
+
+def ptxas() -> Path:
+    """Return the assembler of the nvidia-cuda-nvcc-cu12 package. Raises FileNotFoundError without it."""
+    import nvidia
+
+    for folder in nvidia.__path__:
+        for found in Path(folder).glob("cuda_nvcc/bin/ptxas*"):
+            return found
+    raise FileNotFoundError("ptxas is missing: pip install 'diffrender-mesh[cuda12]'")
+
+
+def measure(name: str, ptx: str, capability: tuple[int, int], precision: str) -> Resources:
+    """Assemble PTX and return what ptxas reports."""
+    target = f"sm_{capability[0]}{capability[1]}"
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "kernel.ptx"
+        source.write_text(ptx)
+        command = [str(ptxas()), "-v", f"-arch={target}", str(source), "-o", str(Path(folder) / "kernel.cubin")]
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+    def number(pattern: str) -> int:
+        return sum(int(value) for value in re.findall(pattern, report))
+
+    return Resources(
+        kernel=name,
+        capability=target,
+        precision=precision,
+        registers=number(r"Used (\d+) registers"),
+        spill_bytes=number(r"(\d+) bytes spill"),
+        stack_bytes=number(r"(\d+) bytes stack frame"),
+        shared_bytes=number(r"(\d+) bytes smem"),
+        double_instructions=len(re.findall(r"^\s*(?:@\S+\s+)?[a-z][\w.]*\.f64\b.*;", ptx, re.MULTILINE)),
+    )
+
+
+def all_resources() -> list[Resources]:
+    """Compile every kernel for every capability and precision."""
+    found = []
+    for capability in CAPABILITIES:
+        for precision in PRECISIONS:
+            for name, (kernel, types) in signatures(precision).items():
+                found.append(measure(name, compile_ptx(kernel, types, capability), capability, precision))
+    return found
+
+
+def main() -> None:
+    """Print the table; exit with status 1 if a kernel is not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    arguments = parser.parse_args()
+    resources = all_resources()
+    print("| kernel | target | precision | registers | spills, B | stack, B | shared, B | f64 |")
+    print("| --- | --- | --- | --: | --: | --: | --: | --: |")
+    for row in resources:
+        print("| " + " | ".join(str(value) for value in row) + " |")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([row._asdict() for row in resources], indent=1) + "\n")
+    wrong = [row for row in resources if row.spill_bytes or (row.precision == "float32" and row.double_instructions)]
+    for row in wrong:
+        print(
+            f"{row.kernel} for {row.capability}: {row.spill_bytes} bytes of spills, "
+            f"{row.double_instructions} double-precision instructions in {row.precision}",
+            file=sys.stderr,
+        )
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
