@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .options import BACKEND, Backend, resolve
+
 if TYPE_CHECKING:
     from diffrender.fitting import FitSettings
     from diffrender.record.run import Run
@@ -37,6 +39,7 @@ def fit(
     faces: int = typer.Option(None, min=100, help="Faces of the start mesh. [dim]Default: 40000.[/]"),
     thickness: float = typer.Option(None, help="Depth of the balloon: 1 makes a disc a sphere. [dim]Default: 0.8.[/]"),
     resolution: int = typer.Option(None, min=16, help="Long side in px that the fit works at. [dim]Default: 384.[/]"),
+    backend: Backend = BACKEND,
     resume: bool = typer.Option(
         False, "--resume", help="Go on with the run in the folder, to the bits of an uninterrupted one."
     ),
@@ -44,7 +47,9 @@ def fit(
     """Fit a coloured mesh to the object in a photo."""
     asked = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}
     chosen = {name: value for name, value in asked.items() if value is not None}
+    drawn_by = resolve(backend)
     run = _open_run(target, out, mesh, mask, chosen, resume)
+    run.backend = drawn_by
     typer.echo(f"mask from the {_SOURCES[run.mask.source]}: {out / 'mask.png'}")
     try:
         _advance(run)

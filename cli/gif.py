@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from .options import BACKEND, Backend, resolve
+
 HELP = """Make a turntable GIF of a mesh, or of the mesh that a fit has left in its folder.
 
 Example: [cyan]diffrender gif cup --out cup.gif[/]
@@ -16,6 +18,7 @@ def gif(
     size: str = typer.Option("320x320", help="WIDTHxHEIGHT in px."),
     frames: int = typer.Option(48, min=1, max=720, help="Frames of one turn."),
     elevation: float = typer.Option(15.0, help="Degrees above the horizon."),
+    backend: Backend = BACKEND,
 ) -> None:
     """Make a turntable GIF."""
     from .options import parse_size
@@ -30,5 +33,6 @@ def gif(
 
     path = source / "mesh.glb" if source.is_dir() else source
     mesh = load_mesh(path)
-    save_gif(turntable(mesh, framing(mesh, height_width, elevation=elevation), frames), out)
+    camera = framing(mesh, height_width, elevation=elevation)
+    save_gif(turntable(mesh, camera, frames, backend=resolve(backend)), out)
     typer.echo(f"wrote {out}")

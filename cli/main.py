@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import fit, gif, mask, render
+from . import doctor, fit, gif, mask, render
 
 app = typer.Typer(
     name="diffrender",
@@ -18,6 +18,7 @@ app.command("fit", help=fit.HELP)(fit.fit)
 app.command("render", help=render.HELP)(render.render)
 app.command("gif", help=gif.HELP)(gif.gif)
 app.command("mask", help=mask.HELP)(mask.mask)
+app.command("doctor", help=doctor.HELP)(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
@@ -41,6 +42,12 @@ def main() -> None:
         app()
     except (ValueError, OSError, ModuleNotFoundError, MemoryError) as error:
         _fail(error)
+    except RuntimeError as error:
+        from diffrender.backend import BackendError
+
+        if not isinstance(error, BackendError):
+            raise
+        _fail(error)
     except KeyboardInterrupt:
         print("diffrender: interrupted", file=sys.stderr)
         sys.exit(130)
@@ -48,7 +55,7 @@ def main() -> None:
 
 def _fail(error: Exception) -> None:
     if isinstance(error, MemoryError):
-        message = "not enough memory for an image or mesh of this size"
+        message = str(error) if "GPU" in str(error) else "not enough memory for an image or mesh of this size"
     elif isinstance(error, OSError) and error.strerror:
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:

@@ -1,6 +1,43 @@
 """Option values that commands share."""
 
 import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+
+class Backend(StrEnum):
+    """Where images are drawn."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    auto = "auto"
+
+
+BACKEND: Any = typer.Option(
+    Backend.cpu,
+    help="Where images are drawn: cpu, cuda, or auto (a usable GPU, else the CPU). See `diffrender doctor`.",
+)
+
+
+def resolve(backend: Backend) -> "Literal['cpu', 'cuda', 'auto']":
+    """Return the backend to use, after one line if "auto" has to do with the CPU. Raises BackendError for "cuda" without
+    a usable GPU."""
+    import warnings
+
+    from diffrender.backend import choose
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        chosen = choose(backend.value)
+    for warning in caught:
+        typer.echo(f"diffrender: {warning.message}", err=True)
+    # A GPU that turns out too small for "auto" is still left for the CPU.
+    return "auto" if backend == "auto" and chosen == "cuda" else chosen
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from .options import BACKEND, Backend, resolve
+
 HELP = """Render a mesh to an image with antialiased edges.
 
 The camera looks at the middle of the mesh, y up, from far enough to see all of it.
@@ -24,6 +26,7 @@ def render(
     ambient: float = typer.Option(0.4, help="Light from everywhere, with a light x,y,z."),
     diffuse: float = typer.Option(0.6, help="Strength of the light x,y,z."),
     background: str = typer.Option("#edf0f2", help="Colour name, #rrggbb or transparent."),
+    backend: Backend = BACKEND,
 ) -> None:
     """Render a mesh to an image."""
     from .options import parse_background, parse_numbers, parse_size
@@ -44,5 +47,5 @@ def render(
         source = None
     else:
         source = Light(parse_numbers("--light", light, 3), ambient, diffuse)  # type: ignore[arg-type]
-    save_image(picture(loaded, camera, source, backdrop), out)
+    save_image(picture(loaded, camera, source, backdrop, backend=resolve(backend)), out)
     typer.echo(f"wrote {out}")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import loss, regularize
+from .backend import Name
 from .camera import Camera, project
 from .inflate import inflate
 from .mesh import Mesh, icosphere
@@ -94,13 +95,15 @@ def fit(
     mesh: Mesh | str | None = None,
     settings: FitSettings = FitSettings(),
     state: FitState | None = None,
+    backend: Name = "cpu",
 ) -> Iterator[Step]:
     """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
 
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
     silhouette of the first view blown up; None takes the balloon for one view, the sphere for several. `state`, of an
-    earlier Step, goes on from there. Raises ValueError for no views, another mesh, or a state that has ended. After
-    SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
+    earlier Step, goes on from there. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
+    another mesh, or a state that has ended, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
+    Large Steps (Nicolet 2021).
     """
     views = list(views)
     if not views:
@@ -113,7 +116,7 @@ def fit(
         state = _start(_start_mesh(mesh, views, settings), views, settings)
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    return _steps(views, settings, state)
+    return _steps(views, settings, state, backend)
 
 
 def _resolved(settings: FitSettings, close: bool, side: int) -> FitSettings:
@@ -161,7 +164,7 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     )
 
 
-def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterator[Step]:
+def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
     preconditioner = LargeSteps(laplacian, state.smoothness)
@@ -188,7 +191,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState) -> Iterato
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
         chosen = _choose(levels[level], settings, step)
         compare = _compare_one if len(views) == 1 else _compare_many
-        parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings)
+        parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings, backend)
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
@@ -251,13 +254,13 @@ class _Comparison(NamedTuple):
     image: np.ndarray
 
 
-def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings) -> _Comparison:
+def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings, backend: Name) -> _Comparison:
     """Compare with views from several sides: silhouettes and colours both shape the mesh."""
     parts = {"silhouette": 0.0, "color": 0.0}
     grad_vertices, grad_colors = np.zeros_like(mesh.vertices), np.zeros_like(mesh.vertices)
     images = []
     for view in views:
-        rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma))
+        rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma), backend=backend)
         losses, grad_image = _image_losses(rendering.image, view, settings)
         grads = rendering.backward(grad_image / np.float32(len(views)))
         for name, value in losses.items():
@@ -268,11 +271,11 @@ def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSett
     return _Comparison(parts, grad_vertices, grad_colors, images[0])
 
 
-def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings) -> _Comparison:
+def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings, backend: Name) -> _Comparison:
     """Compare with the only view. It says nothing about depth, so nothing may move along its rays; and colours, free at
     every vertex, explain the photo's colours by themselves: they must not push the shape about."""
     (view,) = views
-    rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma))
+    rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma), backend=backend)
     parts, grad_image = _image_losses(rendering.image, view, settings)
     grad_colors = rendering.backward(grad_image).vertex_colors
     grad_image[..., :3] = 0

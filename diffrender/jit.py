@@ -74,7 +74,9 @@ def _cache_roots() -> list[Path]:
 def _source_hash() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     package = Path(__file__).parent
-    for source in sorted([*package.glob("formulas/*.py"), *package.glob("cpu/*.py"), Path(__file__)]):
+    for source in sorted(
+        [*package.glob("formulas/*.py"), *package.glob("cpu/*.py"), *package.glob("cuda/*.py"), Path(__file__)]
+    ):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

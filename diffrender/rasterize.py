@@ -27,6 +27,11 @@ class Raster:
         self._drawn = drawn
         self._again = again  # draws the same on the CPU, for a GPU that runs out of memory on the way back
 
+    @property
+    def kept_bytes(self) -> int:
+        """Memory kept for the way back: it grows with pixels and faces, not with how many faces lie over each other."""
+        return self._drawn.saved.nbytes
+
     def backward(self, grad_alpha: Any | None = None, grad_color: Any | None = None) -> RasterGradients:
         """Return the gradients of the loss for its gradients grad_alpha (H, W) and grad_color (H, W, C).
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .backend import Name
 from .camera import Camera, project, project_backward
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
@@ -88,8 +89,10 @@ class Rendering:
         )
 
 
-def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None) -> Rendering:
-    """Render a mesh to linear RGBA (H, W, 4), the size being the camera's.
+def render(
+    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None, backend: Name = "cpu"
+) -> Rendering:
+    """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. To compare with a photo,
     blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
@@ -98,17 +101,19 @@ def render(mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | N
     if albedo is None:
         albedo = np.full_like(mesh.vertices, _PLAIN)
     color = albedo if light is None else shade(mesh.vertices, mesh.faces, albedo, light)
-    raster = _rasterize(mesh, camera, settings, color)
+    raster = _rasterize(mesh, camera, settings, backend, color)
     return Rendering(mesh, camera, light, albedo, raster)
 
 
-def render_silhouette(mesh: Mesh, camera: Camera, settings: Soft = Soft()) -> SilhouetteRendering:
+def render_silhouette(
+    mesh: Mesh, camera: Camera, settings: Soft = Soft(), backend: Name = "cpu"
+) -> SilhouetteRendering:
     """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
-    raster = _rasterize(mesh, camera, settings)
+    raster = _rasterize(mesh, camera, settings, backend)
     return SilhouetteRendering(mesh, camera, raster)
 
 
-def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, color: np.ndarray | None = None) -> Raster:
+def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None) -> Raster:
     vertices_pixel = project(mesh.vertices, camera)
     nearest = vertices_pixel[:, 2].max()
     if nearest <= 0:
@@ -128,4 +133,5 @@ def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, color: np.ndarray | N
         far=settings.far,
         background=settings.background,
         cull_backfaces=settings.cull_backfaces,
+        backend=backend,
     )

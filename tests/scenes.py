@@ -12,6 +12,12 @@ class Scene(NamedTuple):
     faces: np.ndarray
     size: tuple[int, int]
 
+    def window(self, size):
+        """Return the part of this size around the middle, its corner on a multiple of 8 px as tiles are."""
+        size = tuple(min(pair) for pair in zip(self.size, size))
+        top, left = ((whole - part) // 2 // 8 * 8 for whole, part in zip(self.size, size))
+        return Scene(_exact(self.vertices - [left, top, 0]), self.faces, size)
+
     def attributes(self, channels):
         return _exact(np.random.default_rng(5).uniform(0, 1, (len(self.vertices), channels)))
 

@@ -232,3 +232,62 @@ def test_no_module_hides_a_public_function():
         "assert all(not hasattr(getattr(dr, n), '__path__') and type(getattr(dr, n)).__name__ != 'module' for n in dr.__all__)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_doctor_says_what_works_and_what_mends_the_rest(monkeypatch, capsys):
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    from diffrender.cuda import diagnosis, driver
+
+    missing = driver.Driver(None, (), "no NVIDIA driver was found")
+    monkeypatch.setattr(driver, "query_driver", lambda: missing)
+    monkeypatch.setattr(diagnosis, "query_driver", lambda: missing)
+    diagnosis.diagnose.cache_clear()
+    status, printed, errors = run(monkeypatch, capsys, "doctor")
+    diagnosis.diagnose.cache_clear()
+    assert (status, errors) == (0, "")
+    text = " ".join(printed.split())
+    for part in ("numba 0.", "core", "can be written", "GPU none to use: no NVIDIA driver was found", "cpu works;"):
+        assert part in text
+    assert "cuda cannot be used: no NVIDIA driver was found. It takes an NVIDIA GPU with its driver" in text
+
+
+def test_doctor_fails_if_the_cpu_does_not_work(monkeypatch, capsys):
+    from diffrender import selfcheck
+
+    def fail(*_):
+        raise OSError("\nlibm is gone\n")
+
+    monkeypatch.setattr(selfcheck, "check_backend", fail)
+    status, printed, _ = run(monkeypatch, capsys, "doctor")
+    assert status == 1 and "does NOT work: OSError: libm is gone. Reinstall with: pip install" in " ".join(
+        printed.split()
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [["render", "assets/duck.glb", "--out", "x.png"], ["gif", "assets/duck.glb", "--out", "x.gif"]]
+)
+def test_a_backend_that_cannot_be_used_is_one_line(command, monkeypatch, capsys):
+    from diffrender.cuda import diagnosis
+
+    found = diagnosis.Diagnosis(False, False, "no NVIDIA driver was found", "get one")
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: found)
+    status, _, errors = run(monkeypatch, capsys, *command, "--backend", "cuda")
+    assert status == 1
+    assert errors == "diffrender: error: backend 'cuda' cannot be used: no NVIDIA driver was found; get one\n"
+    assert not Path(command[-1]).exists()
+
+
+def test_auto_draws_on_the_cpu_after_one_line(tmp_path, monkeypatch, capsys):
+    from diffrender import backend
+    from diffrender.cuda import diagnosis
+
+    found = diagnosis.Diagnosis(False, False, "no NVIDIA driver was found")
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: found)
+    monkeypatch.setattr(backend, "_warned", False)
+    out = tmp_path / "duck.png"
+    status, _, errors = run(
+        monkeypatch, capsys, "render", "assets/duck.glb", "--out", out, "--size", "40x30", "--backend", "auto"
+    )
+    assert status == 0 and out.exists()
+    assert errors == "diffrender: backend 'auto' uses the CPU: no NVIDIA driver was found\n"

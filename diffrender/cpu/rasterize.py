@@ -22,6 +22,12 @@ class _Saved:
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (H, W) each
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (*vars(self.bins).values(), self.transmittance, *(self.depth or ())[1:], *self.softmax)
+        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+
 
 def draw(
     vertices: np.ndarray,

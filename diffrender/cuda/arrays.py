@@ -1,6 +1,7 @@
 """Arrays on the device: other libraries' without a copy, and buffers that are reused from call to call."""
 
 import math
+import sys
 import threading
 import weakref
 from collections import deque
@@ -20,6 +21,10 @@ _returned: deque[tuple[tuple, Any]] = deque()  # filled by the garbage collector
 def as_device(value: Any, name: str) -> Any:
     """Return Numba's view of a CUDA array, with its stream. Raises ValueError unless it is C-contiguous."""
     array = value if getattr(value, "__cuda_ndarray__", False) else cuda.as_cuda_array(value, sync=False)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):  # its interface does not tell its stream
+        pointer = torch.cuda.current_stream(value.device).cuda_stream
+        array.stream = cuda.external_stream(pointer) if pointer else 0
     if not array.is_c_contiguous():
         raise ValueError(f"{name} must be C-contiguous on the device, got strides {array.strides}")
     return array
@@ -27,7 +32,7 @@ def as_device(value: Any, name: str) -> Any:
 
 def stream_of(*arrays: Any) -> Any:
     """Return the stream of the first array that names one, else the default stream; it waits for the others' work."""
-    streams = [array.stream for array in arrays if array is not None and getattr(array, "stream", 0)]
+    streams = [array.stream for array in arrays if array is not None and getattr(array, "stream", None)]
     if not streams:
         return 0
     for other in streams[1:]:

@@ -246,7 +246,14 @@ def _fill(count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces):
 def load_corners(geometry, face):
     """Return corners a, b, c and the inverse squared lengths of ab, bc, ca."""
     return (
-        (geometry[face, 0], geometry[face, 1], geometry[face, 2], geometry[face, 3], geometry[face, 4], geometry[face, 5]),
+        (
+            geometry[face, 0],
+            geometry[face, 1],
+            geometry[face, 2],
+            geometry[face, 3],
+            geometry[face, 4],
+            geometry[face, 5],
+        ),
         (geometry[face, 6], geometry[face, 7], geometry[face, 8]),
     )
 
@@ -261,9 +268,7 @@ def box_in_tile(geometry, bounds, face, tile_x, tile_y, radius, width):
         real = geometry.dtype.type
         corners, inverses = load_corners(geometry, face)
         edges, _ = triangle_edges(*corners, *inverses)
-        x0, x1 = columns_in_slab(
-            real(top) + HALF, real(bottom) + HALF, x0, x1, radius, width, *corners, *edges
-        )
+        x0, x1 = columns_in_slab(real(top) + HALF, real(bottom) + HALF, x0, x1, radius, width, *corners, *edges)
     if x0 > last or x1 < first:
         return 0, -1, 0, -1
     return x0, x1, top, bottom

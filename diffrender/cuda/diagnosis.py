@@ -35,11 +35,13 @@ def diagnose() -> Diagnosis:
     simulated = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
     if simulated:
         if package_version("numba-cuda") is None:
-            return Diagnosis(False, True, "the package numba-cuda is missing", "install it with: pip install numba-cuda")
+            return Diagnosis(
+                False, True, "the package numba-cuda is missing", "install it with: pip install numba-cuda"
+            )
         return Diagnosis(True, True)
     driver = query_driver()
     if driver.cuda is None:
-        return Diagnosis(False, False, driver.problem, "it takes an NVIDIA GPU and its driver, from nvidia.com/drivers")
+        return Diagnosis(False, False, driver.problem, "it takes an NVIDIA GPU with its driver (nvidia.com/drivers)")
     if driver.problem:
         return Diagnosis(False, False, driver.problem, "see what `nvidia-smi` says")
     if driver.cuda < _OLDEST_CUDA:
@@ -48,7 +50,7 @@ def diagnose() -> Diagnosis:
             False,
             f"the NVIDIA driver runs CUDA up to {driver.cuda[0]}.{driver.cuda[1]}, and it takes "
             f"{_OLDEST_CUDA[0]}.{_OLDEST_CUDA[1]} or newer",
-            "update the driver, from nvidia.com/drivers",
+            "update the driver (nvidia.com/drivers)",
         )
     gpu = driver.gpus[0]
     if gpu.capability < _OLDEST_GPU:

@@ -41,7 +41,7 @@ def query_driver() -> Driver:
 def _open() -> Any:
     if sys.platform == "darwin":
         raise OSError("macOS has no CUDA")
-    return ctypes.WinDLL("nvcuda.dll") if sys.platform == "win32" else ctypes.CDLL("libcuda.so.1")
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # 64-bit Windows has one convention
 
 
 def _query(library: Any) -> Driver:

@@ -99,9 +99,7 @@ def _order(faces, starts, unordered, ordered):
 
 
 @kernel
-def gather(
-    starts, vertex_faces, corners, slots, slot_gradients, channels, depth_scale, grad_vertices, grad_attributes
-):
+def gather(starts, vertex_faces, corners, slots, slot_gradients, channels, depth_scale, grad_vertices, grad_attributes):
     """Fill grad_vertices (V, 3) and, if channels > 0, grad_attributes (V, C), a thread each number."""
     components = 3 + channels
     i = cuda.grid(1)

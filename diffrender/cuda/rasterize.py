@@ -40,9 +40,7 @@ class _Saved:
         return self.workspace.nbytes
 
 
-def draw(
-    vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None
-) -> Drawn:
+def draw(vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None) -> Drawn:
     """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
     with _lock:
         return _draw(vertices, faces, size, settings, attributes)

@@ -68,9 +68,7 @@ def silhouette_forward(
                     corners[4, k],
                     corners[5, k],
                 )
-                edges, slopes = triangle_edges(
-                    ax, ay, bx, by, cx, cy, corners[6, k], corners[7, k], corners[8, k]
-                )
+                edges, slopes = triangle_edges(ax, ay, bx, by, cx, cy, corners[6, k], corners[7, k], corners[8, k])
                 d2, inside, _, _, _, _, _ = boundary_offset(
                     px - ax, py - ay, px - bx, py - by, px - cx, py - cy, *edges, *slopes
                 )
@@ -136,9 +134,7 @@ def silhouette_backward(
             ray, rby, rcy = py - ay, py - by, py - cy
             left, right = x0, x1
             if across == LANES:
-                left, right = columns_in_slab(
-                    py, py, x0, x1, radius, real(grad_alpha.shape[1]), *corners, *edges
-                )
+                left, right = columns_in_slab(py, py, x0, x1, radius, real(grad_alpha.shape[1]), *corners, *edges)
             for column in range(left + offset, right + 1, across):
                 t = transmittance[row, column]
                 if t > vanished:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..backend import Name
 from ..camera import Camera
 from ..files import atomic_path
 from ..mesh import Mesh
@@ -22,13 +23,13 @@ _HOLD_MS = 900
 _GUTTER = 6  # px between target and optimisation
 
 
-def turntable(mesh: Mesh, camera: Camera, frames: int = 36) -> list[np.ndarray]:
+def turntable(mesh: Mesh, camera: Camera, frames: int = 36, backend: Name = "cpu") -> list[np.ndarray]:
     """Return pictures (H, W, 3) uint8 of a mesh seen from a camera that goes once around it."""
     if frames < 1:
         raise ValueError(f"a turntable needs at least one frame, got {frames}")
     center = middle(mesh)
     cameras = [orbited(camera, center, 360 * number / frames) for number in range(frames)]
-    return [picture(mesh, view, headlight(view)) for view in cameras]
+    return [picture(mesh, view, headlight(view), backend=backend) for view in cameras]
 
 
 def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from ..backend import Name
 from ..camera import Camera
 from ..color import srgb_to_linear, to_bytes
 from ..files import atomic_path
@@ -23,6 +24,7 @@ def picture(
     light: Light | None = None,
     backdrop: tuple[float, float, float] | None = BACKDROP,
     samples: int = _SAMPLES,
+    backend: Name = "cpu",
 ) -> np.ndarray:
     """Return a mesh with antialiased edges as sRGB (H, W, 3) uint8 before a backdrop, or RGBA without one.
 
@@ -30,7 +32,7 @@ def picture(
     """
     height, width = camera.size
     large = camera.resized((height * samples, width * samples))
-    image = np.clip(render(mesh, large, soft_around(mesh, large, _HARD), light).image, 0, 1)
+    image = np.clip(render(mesh, large, soft_around(mesh, large, _HARD), light, backend).image, 0, 1)
     alpha = image[..., 3:]
     behind = np.zeros(3, np.float32) if backdrop is None else srgb_to_linear(np.asarray(backdrop, np.float32))
     premultiplied = np.dstack([image[..., :3] * alpha, alpha])

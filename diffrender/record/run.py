@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..backend import Name
 from ..color import to_bytes
 from ..files import write_atomically
 from ..fitting import FitSettings, FitState, Step, finish, fit, settings_from
@@ -54,7 +55,13 @@ class Request:
 
 
 class Run:
-    """A fit of one photo in a folder. `advance` goes on from the last checkpoint; `export` writes what a user looks at."""
+    """A fit of one photo in a folder. `advance` goes on from the last checkpoint; `export` writes what a user looks at.
+
+    `backend` draws; it is not part of the request, since any of them may go on with a run, to the same bits only if it is
+    the same one.
+    """
+
+    backend: Name = "cpu"
 
     def __init__(self, folder: Path, request: Request, photo: Photo, mask: Mask):
         self.folder, self.request, self.mask = folder, request, mask
@@ -129,9 +136,9 @@ class Run:
         frame_steps = _frame_steps(settings.steps)
         camera = self.view.limited(_GIF_SIDE).camera
         before, began = self.seconds, time.perf_counter()
-        for step in fit([self.view], self._start_mesh(), settings, self.state):
+        for step in fit([self.view], self._start_mesh(), settings, self.state, self.backend):
             # A frame belongs to its step: both or neither, or a resumed run would show it twice.
-            frame = [picture(step.mesh, camera)] if step.step in frame_steps else []
+            frame = [picture(step.mesh, camera, backend=self.backend)] if step.step in frame_steps else []
             self.state, self.frames = step.state, self.frames + frame
             self.seconds = before + time.perf_counter() - began
             report(step)
@@ -172,8 +179,10 @@ class Run:
         view = self.view.limited(_GIF_SIDE)
         shown = view.mask[..., None]
         target = to_bytes(view.image * (_DIMMED + (1 - _DIMMED) * shown))
-        optimisation = [*self.frames, picture(mesh, view.camera)]
-        frames = [beside(target, frame) for frame in (*optimisation, *turntable(mesh, view.camera))]
+        optimisation = [*self.frames, picture(mesh, view.camera, backend=self.backend)]
+        frames = [
+            beside(target, frame) for frame in (*optimisation, *turntable(mesh, view.camera, backend=self.backend))
+        ]
         save_gif(frames, self.folder / "fit.gif", hold=(0, len(optimisation) - 1))
 
 
