@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffrender import get_num_threads
 
-_PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "DEODR")
+_PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "DEODR", "numba-cuda")
 
 
 def describe() -> dict[str, str]:

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# All that only a GPU can show, in one call of under 9 minutes: the tests on the device, compute-sanitizer, accuracy,
+# same bits, times. Needs a Python with numba, numba-cuda, scipy, pytest and hypothesis, and an NVIDIA driver.
+#   benchmarks/gpu_bench.sh [FOLDER]     results go to FOLDER, or benchmarks/results
+#   PYTHON=/path/to/python               chooses another Python
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+out=${1:-benchmarks/results}
+mkdir -p "$out"
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+export DIFFRENDER_CACHE_DIR="${DIFFRENDER_CACHE_DIR:-$(mktemp -d)}"
+name=$("$python" -c 'from diffrender.cuda.driver import query_driver as q; g = q().gpus; print(g[0].name.lower().replace(" ", "-") if g else "none")')
+if [ "$name" = none ]; then
+    "$python" -c 'from diffrender.cuda.driver import query_driver as q; print(q().problem)' >&2
+    exit 1
+fi
+log="$out/cuda-$name.log"
+failed=0
+step() {  # title, seconds, command...
+    local title=$1 limit=$2
+    shift 2
+    echo "== $title" | tee -a "$log"
+    timeout "$limit" "$@" >>"$log" 2>&1
+    local status=$?
+    echo "== $title: $([ $status = 0 ] && echo passed || echo "failed with status $status")" | tee -a "$log"
+    [ $status = 0 ] || failed=1
+}
+
+: >"$log"
+nvidia-smi >>"$log" 2>&1
+step "accuracy, bits, times" 240 "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name.json"
+step "tests on the device" 200 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
+    tests/test_backend.py
+small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diffrender as dr
+for make in scenes.ALL:
+    s = make(); c = s.attributes(3).astype(np.float32); v = s.vertices.astype(np.float32)
+    dr.rasterize_soft(v, s.faces, s.size, backend="cuda").backward(np.ones(s.size))
+    dr.rasterize_soft(v, s.faces, s.size, attributes=c, backend="cuda").backward(np.ones(s.size), np.ones((*s.size, 3)))'
+sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
+if [ -x "$sanitizer" ]; then
+    for tool in memcheck racecheck; do
+        step "compute-sanitizer $tool" 50 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
+    done
+else
+    echo "== compute-sanitizer is not here: not run" | tee -a "$log"
+fi
+grep -E "^\{|^==|passed|failed|ERROR SUMMARY|RACECHECK SUMMARY" "$log"
+exit $failed
