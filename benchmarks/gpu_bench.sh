@@ -29,7 +29,7 @@ step() {  # title, seconds, command...
 
 : >"$log"
 nvidia-smi >>"$log" 2>&1
-step "accuracy, bits, times" 240 "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name.json"
+step "accuracy, bits, times" 230 "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name.json"
 step "tests on the device" 200 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
     tests/test_backend.py
 small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diffrender as dr
@@ -40,7 +40,7 @@ for make in scenes.ALL:
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
 if [ -x "$sanitizer" ]; then
     for tool in memcheck racecheck; do
-        step "compute-sanitizer $tool" 50 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
+        step "compute-sanitizer $tool" 45 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
     done
 else
     echo "== compute-sanitizer is not here: not run" | tee -a "$log"

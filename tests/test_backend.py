@@ -107,7 +107,7 @@ PROBLEMS = [
     ({"cuda": (11, 4), "gpus": (GPU,)}, "runs CUDA up to 11.4, and it takes 12.0 or newer; update the driver"),
     (
         {"cuda": (12, 4), "gpus": (GPU._replace(name="GTX 680", capability=(3, 0)),)},
-        "the GTX 680 has compute capability 3.0, and it takes 7.0 or newer",
+        "the GTX 680 has compute capability 3.0, and it takes 5.0 or newer",
     ),
     (
         {"cuda": (12, 4), "gpus": (GPU,)},
@@ -116,6 +116,10 @@ PROBLEMS = [
     (
         {"cuda": (13, 0), "gpus": (GPU,)},
         "numba-cuda is missing; install it with: pip install 'diffrender-mesh.cuda13.'",
+    ),
+    (
+        {"cuda": (13, 0), "gpus": (GPU._replace(capability=(6, 1)),)},
+        "numba-cuda is missing; install it with: pip install 'diffrender-mesh.cuda12.'",
     ),
     (
         {"cuda": (12, 4), "gpus": (GPU,), "packages": NUMBA | {"cuda-bindings": "13.0.1"}},

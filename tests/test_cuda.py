@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -182,3 +183,38 @@ def test_kernels_are_kept_in_the_cache_of_the_package(tmp_path):
     )
     environment = {"PATH": "", "DIFFRENDER_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_a_pytorch_tensor_is_taken_on_its_current_stream(monkeypatch):
+    """PyTorch's array interface does not tell the stream, so PyTorch is asked."""
+
+    class Tensor:
+        __cuda_array_interface__ = {}  # noqa: RUF012
+        device = "cuda:0"
+
+    torch = types.SimpleNamespace(Tensor=Tensor)
+    torch.cuda = types.SimpleNamespace(current_stream=lambda device: types.SimpleNamespace(cuda_stream=77))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    view = cuda.to_device(np.zeros(3))
+    monkeypatch.setattr(arrays.cuda, "as_cuda_array", lambda value, sync: view, raising=False)
+    monkeypatch.setattr(arrays.cuda, "external_stream", lambda pointer: f"stream {pointer}")
+    assert arrays.as_device(Tensor(), "vertices_pixel") is view
+    assert view.stream == "stream 77"
+
+
+def test_the_first_stream_is_used_and_others_are_waited_for():
+    class Stream:
+        def __init__(self, pointer):
+            self.pointer, self.waits = pointer, 0
+
+        def __int__(self):
+            return self.pointer
+
+        def synchronize(self):
+            self.waits += 1
+
+    one, same, other = Stream(5), Stream(5), Stream(6)
+    given = [types.SimpleNamespace(stream=stream) for stream in (0, one, same, other)]
+    assert arrays.stream_of(*given) is one
+    assert (one.waits, same.waits, other.waits) == (0, 0, 1)
+    assert arrays.stream_of(given[0]) == 0

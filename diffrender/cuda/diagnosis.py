@@ -9,7 +9,8 @@ from ..backend import BackendError
 from .driver import query_driver
 
 _OLDEST_CUDA = (12, 0)
-_OLDEST_GPU = (7, 0)  # what the compilers of CUDA 12 and 13 still serve, and what this project is compiled for in tests
+_OLDEST_GPU = (5, 0)  # that CUDA 12 compiles for
+_OLDEST_GPU_OF_13 = (7, 5)
 
 
 class Diagnosis(NamedTuple):
@@ -60,7 +61,7 @@ def diagnose() -> Diagnosis:
             f"the {gpu.name} has compute capability {gpu.capability[0]}.{gpu.capability[1]}, and it takes "
             f"{_OLDEST_GPU[0]}.{_OLDEST_GPU[1]} or newer",
         )
-    install = f"install it with: pip install 'diffrender-mesh[{extra_for(driver.cuda)}]'"
+    install = f"install it with: pip install 'diffrender-mesh[{extra_for(driver.cuda, gpu.capability)}]'"
     if package_version("numba-cuda") is None:
         return Diagnosis(False, False, "the package numba-cuda is missing", install)
     toolkit = package_version("cuda-bindings")
@@ -79,9 +80,9 @@ def diagnose() -> Diagnosis:
     return Diagnosis(True, False)
 
 
-def extra_for(cuda: tuple[int, int]) -> str:
-    """Return the extra of this package that suits a driver's CUDA version."""
-    return "cuda13" if cuda[0] >= 13 else "cuda12"
+def extra_for(cuda: tuple[int, int], capability: tuple[int, int]) -> str:
+    """Return the extra of this package that suits a driver's CUDA version and a GPU."""
+    return "cuda13" if cuda[0] >= 13 and capability >= _OLDEST_GPU_OF_13 else "cuda12"
 
 
 def package_version(name: str) -> str | None:
