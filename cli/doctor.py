@@ -47,16 +47,17 @@ def _line(name: str, text: str) -> None:
 def _packages() -> str:
     from diffrender.cuda.diagnosis import package_version
 
-    return ", ".join(f"{name} {package_version(name) or 'missing'}" for name in _PACKAGES)
+    extra = ["numba-cuda"] if package_version("numba-cuda") else []
+    return ", ".join(f"{name} {package_version(name) or 'missing'}" for name in (*_PACKAGES, *extra))
 
 
 def _photos() -> str:
     from importlib.util import find_spec
 
     if find_spec("cv2"):
-        return "OpenCV is there: an object is found before any background"
+        return "OpenCV is there: objects before busy backgrounds can be found"
     return (
-        "OpenCV is missing: an object is found only before a plain background. Install it with: "
+        "OpenCV is missing: objects are found only before plain backgrounds. Install it with: "
         "pip install 'diffrender-mesh[photo]'"
     )
 
@@ -139,7 +140,7 @@ def _check_cuda() -> None:
     found = diagnose()
     if not found.usable:
         remedy = f" {found.remedy[0].upper()}{found.remedy[1:]}." if found.remedy else ""
-        _line("cuda", f"cannot be used: {found.reason}.{remedy} The CPU does all the same, slower")
+        _line("cuda", f"cannot be used: {found.reason}.{remedy} Everything works on the CPU without it")
         return
     try:
         # The simulator runs every thread as one of Python's: 20 faces take it seconds.
@@ -157,8 +158,8 @@ def _result(check, small: bool = False) -> str:  # type: ignore[no-untyped-def]
     what = "a small sphere" if small else f"{FACES:,} faces at {SIDE} x {SIDE}"
     verdict = "works" if check.good else "does NOT work: its results are off. Please report it"
     return (
-        f"{verdict}; {what} forward and backward in {1000 * check.seconds:.1f} ms; from double precision: "
-        f"alpha {check.alpha_error:.0e}, gradient {check.gradient_error:.0e}"
+        f"{verdict}; {what} forward and backward in {1000 * check.seconds:.1f} ms; "
+        f"off double precision by {check.alpha_error:.0e} (alpha) and {check.gradient_error:.0e} (gradient)"
     )
 
 

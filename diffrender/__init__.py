@@ -15,6 +15,7 @@ _HOME = {
     "icosphere": "mesh",
     "Camera": "camera",
     "rasterize_soft": "rasterize",
+    "BackendError": "backend",
     "Soft": "rendering",
     "Light": "shading",
     "Rendering": "rendering",
