@@ -3,7 +3,7 @@
     python -m benchmarks.cuda_kernels [--json FILE]
 
 Needs the extra cuda12, which brings the compiler and ptxas from PyPI. Exits with status 1 if a kernel of single
-precision holds a double-precision instruction, or if a kernel spills registers.
+precision holds a double-precision instruction or spills registers. (Double precision is for checking gradients.)
 """
 
 import argparse
@@ -147,7 +147,8 @@ def main() -> None:
         print("| " + " | ".join(str(value) for value in row) + " |")
     if arguments.json:
         arguments.json.write_text(json.dumps([row._asdict() for row in resources], indent=1) + "\n")
-    wrong = [row for row in resources if row.spill_bytes or (row.precision == "float32" and row.double_instructions)]
+    single = [row for row in resources if row.precision == "float32"]
+    wrong = [row for row in single if row.spill_bytes or row.double_instructions]
     for row in wrong:
         print(
             f"{row.kernel} for {row.capability}: {row.spill_bytes} bytes of spills, "

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba import types
 from numba.core import config as numba_config
-from numba.extending import overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
+from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
 # No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose.
 FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -41,6 +42,17 @@ def kernel(function: Callable) -> Callable:
         finally:
             config.CACHE_DIR = previous
     return compiled
+
+
+@intrinsic
+def prefer_wide_vectors(typing_context):  # type: ignore[no-untyped-def]
+    """Let the kernel that calls this use vectors of 512 bits where the processor has them; LLVM is shy of them."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite knows only plain attributes
+        return context.get_dummy_value()
+
+    return types.none(), generate
 
 
 @cache

@@ -58,7 +58,7 @@ def strip_borders():
     """Edges on and near the rows and columns where strips and blocks of 16 begin."""
     rows = [0, 15.5, 16, 16.5, 31.9, 32.1]
     vertices = [(2 + 5 * i, row, 2 + 0.1 * i) for i, row in enumerate(rows)]
-    vertices += [(15.9, 4, 3), (16.1, 30, 3.1), (32.3, 33.5, 2.5), (48.3, 18.4, 2.2)]
+    vertices += [(15.9, 4, 3), (16.1, 30, 3.1), (32.3, 33.4, 2.5), (48.3, 18.4, 2.2)]
     faces = [(0, 1, 6), (1, 2, 7), (3, 4, 8), (5, 6, 9), (2, 8, 9), (0, 7, 9), (4, 6, 7)]
     return Scene(_exact(vertices), np.array(faces), (36, 50))
 

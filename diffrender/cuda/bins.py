@@ -13,7 +13,7 @@ from numba import cuda
 
 from ..backend import RasterSettings
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, ONE, SMALLEST_SQUARE, ZERO
-from ..formulas.triangle import columns_in_slab, pixel_range, triangle_edges
+from ..formulas.triangle import columns_in_slab, edge_frame, edge_start, half_length, pixel_range
 from ..limits import reach_of
 from .arrays import Workspace
 from .jit import SIMULATED, THREADS, blocks, device, kernel
@@ -29,7 +29,7 @@ class Bins:
     """Faces by tile. `corners`, `geometry` and `bounds` are those of the CPU's bins, on the device."""
 
     corners: Any  # (F, 3) int32 vertex indices, wound to positive area
-    geometry: Any  # (F, 10): ax ay bx by cx cy, 1 / squared length of ab bc ca, 1 / (2 area)
+    geometry: Any  # (F, 16): mx my nx ny half of ab, bc, ca (see `edge_frame`), 1 / (2 area)
     bounds: Any  # (F, 4) int32 inclusive pixel range x0 x1 y0 y1; y1 < y0 for a face that contributes nothing
     slots: Any  # (F + 1,) int64 first gradient slot of each face, plus slots[0]
     slot_faces: Any  # (S,) int32 the face of each slot
@@ -58,7 +58,7 @@ def sort_into_bins(
     columns = blocks(count, rounds * THREADS)
     cells = tiles * columns
     corners, bounds = take((max(count, 1), 3), np.int32), take((max(count, 1), 4), np.int32)
-    geometry = take((max(count, 1), 10), vertices.dtype)
+    geometry = take((max(count, 1), 16), vertices.dtype)
     counts, offsets = take((cells + count,), np.int32), take((cells + count + 1,), np.int64)
     totals = take((2,), np.int64)
     real = vertices.dtype.type
@@ -106,6 +106,17 @@ def _zero(counts):
     i = cuda.grid(1)
     if i < len(counts):
         counts[i] = 0
+
+
+@device
+def _store_frame(geometry, face, first, ax, ay, bx, by):
+    half = half_length(ax, ay, bx, by)
+    mx, my, nx, ny = edge_frame(ax, ay, bx, by, half)
+    geometry[face, first] = mx
+    geometry[face, first + 1] = my
+    geometry[face, first + 2] = nx
+    geometry[face, first + 3] = ny
+    geometry[face, first + 4] = half
 
 
 @kernel
@@ -168,16 +179,10 @@ def _prepare(
     corners[face, 0] = a
     corners[face, 1] = b
     corners[face, 2] = c
-    geometry[face, 0] = ax
-    geometry[face, 1] = ay
-    geometry[face, 2] = bx
-    geometry[face, 3] = by
-    geometry[face, 4] = cx
-    geometry[face, 5] = cy
-    geometry[face, 6] = ONE / ab
-    geometry[face, 7] = ONE / bc
-    geometry[face, 8] = ONE / ca
-    geometry[face, 9] = ONE / area
+    _store_frame(geometry, face, 0, ax, ay, bx, by)
+    _store_frame(geometry, face, 5, bx, by, cx, cy)
+    _store_frame(geometry, face, 10, cx, cy, ax, ay)
+    geometry[face, 15] = ONE / area
     first_x, last_x = pixel_range(left - radius, right + radius, width)
     first_y, last_y = pixel_range(top - radius, bottom + radius, height)
     if first_x > last_x or first_y > last_y:
@@ -243,19 +248,25 @@ def _fill(count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces):
 
 
 @device
-def load_corners(geometry, face):
-    """Return corners a, b, c and the inverse squared lengths of ab, bc, ca."""
+def load_edge(geometry, face, edge):
+    """Return (mx, my, nx, ny, half) of an edge."""
+    first = 5 * edge
     return (
-        (
-            geometry[face, 0],
-            geometry[face, 1],
-            geometry[face, 2],
-            geometry[face, 3],
-            geometry[face, 4],
-            geometry[face, 5],
-        ),
-        (geometry[face, 6], geometry[face, 7], geometry[face, 8]),
+        geometry[face, first],
+        geometry[face, first + 1],
+        geometry[face, first + 2],
+        geometry[face, first + 3],
+        geometry[face, first + 4],
     )
+
+
+@device
+def row_range(geometry, face, low, high, first, last, radius, width):
+    """Return the pixels of rows with low <= y <= high that can lie within `radius` of a face whose bounds are [first, last]."""
+    ax, ay = edge_start(*load_edge(geometry, face, 0))
+    bx, by = edge_start(*load_edge(geometry, face, 1))
+    cx, cy = edge_start(*load_edge(geometry, face, 2))
+    return columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy)
 
 
 @device
@@ -266,9 +277,7 @@ def box_in_tile(geometry, bounds, face, tile_x, tile_y, radius, width):
     top, bottom = max(y0, tile_y * TILE), min(y1, tile_y * TILE + TILE - 1)
     if x1 - x0 >= TILE and y1 - y0 >= TILE:  # a long sliver's box is far larger than itself
         real = geometry.dtype.type
-        corners, inverses = load_corners(geometry, face)
-        edges, _ = triangle_edges(*corners, *inverses)
-        x0, x1 = columns_in_slab(real(top) + HALF, real(bottom) + HALF, x0, x1, radius, width, *corners, *edges)
+        x0, x1 = row_range(geometry, face, real(top) + HALF, real(bottom) + HALF, x0, x1, radius, width)
     if x0 > last or x1 < first:
         return 0, -1, 0, -1
     return x0, x1, top, bottom

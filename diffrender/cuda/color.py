@@ -8,15 +8,16 @@ from ..formulas.aggregate import depth_logit, softmax_step, softmax_weight
 from ..formulas.constants import HALF, ONE, ZERO
 from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end, union_step
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
-from ..formulas.triangle import boundary_offset, columns_in_slab, squared_distance_backward, triangle_edges
-from .bins import TILE, box_in_tile, load_corners
+from ..formulas.pixel import edge_products
+from ..formulas.triangle import boundary, edge_coordinates, squared_distance_backward
+from .bins import TILE, box_in_tile, load_edge, row_range
 from .jit import SIMULATED, kernel
 from .silhouette import LANES, PADDED, WARPS, band_of_slot, entries_of_tile, pixel_of, sum_of_lanes
 
 CHANNELS = 4  # that a launch takes: its sums stay in registers; more channels are more launches
 _STAGED = 8 if SIMULATED else 128  # faces that a block keeps in shared memory at a time
-_STAGED_REALS = 13 + 3 * CHANNELS  # corners, inverses, depth logits and attributes of a face
-_SUMS = 9 + 3 * CHANNELS
+_STAGED_REALS = 19 + 3 * CHANNELS  # edges, inverse area, depth logits and attributes of a face
+_SUMS = 9 + 3 * CHANNELS  # of the corners, their depth logits, their attributes
 
 
 @kernel
@@ -70,43 +71,42 @@ def color_forward(
             boxes[0, thread], boxes[1, thread], boxes[2, thread], boxes[3, thread] = box_in_tile(
                 geometry, bounds, face, tile_x, tile_y, radius, real(width)
             )
-            for k in range(10):
+            for k in range(16):
                 staged[k, thread] = geometry[face, k]
             for corner in range(3):
                 vertex = face_corners[face, corner]
-                staged[10 + corner, thread] = depth_logit(vertices[vertex, 2], nearest, depth_scale)
+                staged[16 + corner, thread] = depth_logit(vertices[vertex, 2], nearest, depth_scale)
                 for k in range(CHANNELS):
                     if first_channel + k < channels:
-                        staged[13 + CHANNELS * corner + k, thread] = attributes[vertex, first_channel + k]
+                        staged[19 + CHANNELS * corner + k, thread] = attributes[vertex, first_channel + k]
                     else:
-                        staged[13 + CHANNELS * corner + k, thread] = ZERO
+                        staged[19 + CHANNELS * corner + k, thread] = ZERO
         cuda.syncthreads()
         for j in range(count):
             if boxes[0, j] <= column and column <= boxes[1, j] and boxes[2, j] <= row and row <= boxes[3, j]:
-                ax, ay, bx, by, cx, cy = (
-                    staged[0, j],
-                    staged[1, j],
-                    staged[2, j],
-                    staged[3, j],
-                    staged[4, j],
-                    staged[5, j],
+                along0, across0 = edge_coordinates(px, py, staged[0, j], staged[1, j], staged[2, j], staged[3, j])
+                along1, across1 = edge_coordinates(px, py, staged[5, j], staged[6, j], staged[7, j], staged[8, j])
+                along2, across2 = edge_coordinates(px, py, staged[10, j], staged[11, j], staged[12, j], staged[13, j])
+                half0, half1, half2 = staged[4, j], staged[9, j], staged[14, j]
+                d2, inside, _, _, _, _, _ = boundary(
+                    along0, across0, half0, along1, across1, half1, along2, across2, half2
                 )
-                edges, slopes = triangle_edges(ax, ay, bx, by, cx, cy, staged[6, j], staged[7, j], staged[8, j])
-                rax, ray, rbx, rby, rcx, rcy = px - ax, py - ay, px - bx, py - by, px - cx, py - cy
-                d2, inside, _, _, _, _, _ = boundary_offset(rax, ray, rbx, rby, rcx, rcy, *edges, *slopes)
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
                     logit = logit if logit < highest else highest
                     odds = union_step(odds, logit)
-                    ba, bb, bc, _ = clipped_barycentric(rax, ray, rbx, rby, rcx, rcy, *edges, staged[9, j])
-                    depth = ba * staged[10, j] + bb * staged[11, j] + bc * staged[12, j]
+                    scale_u = staged[15, j] + staged[15, j]
+                    ba, bb, bc, _ = clipped_barycentric(
+                        across1 * half1 * scale_u, across2 * half2 * scale_u, across0 * half0 * scale_u
+                    )
+                    depth = ba * staged[16, j] + bb * staged[17, j] + bc * staged[18, j]
                     maximum, scale, weight = softmax_step(maximum, depth, sigmoid(logit), lowest_depth)
                     total = total * scale + weight
                     for k in range(CHANNELS):
                         value = (
-                            ba * staged[13 + k, j]
-                            + bb * staged[13 + CHANNELS + k, j]
-                            + bc * staged[13 + 2 * CHANNELS + k, j]
+                            ba * staged[19 + k, j]
+                            + bb * staged[19 + CHANNELS + k, j]
+                            + bc * staged[19 + 2 * CHANNELS + k, j]
                         )
                         blend[k] = blend[k] * scale + weight * value
         start += _STAGED
@@ -164,10 +164,13 @@ def color_backward(
         shares[2, k] = ZERO
     if slot < slot_count:
         face = slot_faces[slot]
-        corners, inverses = load_corners(geometry, face)
-        ax, ay, bx, by, cx, cy = corners
-        edges, slopes = triangle_edges(*corners, *inverses)
-        inverse_area = geometry[face, 9]
+        mx0, my0, nx0, ny0, half0 = load_edge(geometry, face, 0)
+        mx1, my1, nx1, ny1, half1 = load_edge(geometry, face, 1)
+        mx2, my2, nx2, ny2, half2 = load_edge(geometry, face, 2)
+        inverse0, inverse1, inverse2 = HALF / half0, HALF / half1, HALF / half2
+        scale_u = geometry[face, 15] + geometry[face, 15]
+        to_a, to_b, to_c = half1 * scale_u, half2 * scale_u, half0 * scale_u
+        slopes = (nx1 * to_a, ny1 * to_a, nx2 * to_b, ny2 * to_b, nx0 * to_c, ny0 * to_c)
         a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
         depth_a = depth_logit(vertices[a, 2], nearest, depth_scale)
         depth_b = depth_logit(vertices[b, 2], nearest, depth_scale)
@@ -176,18 +179,22 @@ def color_backward(
         begin, last, at_once, offset, across = band_of_slot(bounds, slots, face, slot, lane)
         for row in range(begin, last + 1, at_once):
             py = real(row) + HALF
-            ray, rby, rcy = py - ay, py - by, py - cy
             left, right = x0, x1
             if across == LANES:
-                left, right = columns_in_slab(py, py, x0, x1, radius, real(grad_alpha.shape[1]), *corners, *edges)
+                left, right = row_range(geometry, face, py, py, x0, x1, radius, real(grad_alpha.shape[1]))
             for column in range(left + offset, right + 1, across):
                 px = real(column) + HALF
-                rax, rbx, rcx = px - ax, px - bx, px - cx
-                d2, inside, dx, dy, wa, wb, wc = boundary_offset(rax, ray, rbx, rby, rcx, rcy, *edges, *slopes)
+                along0, across0 = edge_coordinates(px, py, mx0, my0, nx0, ny0)
+                along1, across1 = edge_coordinates(px, py, mx1, my1, nx1, ny1)
+                along2, across2 = edge_coordinates(px, py, mx2, my2, nx2, ny2)
+                d2, inside, within0, within1, within2, second, third = boundary(
+                    along0, across0, half0, along1, across1, half1, along2, across2, half2
+                )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
                     coverage = sigmoid(logit if logit < highest else highest)
-                    ba, bb, bc, inverse = clipped_barycentric(rax, ray, rbx, rby, rcx, rcy, *edges, inverse_area)
+                    ua, ub, uc = across1 * to_a, across2 * to_b, across0 * to_c
+                    ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
                     depth = ba * depth_a + bb * depth_b + bc * depth_c
                     weight = softmax_weight(
                         maxima[row, column], depth, coverage, inverse_sums[row, column], lowest_depth
@@ -206,7 +213,27 @@ def color_backward(
                     if t > vanished:
                         grad_logit += union_backward(grad_alpha[row, column] * t, coverage)
                     grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
-                    gx, gy = squared_distance_backward(grad_d2, dx, dy)
+                    products = edge_products(
+                        grad_d2,
+                        second,
+                        third,
+                        along0,
+                        across0,
+                        within0,
+                        inverse0,
+                        along1,
+                        across1,
+                        within1,
+                        inverse1,
+                        along2,
+                        across2,
+                        within2,
+                        inverse2,
+                    )
+                    # To the corners at once: sums over the edges, as in the silhouette, would take more registers.
+                    ax0, ay0, bx0, by0 = squared_distance_backward(*products[0:4], nx0, ny0)
+                    bx1, by1, cx1, cy1 = squared_distance_backward(*products[4:8], nx1, ny1)
+                    cx2, cy2, ax2, ay2 = squared_distance_backward(*products[8:12], nx2, ny2)
                     hx, hy = clipped_barycentric_backward(
                         grad_log * depth_a + weight * dot_a,
                         grad_log * depth_b + weight * dot_b,
@@ -215,18 +242,14 @@ def color_backward(
                         bb,
                         bc,
                         inverse,
-                        *edges,
-                        inverse_area,
+                        slopes,
                     )
-                    ua = (edges[2] * rby - edges[3] * rbx) * inverse_area
-                    ub = (edges[4] * rcy - edges[5] * rcx) * inverse_area
-                    uc = (edges[0] * ray - edges[1] * rax) * inverse_area
-                    gax += wa * gx - ua * hx
-                    gay += wa * gy - ua * hy
-                    gbx += wb * gx - ub * hx
-                    gby += wb * gy - ub * hy
-                    gcx += wc * gx - uc * hx
-                    gcy += wc * gy - uc * hy
+                    gax += ax0 + ax2 - ua * hx
+                    gay += ay0 + ay2 - ua * hy
+                    gbx += bx0 + bx1 - ub * hx
+                    gby += by0 + by1 - ub * hy
+                    gcx += cx1 + cx2 - uc * hx
+                    gcy += cy1 + cy2 - uc * hy
                     gda += grad_log * ba
                     gdb += grad_log * bb
                     gdc += grad_log * bc

@@ -5,9 +5,10 @@ import numpy as np
 from numba import cuda
 
 from ..formulas.constants import HALF, ZERO
-from ..formulas.coverage import coverage_logit, sigmoid, union_backward, union_end, union_step
-from ..formulas.triangle import boundary_offset, columns_in_slab, squared_distance_backward, triangle_edges
-from .bins import TILE, band_rows, box_in_tile, load_corners
+from ..formulas.coverage import coverage_logit, union_end, union_step
+from ..formulas.pixel import covered_backward, edge_products
+from ..formulas.triangle import boundary, edge_coordinates, squared_distance_backward
+from .bins import TILE, band_rows, box_in_tile, load_edge, row_range
 from .jit import SIMULATED, device, kernel
 
 PIXELS = TILE * TILE  # threads of a block on the way forward
@@ -37,7 +38,7 @@ def silhouette_forward(
     geometry, bounds, ends, columns, entries, radius, inverse_sigma, lowest, highest, alpha, transmittance
 ):
     """Fill alpha and transmittance T = 1 - alpha (H, W), a block of threads a tile."""
-    corners = cuda.shared.array((9, _STAGED), geometry.dtype)
+    frames = cuda.shared.array((15, _STAGED), geometry.dtype)
     boxes = cuda.shared.array((4, _STAGED), np.int32)
     real = geometry.dtype.type
     height, width = alpha.shape
@@ -55,22 +56,16 @@ def silhouette_forward(
             boxes[0, thread], boxes[1, thread], boxes[2, thread], boxes[3, thread] = box_in_tile(
                 geometry, bounds, face, tile_x, tile_y, radius, real(width)
             )
-            for k in range(9):
-                corners[k, thread] = geometry[face, k]
+            for k in range(15):
+                frames[k, thread] = geometry[face, k]
         cuda.syncthreads()
         for k in range(count):
             if boxes[0, k] <= column and column <= boxes[1, k] and boxes[2, k] <= row and row <= boxes[3, k]:
-                ax, ay, bx, by, cx, cy = (
-                    corners[0, k],
-                    corners[1, k],
-                    corners[2, k],
-                    corners[3, k],
-                    corners[4, k],
-                    corners[5, k],
-                )
-                edges, slopes = triangle_edges(ax, ay, bx, by, cx, cy, corners[6, k], corners[7, k], corners[8, k])
-                d2, inside, _, _, _, _, _ = boundary_offset(
-                    px - ax, py - ay, px - bx, py - by, px - cx, py - cy, *edges, *slopes
+                along0, across0 = edge_coordinates(px, py, frames[0, k], frames[1, k], frames[2, k], frames[3, k])
+                along1, across1 = edge_coordinates(px, py, frames[5, k], frames[6, k], frames[7, k], frames[8, k])
+                along2, across2 = edge_coordinates(px, py, frames[10, k], frames[11, k], frames[12, k], frames[13, k])
+                d2, inside, _, _, _, _, _ = boundary(
+                    along0, across0, frames[4, k], along1, across1, frames[9, k], along2, across2, frames[14, k]
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
@@ -117,52 +112,108 @@ def silhouette_backward(
     slot_gradients,
 ):
     """Fill one slot (6,) = (x, y) of corners a, b, c per band of a face, a warp each, from grad_alpha (H, W)."""
-    sums = cuda.shared.array((WARPS, 6, PADDED), geometry.dtype)
+    sums = cuda.shared.array((WARPS, 12, PADDED), geometry.dtype)
     real = geometry.dtype.type
     lane, warp = cuda.threadIdx.x, cuda.threadIdx.y
     slot = cuda.blockIdx.x * WARPS + warp
-    gax = gay = gbx = gby = gcx = gcy = real(ZERO)
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = s10 = s11 = real(ZERO)
     if slot < slot_count:
         face = slot_faces[slot]
-        corners, inverses = load_corners(geometry, face)
-        ax, ay, bx, by, cx, cy = corners
-        edges, slopes = triangle_edges(*corners, *inverses)
+        mx0, my0, nx0, ny0, half0 = load_edge(geometry, face, 0)
+        mx1, my1, nx1, ny1, half1 = load_edge(geometry, face, 1)
+        mx2, my2, nx2, ny2, half2 = load_edge(geometry, face, 2)
+        inverse0, inverse1, inverse2 = HALF / half0, HALF / half1, HALF / half2
         x0, x1 = bounds[face, 0], bounds[face, 1]
         begin, last, at_once, offset, across = band_of_slot(bounds, slots, face, slot, lane)
         for row in range(begin, last + 1, at_once):
             py = real(row) + HALF
-            ray, rby, rcy = py - ay, py - by, py - cy
             left, right = x0, x1
             if across == LANES:
-                left, right = columns_in_slab(py, py, x0, x1, radius, real(grad_alpha.shape[1]), *corners, *edges)
+                left, right = row_range(geometry, face, py, py, x0, x1, radius, real(grad_alpha.shape[1]))
             for column in range(left + offset, right + 1, across):
                 t = transmittance[row, column]
                 if t > vanished:
                     px = real(column) + HALF
-                    d2, inside, dx, dy, wa, wb, wc = boundary_offset(
-                        px - ax, ray, px - bx, rby, px - cx, rcy, *edges, *slopes
+                    along0, across0 = edge_coordinates(px, py, mx0, my0, nx0, ny0)
+                    along1, across1 = edge_coordinates(px, py, mx1, my1, nx1, ny1)
+                    along2, across2 = edge_coordinates(px, py, mx2, my2, nx2, ny2)
+                    d2, inside, within0, within1, within2, second, third = boundary(
+                        along0, across0, half0, along1, across1, half1, along2, across2, half2
                     )
-                    logit = coverage_logit(d2, inside, inverse_sigma)
-                    if logit >= lowest:
-                        logit = logit if logit < highest else highest
-                        grad_logit = union_backward(grad_alpha[row, column] * t, sigmoid(logit))
-                        grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
-                        gx, gy = squared_distance_backward(grad_d2, dx, dy)
-                        gax += wa * gx
-                        gay += wa * gy
-                        gbx += wb * gx
-                        gby += wb * gy
-                        gcx += wc * gx
-                        gcy += wc * gy
-    sums[warp, 0, lane] = gax
-    sums[warp, 1, lane] = gay
-    sums[warp, 2, lane] = gbx
-    sums[warp, 3, lane] = gby
-    sums[warp, 4, lane] = gcx
-    sums[warp, 5, lane] = gcy
+                    grad_d2 = covered_backward(grad_alpha[row, column] * t, d2, inside, inverse_sigma, lowest, highest)
+                    products = edge_products(
+                        grad_d2,
+                        second,
+                        third,
+                        along0,
+                        across0,
+                        within0,
+                        inverse0,
+                        along1,
+                        across1,
+                        within1,
+                        inverse1,
+                        along2,
+                        across2,
+                        within2,
+                        inverse2,
+                    )
+                    s0 += products[0]
+                    s1 += products[1]
+                    s2 += products[2]
+                    s3 += products[3]
+                    s4 += products[4]
+                    s5 += products[5]
+                    s6 += products[6]
+                    s7 += products[7]
+                    s8 += products[8]
+                    s9 += products[9]
+                    s10 += products[10]
+                    s11 += products[11]
+    sums[warp, 0, lane] = s0
+    sums[warp, 1, lane] = s1
+    sums[warp, 2, lane] = s2
+    sums[warp, 3, lane] = s3
+    sums[warp, 4, lane] = s4
+    sums[warp, 5, lane] = s5
+    sums[warp, 6, lane] = s6
+    sums[warp, 7, lane] = s7
+    sums[warp, 8, lane] = s8
+    sums[warp, 9, lane] = s9
+    sums[warp, 10, lane] = s10
+    sums[warp, 11, lane] = s11
     cuda.syncthreads()
-    if slot < slot_count and lane < 6:
-        slot_gradients[slot, lane] = sum_of_lanes(sums, warp, lane)
+    if slot < slot_count:
+        store_corner(sums, warp, lane, geometry, slot_faces[slot], slot, slot_gradients)
+
+
+@device
+def store_corner(sums, warp, lane, geometry, face, slot, slot_gradients):
+    """Write the gradient of one corner, (x, y), by each of the first three lanes of a warp: it ends one edge, begins another."""
+    if lane < 3:
+        begun, ended = lane, (lane + 2) % 3
+        nx, ny = geometry[face, 5 * begun + 2], geometry[face, 5 * begun + 3]
+        first = 4 * begun
+        begin_x, begin_y, _, _ = squared_distance_backward(
+            sum_of_lanes(sums, warp, first),
+            sum_of_lanes(sums, warp, first + 1),
+            sum_of_lanes(sums, warp, first + 2),
+            sum_of_lanes(sums, warp, first + 3),
+            nx,
+            ny,
+        )
+        nx, ny = geometry[face, 5 * ended + 2], geometry[face, 5 * ended + 3]
+        first = 4 * ended
+        _, _, end_x, end_y = squared_distance_backward(
+            sum_of_lanes(sums, warp, first),
+            sum_of_lanes(sums, warp, first + 1),
+            sum_of_lanes(sums, warp, first + 2),
+            sum_of_lanes(sums, warp, first + 3),
+            nx,
+            ny,
+        )
+        slot_gradients[slot, 2 * lane] = begin_x + end_x
+        slot_gradients[slot, 2 * lane + 1] = begin_y + end_y
 
 
 @device

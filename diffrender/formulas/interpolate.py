@@ -5,31 +5,28 @@ from .constants import ONE, ZERO
 
 
 @formula
-def clipped_barycentric(rax, ray, rbx, rby, rcx, rcy, abx, aby, bcx, bcy, cax, cay, inverse_area):
-    """Return (ba, bb, bc, inverse_sum): barycentric coordinates of p clipped to >= 0 and renormalised to sum 1.
+def clipped_barycentric(ua, ub, uc):
+    """Return (ba, bb, bc, inverse_sum): barycentric coordinates clipped to >= 0 and renormalised to sum 1.
 
-    The unclipped ones sum to 1, so what is left after clipping sums to at least 1: the division is safe.
+    The unclipped ones sum to 1, so what is left after clipping sums to at least 1: the division is safe. They are the
+    place across the opposite edge, times that edge's length over twice the area.
     """
-    ba = (bcx * rby - bcy * rbx) * inverse_area
-    bb = (cax * rcy - cay * rcx) * inverse_area
-    bc = (abx * ray - aby * rax) * inverse_area
-    ba = ba if ba > ZERO else ZERO
-    bb = bb if bb > ZERO else ZERO
-    bc = bc if bc > ZERO else ZERO
+    ba = ua if ua > ZERO else ZERO
+    bb = ub if ub > ZERO else ZERO
+    bc = uc if uc > ZERO else ZERO
     inverse_sum = ONE / (ba + bb + bc)
     return ba * inverse_sum, bb * inverse_sum, bc * inverse_sum, inverse_sum
 
 
 @formula
-def clipped_barycentric_backward(ga, gb, gc, ba, bb, bc, inverse_sum, abx, aby, bcx, bcy, cax, cay, inverse_area):
+def clipped_barycentric_backward(ga, gb, gc, ba, bb, bc, inverse_sum, slopes):
     """Return (hx, hy), the gradient with respect to p, for gradients of the clipped coordinates.
 
-    Moving corner k by e moves p by -u_k e relative to the triangle (u unclipped), so the corners get -u_k (hx, hy).
+    `slopes` are the gradients of the unclipped ones: (x, y) of a, b and c. Moving corner k by e moves p by -u_k e relative
+    to the triangle (u unclipped), so the corners get -u_k (hx, hy).
     """
     mean = ga * ba + gb * bb + gc * bc
     ga = (ga - mean) * inverse_sum if ba > ZERO else ZERO
     gb = (gb - mean) * inverse_sum if bb > ZERO else ZERO
     gc = (gc - mean) * inverse_sum if bc > ZERO else ZERO
-    hx = -(ga * bcy + gb * cay + gc * aby) * inverse_area
-    hy = (ga * bcx + gb * cax + gc * abx) * inverse_area
-    return hx, hy
+    return ga * slopes[0] + gb * slopes[2] + gc * slopes[4], ga * slopes[1] + gb * slopes[3] + gc * slopes[5]

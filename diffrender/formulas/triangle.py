@@ -3,7 +3,7 @@
 import math
 
 from ..jit import formula
-from .constants import HALF, ONE, ZERO
+from .constants import HALF, ONE, TWO, ZERO
 
 
 @formula
@@ -13,64 +13,78 @@ def signed_area_twice(ax, ay, bx, by, cx, cy):
 
 
 @formula
-def triangle_edges(ax, ay, bx, by, cx, cy, ab, bc, ca):
-    """Return edges ab, bc, ca and each edge over its squared length, whose inverses are ab, bc, ca."""
-    abx, aby = bx - ax, by - ay
-    bcx, bcy = cx - bx, cy - by
-    cax, cay = ax - cx, ay - cy
-    return (abx, aby, bcx, bcy, cax, cay), (abx * ab, aby * ab, bcx * bc, bcy * bc, cax * ca, cay * ca)
+def half_length(ax, ay, bx, by):
+    """Return half the length of an edge ab."""
+    return HALF * math.sqrt((bx - ax) * (bx - ax) + (by - ay) * (by - ay))
 
 
 @formula
-def edge_offset(rx, ry, ex, ey, ux, uy):
-    """Return (t, dx, dy) of the edge point q = a + t e nearest to p, t in [0, 1], d = p - q; r = p - a, u = e / |e|^2."""
-    t = rx * ux + ry * uy
-    t = t if t > ZERO else ZERO
-    t = t if t < ONE else ONE
-    return t, rx - t * ex, ry - t * ey
+def edge_frame(ax, ay, bx, by, half):
+    """Return (mx, my, nx, ny), the middle of an edge ab of length 2 * half and its normal, which points inwards.
+
+    A face's geometry is three such frames with their half lengths: of ab, bc and ca. The edge's direction is (ny, -nx).
+    """
+    inverse = HALF / half
+    return (ax + bx) * HALF, (ay + by) * HALF, (ay - by) * inverse, (bx - ax) * inverse
 
 
 @formula
-def boundary_offset(rax, ray, rbx, rby, rcx, rcy, abx, aby, bcx, bcy, cax, cay, uabx, uaby, ubcx, ubcy, ucax, ucay):
-    """Return (d2, inside, dx, dy, wa, wb, wc): squared distance to the boundary, whether p is inside, d = p - q for the
-    nearest boundary point q, and q's weights on the corners."""
-    t0, dx0, dy0 = edge_offset(rax, ray, abx, aby, uabx, uaby)
-    t1, dx1, dy1 = edge_offset(rbx, rby, bcx, bcy, ubcx, ubcy)
-    t2, dx2, dy2 = edge_offset(rcx, rcy, cax, cay, ucax, ucay)
-    d0 = dx0 * dx0 + dy0 * dy0
-    d1 = dx1 * dx1 + dy1 * dy1
-    d2 = dx2 * dx2 + dy2 * dy2
-    c0 = abx * ray - aby * rax
-    c1 = bcx * rby - bcy * rbx
-    c2 = cax * rcy - cay * rcx
-    c0 = c0 if c0 < c1 else c1
-    c0 = c0 if c0 < c2 else c2
-    # Selects instead of branches, nearest edge first, so that the loop over pixels vectorises.
+def edge_start(mx, my, nx, ny, half):
+    """Return the corner that an edge begins at."""
+    return mx - half * ny, my + half * nx
+
+
+@formula
+def edge_coordinates(x, y, mx, my, nx, ny):
+    """Return a point's place along an edge, from its middle, and across it, positive inside."""
+    rx, ry = x - mx, y - my
+    return rx * ny - ry * nx, rx * nx + ry * ny
+
+
+@formula
+def along_within(along, half):
+    """Return the place along an edge of the edge's point nearest to one at `along`."""
+    within = along if along < half else half
+    return within if within > -half else -half
+
+
+@formula
+def boundary(along0, across0, half0, along1, across1, half1, along2, across2, half2):
+    """Return (d2, inside, within0, within1, within2, second, third): squared distance to the boundary, whether the point is
+    inside, the nearest points along the three edges, and which edge is nearest: the third, else the second, else the first.
+    """
+    within0, within1, within2 = along_within(along0, half0), along_within(along1, half1), along_within(along2, half2)
+    over0, over1, over2 = along0 - within0, along1 - within1, along2 - within2
+    d0 = across0 * across0 + over0 * over0
+    d1 = across1 * across1 + over1 * over1
+    d2 = across2 * across2 + over2 * over2
+    # Selects instead of branches, so that the loop over pixels vectorises.
+    lowest = across0 if across0 < across1 else across1
+    lowest = lowest if lowest < across2 else across2
     second = d1 < d0
     d = d1 if second else d0
-    dx = dx1 if second else dx0
-    dy = dy1 if second else dy0
-    wa = ZERO if second else ONE - t0
-    wb = ONE - t1 if second else t0
-    wc = t1 if second else ZERO
     third = d2 < d
     d = d2 if third else d
-    dx = dx2 if third else dx
-    dy = dy2 if third else dy
-    wa = t2 if third else wa
-    wb = ZERO if third else wb
-    wc = ONE - t2 if third else wc
-    return d, c0 >= ZERO, dx, dy, wa, wb, wc
+    return d, lowest >= ZERO, within0, within1, within2, second, third
 
 
 @formula
-def squared_distance_backward(grad_d2, dx, dy):
-    """Return the gradient (gx, gy) that a corner gets per unit of its weight on q: d(d^2) = -2 w d.
+def share_of_edges(value, second, third):
+    """Return `value` for the nearest edge and 0 for the other two."""
+    rest = ZERO if third else value
+    return ZERO if second else rest, rest if second else ZERO, value if third else ZERO
 
-    The closest point's own motion along the edge drops out, since d is perpendicular to it or q is a corner.
+
+@formula
+def squared_distance_backward(across, over, across_t, over_t, nx, ny):
+    """Return the gradient (ax, ay, bx, by) of an edge's ends, for sums over points of g * across, g * over, and both times
+    t, with g the gradient of d^2 and q = a + t (b - a) the nearest point, at (across, over) in the edge's frame from p.
+
+    d(d^2) = -2 (1 - t) (p - q) to a and -2 t (p - q) to b: the nearest point's own motion along the edge drops out, since
+    p - q is perpendicular to it or q is a corner.
     """
-    step = -(grad_d2 + grad_d2)
-    return step * dx, step * dy
+    bx, by = -TWO * (across_t * nx + over_t * ny), -TWO * (across_t * ny - over_t * nx)
+    return -TWO * (across * nx + over * ny) - bx, -TWO * (across * ny - over * nx) - by, bx, by
 
 
 @formula
@@ -106,7 +120,7 @@ def pixel_range(low, high, count):
 
 
 @formula
-def columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy, abx, aby, bcx, bcy, cax, cay):
+def columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy):
     """Return the columns of the pixels with low <= y <= high that can lie within `radius` of a triangle.
 
     [first, last] bounds the triangle's columns; `width` of the image is a real.
@@ -114,8 +128,8 @@ def columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, c
     low, high = low - radius, high + radius
     left = max(ax, bx, cx)
     right = min(ax, bx, cx)
-    left, right = edge_in_slab(ax, ay, abx, aby, low, high, left, right)
-    left, right = edge_in_slab(bx, by, bcx, bcy, low, high, left, right)
-    left, right = edge_in_slab(cx, cy, cax, cay, low, high, left, right)
+    left, right = edge_in_slab(ax, ay, bx - ax, by - ay, low, high, left, right)
+    left, right = edge_in_slab(bx, by, cx - bx, cy - by, low, high, left, right)
+    left, right = edge_in_slab(cx, cy, ax - cx, ay - cy, low, high, left, right)
     begin, end = pixel_range(left - radius, right + radius, width)
     return max(begin, first), min(end, last)
