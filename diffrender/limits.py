@@ -14,12 +14,14 @@ class Limits(NamedTuple):
     """Thresholds of a precision."""
 
     highest: float  # coverage logit above which 1 + exp(x) is exp(x); exp must not overflow
-    vanished: float  # transmittance below which its products go denormal
+    vanished: (
+        float  # transmittance below which alpha is 1 and its gradient 0 (float32), or products go denormal (float64)
+    )
     lowest_depth: float  # depth logit below the maximum where a face has no weight left
 
 
 _LIMITS = {
-    np.dtype(np.float32): Limits(80.0, 1e-12, -60.0),
+    np.dtype(np.float32): Limits(80.0, 2.0**-25, -60.0),
     np.dtype(np.float64): Limits(700.0, 1e-200, -600.0),
 }
 

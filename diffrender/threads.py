@@ -1,16 +1,18 @@
 """Worker threads for kernels that release the interpreter lock.
 
 Python threads instead of Numba's `prange`: no threading layer that aborts when two threads of a program call at once,
-a third of the compile time, and the work of each task is the same whatever the number of threads.
+a third of the compile time, and the work of each task is the same whatever the number of threads. A worker that has done
+its share waits awake for about a millisecond, since the way back follows the way forward, and then goes to sleep.
 """
 
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-_pool: ThreadPoolExecutor | None = None
+_crew: "_Crew | None" = None
 _threads: int | None = None
+_busy = threading.Lock()
 
 
 def get_num_threads() -> int:
@@ -23,33 +25,106 @@ def get_num_threads() -> int:
 
 def set_num_threads(count: int) -> None:
     """Use `count` threads for kernels from now on; results do not depend on it. Raises ValueError unless count >= 1."""
-    global _pool, _threads
+    global _crew, _threads
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"the number of threads must be a positive integer, got {count!r}")
-    _threads = count
-    _pool = None  # threads of the old pool end when their last task has ended
+    with _busy:
+        _threads = count
+        if _crew is not None:
+            _crew.dismiss()
+        _crew = None
 
 
 def run_on_workers(kernel: Callable[..., None], *arguments: Any) -> None:
     """Call `kernel(worker, workers, *arguments)` once for each worker, at the same time, and wait for all of them."""
+    global _crew
     workers = get_num_threads()
-    if workers == 1:
+    # While another thread of the program has the crew, this one does its work alone: the results are the same.
+    if workers == 1 or not _busy.acquire(blocking=False):
         kernel(0, 1, *arguments)
         return
-    pool = _get_pool(workers)
-    others = [pool.submit(kernel, worker, workers, *arguments) for worker in range(1, workers)]
     try:
-        kernel(0, workers, *arguments)
+        if _crew is None:
+            _crew = _Crew(workers)
+        _crew.run(kernel, arguments)
     finally:
-        for other in others:
-            other.result()
+        _busy.release()
 
 
-def _get_pool(workers: int) -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(workers - 1, thread_name_prefix="diffrender")
-    return _pool
+class _Crew:
+    """Threads 1 to workers - 1; the caller of `run` is worker 0."""
+
+    def __init__(self, workers: int):
+        from .spin import counters
+
+        self.workers = workers
+        self.order = 0
+        self.job: tuple[Callable[..., None], tuple] | None = None
+        self.orders, self.done = counters(workers), counters(workers)
+        self.asleep = [False] * (workers + 1)  # the last is the caller
+        self.bells = [threading.Semaphore(0) for _ in range(workers + 1)]
+        self.errors: list[BaseException] = []
+        for worker in range(1, workers):
+            threading.Thread(target=self._work, args=(worker,), name=f"diffrender-{worker}", daemon=True).start()
+
+    def run(self, kernel: Callable[..., None], arguments: tuple) -> None:
+        """Let all workers do a kernel. Raises what one of them raises."""
+        self.errors.clear()
+        self._publish((kernel, arguments))
+        try:
+            kernel(0, self.workers, *arguments)
+        finally:
+            self._wait()
+        if self.errors:
+            raise self.errors.pop()
+
+    def dismiss(self) -> None:
+        """Let the threads end."""
+        self._publish(None)
+
+    def _publish(self, job: tuple[Callable[..., None], tuple] | None) -> None:
+        from .spin import LINE
+
+        self.job = job
+        self.order += 1
+        self.orders[LINE:] = self.order
+        for worker in range(1, self.workers):
+            self._ring(worker)
+
+    def _ring(self, who: int) -> None:
+        if self.asleep[who]:
+            self.asleep[who] = False
+            self.bells[who].release()
+
+    def _wait(self) -> None:
+        from .spin import LINE, spin_while
+
+        while not spin_while(self.done, 1, self.workers, self.order - 1):
+            # In this order: who is asleep is rung for after `done` is set, so either `done` is seen or the bell.
+            self.asleep[self.workers] = True
+            if (self.done[LINE::LINE] == self.order - 1).any():
+                self.bells[self.workers].acquire()
+
+    def _work(self, worker: int) -> None:
+        from .spin import LINE, spin_while
+
+        seen = 0
+        while True:
+            while not spin_while(self.orders, worker, worker + 1, seen):
+                self.asleep[worker] = True
+                if self.orders[LINE * worker] == seen:
+                    self.bells[worker].acquire()
+            seen += 1
+            if self.job is None:
+                return
+            kernel, arguments = self.job
+            try:
+                kernel(worker, self.workers, *arguments)
+            except BaseException as error:
+                self.errors.append(error)
+            del kernel, arguments
+            self.done[LINE * worker] = seen
+            self._ring(self.workers)
 
 
 def _threads_from_environment() -> int:
@@ -63,10 +138,10 @@ def _threads_from_environment() -> int:
     return os.cpu_count() or 1
 
 
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
+def _forget_crew() -> None:
+    global _crew, _busy
+    _crew, _busy = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_forget_crew)  # threads do not survive a fork

@@ -1,10 +1,13 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 import diffrender as dr
+from diffrender.threads import run_on_workers
 
 DRAW = (
     "import numpy as np, diffrender as dr;"
@@ -49,3 +52,78 @@ def test_a_forked_child_draws_too():
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0
     assert len(set(result.stdout.split())) == 1 and len(result.stdout.split()) == 3
+
+
+def test_workers_pass_on_errors_and_work_again():
+    before = dr.get_num_threads()
+    calls = []
+
+    def kernel(worker, workers, fail):
+        calls.append((worker, workers))
+        if worker == fail:
+            raise ValueError(f"worker {worker} failed")
+
+    try:
+        dr.set_num_threads(3)
+        for fail in (0, 2, 1):
+            with pytest.raises(ValueError, match=f"worker {fail} failed"):
+                run_on_workers(kernel, fail)
+            calls.clear()
+            run_on_workers(kernel, None)
+            assert sorted(calls) == [(0, 3), (1, 3), (2, 3)]
+    finally:
+        dr.set_num_threads(before)
+
+
+def test_workers_wake_after_they_have_gone_to_sleep():
+    before = dr.get_num_threads()
+    done = []
+
+    def kernel(worker, workers, seconds):
+        time.sleep(seconds[worker])
+        done.append(worker)
+
+    try:
+        dr.set_num_threads(2)
+        for seconds in ((0, 0), (0, 0.2), (0.2, 0)):  # who waits longest goes to sleep
+            run_on_workers(kernel, seconds)
+            time.sleep(0.2)
+        assert sorted(done) == [0, 0, 0, 1, 1, 1]
+    finally:
+        dr.set_num_threads(before)
+
+
+def test_threads_end_when_another_number_is_set():
+    before = dr.get_num_threads()
+
+    def workers():
+        return [thread for thread in threading.enumerate() if thread.name.startswith("diffrender-")]
+
+    try:
+        dr.set_num_threads(4)
+        run_on_workers(lambda worker, workers: None)
+        assert len(workers()) == 3
+        dr.set_num_threads(1)
+        for thread in workers():
+            thread.join(timeout=5)
+        assert not workers()
+    finally:
+        dr.set_num_threads(before)
+
+
+def test_nested_and_simultaneous_calls_do_their_work_alone():
+    seen = []
+
+    def inner(worker, workers):
+        seen.append((worker, workers))
+
+    def outer(worker, workers):
+        run_on_workers(inner)
+
+    before = dr.get_num_threads()
+    try:
+        dr.set_num_threads(2)
+        run_on_workers(outer)
+        assert seen == [(0, 1), (0, 1)]
+    finally:
+        dr.set_num_threads(before)

@@ -23,6 +23,7 @@ from ..threads import run_on_workers
 
 STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
 BLOCK = 16  # pixels in the innermost loop: fewer are unrolled into scalars before LLVM vectorises
+PAIR = 2 * BLOCK  # pixels of two rows: two independent chains of arithmetic, where one waits for itself
 _FEW_FACES = 4096  # are prepared sooner than other threads wake up
 
 
@@ -165,6 +166,26 @@ def aligned(count, like):
     padded = np.empty(count + 64 // size, like.dtype)
     first = (-padded.ctypes.data) % 64 // size
     return padded[first : first + count]
+
+
+@formula
+def load_pair(work, place, rows, offset, stride):
+    """Copy BLOCK numbers of a row and of the next one to the PAIR numbers of `work` from `place` on."""
+    upper, lower = rows[offset : offset + BLOCK], rows[offset + stride : offset + stride + BLOCK]
+    for i in range(BLOCK):
+        work[place + i] = upper[i]
+    for i in range(BLOCK):
+        work[place + BLOCK + i] = lower[i]
+
+
+@formula
+def store_pair(work, place, rows, offset, stride):
+    """Copy back what `load_pair` has copied."""
+    upper, lower = rows[offset : offset + BLOCK], rows[offset + stride : offset + stride + BLOCK]
+    for i in range(BLOCK):
+        upper[i] = work[place + i]
+    for i in range(BLOCK):
+        lower[i] = work[place + BLOCK + i]
 
 
 @formula

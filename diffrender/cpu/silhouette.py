@@ -6,13 +6,41 @@ from ..formulas.constants import HALF, ONE, ZERO
 from ..formulas.coverage import union_end
 from ..formulas.pixel import covered, covered_backward, edge_products
 from ..formulas.triangle import boundary, edge_coordinates
-from ..jit import kernel, prefer_wide_vectors
+from ..jit import formula, kernel, prefer_wide_vectors
 from .bins import BLOCK, STRIP_ROWS, aligned, load_edge, row_range, store_corners
+
+
+@formula
+def _find_alive(upstream, stride, rows, alive):
+    """Mark the blocks of a row and the next that have anything upstream."""
+    for row in range(rows + 1):
+        for cell in range(stride // BLOCK):
+            first = row * stride + cell * BLOCK
+            block = upstream[first : first + BLOCK]
+            largest = ZERO
+            for i in range(BLOCK):
+                largest = max(largest, abs(block[i]))
+            alive[row, cell] = largest > ZERO
+        alive[row, stride // BLOCK :] = True  # a part of a block
+    for row in range(rows):
+        for cell in range(stride // BLOCK):
+            alive[row, cell] |= alive[row + 1, cell]
 
 
 @kernel
 def silhouette_forward(
-    worker, workers, geometry, bounds, starts, entries, radius, inverse_sigma, lowest, highest, alpha, transmittance
+    worker,
+    workers,
+    geometry,
+    bounds,
+    starts,
+    entries,
+    radius,
+    inverse_sigma,
+    lowest,
+    highest,
+    alpha,
+    transmittance,
 ):
     """Fill alpha and transmittance T = 1 - alpha (H, W) of every `workers`-th strip."""
     prefer_wide_vectors()
@@ -90,6 +118,9 @@ def silhouette_backward(
     stride = width + BLOCK
     upstream = aligned((STRIP_ROWS + 1) * stride, geometry)  # grad_alpha * T, 0 where T has vanished
     upstream[:] = ZERO
+    alive = np.empty(
+        (STRIP_ROWS + 1, width // BLOCK + 3), np.bool_
+    )  # blocks of a row and the next with anything upstream
     # Of each edge: lanes of the sums of g * across, g * over, and both times t; see `squared_distance_backward`. One array,
     # or LLVM compares the addresses of all pairs of twelve before every block.
     sums = aligned(12 * BLOCK, geometry)
@@ -103,6 +134,7 @@ def silhouette_backward(
                 # Denormal products cost ten times as much and carry nothing.
                 upstream[(row - top) * stride + column] = grad_alpha[row, column] * t if t > vanished else ZERO
         upstream[(bottom - top) * stride : (bottom - top + 1) * stride] = ZERO  # the last row may lack a lower one
+        _find_alive(upstream, stride, bottom - top, alive)
         for entry in range(starts[strip], starts[strip + 1]):
             face = entries[entry]
             edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
@@ -119,6 +151,8 @@ def silhouette_backward(
                 if several:
                     begin, end = row_range(py, py + ONE, first, last, radius, real(width), *edges)
                 for start in range(begin, end + 1, BLOCK):
+                    if not (alive[row - top, start // BLOCK] or alive[row - top, start // BLOCK + 1]):
+                        continue
                     offset = (row - top) * stride + start
                     upper = upstream[offset : offset + BLOCK]
                     lower = upstream[offset + stride : offset + stride + BLOCK]
