@@ -98,6 +98,7 @@ def measure(faces: int, repeats: int) -> dict[str, Any]:
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
     for _ in range(repeats):
         for name, runner in runners.items():
+            time.sleep(0.003)  # until the other's threads have gone to sleep: they must not slow this one down
             forward = _milliseconds(runner.forward)
             samples[name].append((forward, _milliseconds(partial(runner.backward, grad))))
     ours, theirs = (np.array(samples[name]) for name in ("diffrender", "DEODR"))

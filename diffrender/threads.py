@@ -5,6 +5,8 @@ a third of the compile time, and the work of each task is the same whatever the 
 its share waits awake for about a millisecond, since the way back follows the way forward, and then goes to sleep.
 """
 
+import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -64,8 +66,12 @@ class _Crew:
         self.asleep = [False] * (workers + 1)  # the last is the caller
         self.bells = [threading.Semaphore(0) for _ in range(workers + 1)]
         self.errors: list[BaseException] = []
-        for worker in range(1, workers):
-            threading.Thread(target=self._work, args=(worker,), name=f"diffrender-{worker}", daemon=True).start()
+        self.threads = [
+            threading.Thread(target=self._work, args=(worker,), name=f"diffrender-{worker}", daemon=True)
+            for worker in range(1, workers)
+        ]
+        for thread in self.threads:
+            thread.start()
 
     def run(self, kernel: Callable[..., None], arguments: tuple) -> None:
         """Let all workers do a kernel. Raises what one of them raises."""
@@ -94,6 +100,8 @@ class _Crew:
     def _ring(self, who: int) -> None:
         if self.asleep[who]:
             self.asleep[who] = False
+            if who < self.workers:
+                _keep_off_this_core(self.threads[who - 1])
             self.bells[who].release()
 
     def _wait(self) -> None:
@@ -125,6 +133,32 @@ class _Crew:
             del kernel, arguments
             self.done[LINE * worker] = seen
             self._ring(self.workers)
+
+
+def _keep_off_this_core(thread: threading.Thread) -> None:
+    """Let a thread that is about to wake run on any core but the caller's.
+
+    Linux likes to wake a thread on the core of the one that wakes it, where the two would share the time for some
+    milliseconds: longer than a small image takes.
+    """
+    if _get_core is None or thread.native_id is None:
+        return
+    others = os.sched_getaffinity(0) - {_get_core()}
+    if others:
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.sched_setaffinity(thread.native_id, others)
+
+
+def _find_get_core() -> Callable[[], int] | None:
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        return ctypes.CDLL(None).sched_getcpu
+    except (OSError, AttributeError):
+        return None
+
+
+_get_core = _find_get_core()
 
 
 def _threads_from_environment() -> int:
