@@ -42,12 +42,12 @@ def _pause(typing_context):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spin_while(counters, first, last, value):
-    """Return whether all counters[LINE * i] for first <= i < last are other than `value`, after waiting a while for it."""
+def spin_until(counters, first, last, value):
+    """Return whether all counters[LINE * i] for first <= i < last are at least `value`, after waiting a while for it."""
     for _ in range(_SPINS):
         waiting = False
         for i in range(first, last):
-            if _load(counters, LINE * i) == value:
+            if _load(counters, LINE * i) < value:
                 waiting = True
         if not waiting:
             return True

@@ -81,6 +81,7 @@ class _Crew:
             kernel(0, self.workers, *arguments)
         finally:
             self._wait()
+            self.job = None  # or it would keep the arrays alive until the next call
         if self.errors:
             raise self.errors.pop()
 
@@ -105,24 +106,24 @@ class _Crew:
             self.bells[who].release()
 
     def _wait(self) -> None:
-        from .spin import LINE, spin_while
+        from .spin import LINE, spin_until
 
-        while not spin_while(self.done, 1, self.workers, self.order - 1):
+        while not spin_until(self.done, 1, self.workers, self.order):
             # In this order: who is asleep is rung for after `done` is set, so either `done` is seen or the bell.
             self.asleep[self.workers] = True
-            if (self.done[LINE::LINE] == self.order - 1).any():
+            if (self.done[LINE::LINE] < self.order).any():
                 self.bells[self.workers].acquire()
 
     def _work(self, worker: int) -> None:
-        from .spin import LINE, spin_while
+        from .spin import LINE, spin_until
 
         seen = 0
         while True:
-            while not spin_while(self.orders, worker, worker + 1, seen):
+            while not spin_until(self.orders, worker, worker + 1, seen + 1):
                 self.asleep[worker] = True
-                if self.orders[LINE * worker] == seen:
+                if self.orders[LINE * worker] <= seen:
                     self.bells[worker].acquire()
-            seen += 1
+            seen = int(self.orders[LINE * worker])  # one that was given up by an interrupt is left out
             if self.job is None:
                 return
             kernel, arguments = self.job

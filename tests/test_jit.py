@@ -7,6 +7,7 @@ import time
 import pytest
 
 import diffrender as dr
+from diffrender import threads
 from diffrender.threads import run_on_workers
 
 DRAW = (
@@ -125,5 +126,34 @@ def test_nested_and_simultaneous_calls_do_their_work_alone():
         dr.set_num_threads(2)
         run_on_workers(outer)
         assert seen == [(0, 1), (0, 1)]
+    finally:
+        dr.set_num_threads(before)
+
+
+def test_after_an_interrupt_the_next_call_waits_for_all_workers():
+    done = []
+
+    def slow(worker, workers):
+        if worker == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.3)
+
+    def kernel(worker, workers):
+        time.sleep(0.1 * worker)
+        done.append(worker)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    before = dr.get_num_threads()
+    try:
+        dr.set_num_threads(2)
+        run_on_workers(lambda worker, workers: None)
+        crew = threads._crew
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(crew, "_wait", interrupted)  # Ctrl-C comes while the caller waits
+            run_on_workers(slow)
+        run_on_workers(kernel)
+        assert sorted(done) == [0, 1]
     finally:
         dr.set_num_threads(before)
