@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_finite
 from .color import linear_to_srgb, srgb_to_linear
 from .files import atomic_path
 
@@ -38,7 +39,7 @@ class Mesh:
             raise ValueError(f"faces must be integers, got {faces.dtype}")
         dtype = np.float64 if vertices.dtype == np.float64 else np.float32
         vertices = np.ascontiguousarray(vertices, dtype)
-        _check_finite("vertices", vertices)
+        check_finite("vertices", vertices)
         if faces.min() < 0 or faces.max() >= len(vertices):
             wrong = np.argwhere((faces < 0) | (faces >= len(vertices)))[0]
             raise ValueError(
@@ -50,7 +51,7 @@ class Mesh:
             colors = np.ascontiguousarray(self.vertex_colors, dtype)
             if colors.shape != vertices.shape:
                 raise ValueError(f"vertex_colors must have shape {vertices.shape}, got {colors.shape}")
-            _check_finite("vertex_colors", colors)
+            check_finite("vertex_colors", colors)
             if colors.min() < 0 or colors.max() > 1:
                 raise ValueError(f"vertex_colors must lie in [0, 1], got {colors.min():.4g} to {colors.max():.4g}")
             object.__setattr__(self, "vertex_colors", colors)
@@ -211,9 +212,3 @@ def _glb(mesh: Mesh) -> bytes:
     text += b" " * (-len(text) % 4)
     body = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", offset, 0x004E4942) + b"".join(chunks)
     return struct.pack("<III", 0x46546C67, 2, 12 + len(body)) + body
-
-
-def _check_finite(name: str, values: np.ndarray) -> None:
-    from .checks import check_finite
-
-    check_finite(name, values)

@@ -10,9 +10,7 @@ import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
 from ..formulas.triangle import (
-    columns_in_slab,
     edge_frame,
-    edge_start,
     half_length,
     pixel_range,
     signed_area_twice,
@@ -29,7 +27,7 @@ _FEW_FACES = 4096  # are prepared sooner than other threads wake up
 
 @dataclass(frozen=True)
 class Bins:
-    """Faces by strip. `corners` (F, 3) is wound to positive area, `geometry` (F, 10) and `bounds` (F, 4) are below."""
+    """Faces by strip. `corners` (F, 3) is wound to positive area, `geometry` (F, 16) and `bounds` (F, 4) are below."""
 
     corners: np.ndarray  # (F, 3) int32 vertex indices
     geometry: np.ndarray  # (F, 16): mx my nx ny half of ab, bc, ca (see `edge_frame`), 1 / (2 area)
@@ -148,15 +146,6 @@ def load_edge(geometry, face, edge):
         geometry[face, first + 3],
         geometry[face, first + 4],
     )
-
-
-@formula
-def row_range(low, high, first, last, radius, width, ab, bc, ca):
-    """Return the pixels of rows with low <= y <= high that can lie within `radius` of a face whose bounds are [first, last]."""
-    ax, ay = edge_start(*ab)
-    bx, by = edge_start(*bc)
-    cx, cy = edge_start(*ca)
-    return columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy)
 
 
 @formula

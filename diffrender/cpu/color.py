@@ -14,9 +14,9 @@ from ..formulas.coverage import (
 )
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.pixel import edge_products
-from ..formulas.triangle import boundary, edge_coordinates
+from ..formulas.triangle import boundary, columns_in_slab, edge_coordinates
 from ..jit import kernel, prefer_wide_vectors
-from .bins import BLOCK, PAIR, STRIP_ROWS, aligned, load_edge, load_pair, row_range, store_corners, store_pair
+from .bins import BLOCK, PAIR, STRIP_ROWS, aligned, load_edge, load_pair, store_corners, store_pair
 
 
 @kernel
@@ -78,7 +78,7 @@ def color_forward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom), 2):
                 py = real(row) + HALF
                 if several:
-                    begin, end = row_range(py, py + ONE, first, last, radius, real(width), *edges)
+                    begin, end = columns_in_slab(py, py + ONE, first, last, radius, real(width), *edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) * stride + start
                     load_pair(work, 0, odds, offset, stride)
@@ -233,7 +233,7 @@ def color_backward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom), 2):
                 py = real(row) + HALF
                 if several:
-                    begin, end = row_range(py, py + ONE, first, last, radius, real(width), *edges)
+                    begin, end = columns_in_slab(py, py + ONE, first, last, radius, real(width), *edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) * stride + start
                     load_pair(work, 0, upstream, offset, stride)

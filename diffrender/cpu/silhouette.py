@@ -5,9 +5,9 @@ import numpy as np
 from ..formulas.constants import HALF, ONE, ZERO
 from ..formulas.coverage import union_end
 from ..formulas.pixel import covered, covered_backward, edge_products
-from ..formulas.triangle import boundary, edge_coordinates
+from ..formulas.triangle import boundary, columns_in_slab, edge_coordinates
 from ..jit import formula, kernel, prefer_wide_vectors
-from .bins import BLOCK, STRIP_ROWS, aligned, load_edge, row_range, store_corners
+from .bins import BLOCK, STRIP_ROWS, aligned, load_edge, store_corners
 
 
 @formula
@@ -67,7 +67,7 @@ def silhouette_forward(
             for row in range(max(bounds[face, 2] & -2, top), min(bounds[face, 3] + 1, bottom), 2):
                 py = real(row) + HALF
                 if several:
-                    begin, end = row_range(py, py + ONE, first, last, radius, real(width), *edges)
+                    begin, end = columns_in_slab(py, py + ONE, first, last, radius, real(width), *edges)
                 for start in range(begin, end + 1, BLOCK):
                     offset = (row - top) // 2 * stride + start
                     upper = even[offset : offset + BLOCK]
@@ -118,9 +118,8 @@ def silhouette_backward(
     stride = width + BLOCK
     upstream = aligned((STRIP_ROWS + 1) * stride, geometry)  # grad_alpha * T, 0 where T has vanished
     upstream[:] = ZERO
-    alive = np.empty(
-        (STRIP_ROWS + 1, width // BLOCK + 3), np.bool_
-    )  # blocks of a row and the next with anything upstream
+    # Blocks of a row and the next one with anything upstream.
+    alive = np.empty((STRIP_ROWS + 1, width // BLOCK + 3), np.bool_)
     # Of each edge: lanes of the sums of g * across, g * over, and both times t; see `squared_distance_backward`. One array,
     # or LLVM compares the addresses of all pairs of twelve before every block.
     sums = aligned(12 * BLOCK, geometry)
@@ -149,7 +148,7 @@ def silhouette_backward(
             for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom), 2):
                 py = real(row) + HALF
                 if several:
-                    begin, end = row_range(py, py + ONE, first, last, radius, real(width), *edges)
+                    begin, end = columns_in_slab(py, py + ONE, first, last, radius, real(width), *edges)
                 for start in range(begin, end + 1, BLOCK):
                     if not (alive[row - top, start // BLOCK] or alive[row - top, start // BLOCK + 1]):
                         continue

@@ -13,7 +13,7 @@ from numba import cuda
 
 from ..backend import RasterSettings
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, ONE, SMALLEST_SQUARE, ZERO
-from ..formulas.triangle import columns_in_slab, edge_frame, edge_start, half_length, pixel_range
+from ..formulas.triangle import columns_in_slab, edge_frame, half_length, pixel_range
 from ..limits import reach_of
 from .arrays import Workspace
 from .jit import SIMULATED, THREADS, blocks, device, kernel
@@ -263,10 +263,8 @@ def load_edge(geometry, face, edge):
 @device
 def row_range(geometry, face, low, high, first, last, radius, width):
     """Return the pixels of rows with low <= y <= high that can lie within `radius` of a face whose bounds are [first, last]."""
-    ax, ay = edge_start(*load_edge(geometry, face, 0))
-    bx, by = edge_start(*load_edge(geometry, face, 1))
-    cx, cy = edge_start(*load_edge(geometry, face, 2))
-    return columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy)
+    edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
+    return columns_in_slab(low, high, first, last, radius, width, *edges)
 
 
 @device

@@ -79,7 +79,7 @@ def silhouette_forward(
 
 @device
 def band_of_slot(bounds, slots, face, slot, lane):
-    """Return x0, x1, the first row of a lane, the last row, and how far a lane goes on by rows and by columns.
+    """Return the first row of a lane, the last row, how far it goes on by rows, its first column less x0, and how far by columns.
 
     The lanes of a warp share out a face's columns; of a narrow face they take several rows at once.
     """

@@ -8,9 +8,8 @@ from numba import types
 from ..jit import overload
 
 _LOG2_E = np.float32(1.4426950408889634)
-_ROUND = np.float32(
-    12582912 + 127
-)  # 1.5 * 2**23 + 127: adding it rounds to an integer, which the low bits hold, biased
+# 1.5 * 2**23 + 127: adding it rounds to an integer, which the low bits then hold, biased.
+_ROUND = np.float32(12582912 + 127)
 _MANTISSA_BITS = np.int32(23)
 # 2**f on [-0.5, 0.5], degree 5, minimax in relative error (Remez): 7.5e-8
 _C0 = np.float32(1.0000000716546822)

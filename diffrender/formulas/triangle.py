@@ -120,11 +120,15 @@ def pixel_range(low, high, count):
 
 
 @formula
-def columns_in_slab(low, high, first, last, radius, width, ax, ay, bx, by, cx, cy):
-    """Return the columns of the pixels with low <= y <= high that can lie within `radius` of a triangle.
+def columns_in_slab(low, high, first, last, radius, width, ab, bc, ca):
+    """Return the columns of the pixels with low <= y <= high that can lie within `radius` of a triangle of three edges.
 
-    [first, last] bounds the triangle's columns; `width` of the image is a real.
+    An edge is (mx, my, nx, ny, half), see `edge_frame`; [first, last] bounds the triangle's columns; `width` of the image
+    is a real.
     """
+    ax, ay = edge_start(*ab)
+    bx, by = edge_start(*bc)
+    cx, cy = edge_start(*ca)
     low, high = low - radius, high + radius
     left = max(ax, bx, cx)
     right = min(ax, bx, cx)
