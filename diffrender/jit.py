@@ -19,8 +19,8 @@ from numba import types
 from numba.core import config as numba_config
 from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
-# No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose.
-FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+# No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose. No "reassoc": sums have the order written.
+FAST_MATH = {"contract", "arcp", "nsz", "afn"}
 
 
 def formula(function: Callable) -> Callable:
@@ -87,7 +87,11 @@ def _source_hash() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     package = Path(__file__).parent
     for source in sorted(
-        [*package.glob("formulas/*.py"), *package.glob("cpu/*.py"), *package.glob("cuda/*.py"), Path(__file__)]
+        [
+            *(p for folder in ("formulas", "cpu", "cuda") for p in package.glob(f"{folder}/*.py")),
+            package / "lanes.py",
+            Path(__file__),
+        ]
     ):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())

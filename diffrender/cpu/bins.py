@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
+from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, SMALLEST_SQUARE
 from ..formulas.triangle import (
+    columns_in_slab,
+    edge_coordinates,
     edge_frame,
     half_length,
     pixel_range,
@@ -17,11 +19,10 @@ from ..formulas.triangle import (
     squared_distance_backward,
 )
 from ..jit import formula, kernel
+from ..lanes import LANES, fma, lane_numbers
 from ..threads import run_on_workers
 
 STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
-BLOCK = 16  # pixels in the innermost loop: fewer are unrolled into scalars before LLVM vectorises
-PAIR = 2 * BLOCK  # pixels of two rows: two independent chains of arithmetic, where one waits for itself
 _FEW_FACES = 4096  # are prepared sooner than other threads wake up
 
 
@@ -158,34 +159,60 @@ def aligned(count, like):
 
 
 @formula
-def load_pair(work, place, rows, offset, stride):
-    """Copy BLOCK numbers of a row and of the next one to the PAIR numbers of `work` from `place` on."""
-    upper, lower = rows[offset : offset + BLOCK], rows[offset + stride : offset + stride + BLOCK]
-    for i in range(BLOCK):
-        work[place + i] = upper[i]
-    for i in range(BLOCK):
-        work[place + BLOCK + i] = lower[i]
+def edge_lanes(x, y, edge):
+    """Return the places along and across an edge of the LANES pixels from the one centred at (x, y) on."""
+    mx, my, nx, ny, _ = edge
+    along, across = edge_coordinates(x, y, mx, my, nx, ny)
+    column = lane_numbers(x)
+    return fma(column, ny, along), fma(column, nx, across)
 
 
 @formula
-def store_pair(work, place, rows, offset, stride):
-    """Copy back what `load_pair` has copied."""
-    upper, lower = rows[offset : offset + BLOCK], rows[offset + stride : offset + stride + BLOCK]
-    for i in range(BLOCK):
-        upper[i] = work[place + i]
-    for i in range(BLOCK):
-        lower[i] = work[place + BLOCK + i]
+def rows_lower(along, across, rows, edge):
+    """Return the places along and across an edge of the pixels `rows` (lanes, all the same) below those of `edge_lanes`."""
+    _, _, nx, ny, _ = edge
+    return fma(rows, -nx, along), fma(rows, ny, across)
 
 
 @formula
-def store_corners(entry_gradients, slot, totals, nx0, ny0, nx1, ny1, nx2, ny2):
-    """Write the gradient of corners a, b, c to the first six numbers of a slot, from the sums over each edge."""
-    ax0, ay0, bx0, by0 = squared_distance_backward(totals[0], totals[1], totals[2], totals[3], nx0, ny0)
-    bx1, by1, cx1, cy1 = squared_distance_backward(totals[4], totals[5], totals[6], totals[7], nx1, ny1)
-    cx2, cy2, ax2, ay2 = squared_distance_backward(totals[8], totals[9], totals[10], totals[11], nx2, ny2)
+def rows_of_columns(start, bounds, face, top, bottom, radius, height, ab, bc, ca):
+    """Return the first row, and the row after the last, of a strip where a face can count in LANES columns from `start` on."""
+    first, last = max(bounds[face, 2], top), min(bounds[face, 3], bottom - 1)
+    if bounds[face, 1] - bounds[face, 0] >= LANES:
+        x = HALF + start
+        # Rows and columns exchanged: then a frame is (my, mx, -ny, -nx, half).
+        transposed = (
+            (ab[1], ab[0], -ab[3], -ab[2], ab[4]),
+            (bc[1], bc[0], -bc[3], -bc[2], bc[4]),
+            (ca[1], ca[0], -ca[3], -ca[2], ca[4]),
+        )
+        first, last = columns_in_slab(x, x + (LANES - 1), first, last, radius, height, *transposed)
+    return first, last + 1
+
+
+@formula
+def store_corners(entry_gradients, slot, totals, edge0, edge1, edge2):
+    """Write the gradient of corners a, b, c to the first six numbers of a slot.
+
+    `totals` holds, edge after edge, the sums of g * across, g * over, and both times the nearest point's place along the
+    edge from its middle, g being the gradient of d^2; see `squared_distance_backward`.
+    """
+    ax0, ay0, bx0, by0 = _ends(totals, 0, edge0)
+    bx1, by1, cx1, cy1 = _ends(totals, 4, edge1)
+    cx2, cy2, ax2, ay2 = _ends(totals, 8, edge2)
     entry_gradients[slot, 0], entry_gradients[slot, 1] = ax0 + ax2, ay0 + ay2
     entry_gradients[slot, 2], entry_gradients[slot, 3] = bx0 + bx1, by0 + by1
     entry_gradients[slot, 4], entry_gradients[slot, 5] = cx1 + cx2, cy1 + cy2
+
+
+@formula
+def _ends(totals, first, edge):
+    _, _, nx, ny, half = edge
+    across, over = totals[first], totals[first + 1]
+    inverse = HALF / half
+    # The place along an edge from 0 to 1 is 1/2 + within / length.
+    across_t, over_t = fma(totals[first + 2], inverse, HALF * across), fma(totals[first + 3], inverse, HALF * over)
+    return squared_distance_backward(across, over, across_t, over_t, nx, ny)
 
 
 @kernel

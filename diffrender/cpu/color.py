@@ -1,22 +1,30 @@
-"""Soft colour (and alpha in the same pass) over strips: forward, and its reverse. Formulas are in `diffrender.formulas`."""
+"""Soft colour (and alpha in the same pass) over strips: forward, and its reverse. Formulas are in `diffrender.formulas`.
+
+Faces are gone over as in the silhouette: in columns of LANES pixels, in steps with memory between them.
+"""
 
 import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import HALF, ONE, ZERO
-from ..formulas.coverage import (
-    coverage_logit,
-    log_coverage_backward,
-    sigmoid,
-    union_backward,
-    union_end,
-    union_step_and_coverage,
-)
+from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end
+from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
-from ..formulas.pixel import edge_products
-from ..formulas.triangle import boundary, columns_in_slab, edge_coordinates
-from ..jit import kernel, prefer_wide_vectors
-from .bins import BLOCK, PAIR, STRIP_ROWS, aligned, load_edge, load_pair, store_corners, store_pair
+from ..formulas.triangle import boundary, of_nearest_edge
+from ..jit import formula, kernel, prefer_wide_vectors
+from ..lanes import LANES, fma, higher, load, lower, select, spread, store, sums_of_lanes
+from .bins import STRIP_ROWS, aligned, edge_lanes, load_edge, rows_lower, rows_of_columns, store_corners
+
+_DRAWN = 6 * LANES  # numbers of a row between the steps of the way forward
+_SAVED = 14 * LANES  # and of the way back
+_BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
+
+
+@formula
+def _to_barycentric(geometry, face, edges):
+    """Return what turns the places across bc, ca and ab into the barycentric coordinates of a, b and c."""
+    twice_inverse_area = geometry[face, 15] + geometry[face, 15]
+    return edges[1][4] * twice_inverse_area, edges[2][4] * twice_inverse_area, edges[0][4] * twice_inverse_area
 
 
 @kernel
@@ -48,12 +56,12 @@ def color_forward(
     real = geometry.dtype.type
     height, width = alpha.shape
     channels = attributes.shape[1]
-    stride = width + BLOCK
-    size = (STRIP_ROWS + 1) * stride  # the last row may lack a lower one
+    stride = width + LANES
+    size = STRIP_ROWS * stride
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
-    blend = np.empty((channels, size), geometry.dtype)
-    # Odds, maximum and total of two rows, the scale of the sums so far, and the weights of the corners.
-    work = aligned(7 * PAIR, geometry)
+    blend = aligned(channels * size, geometry)
+    # Of each row: exp of the coverage logit, 0 where the face does not count; coverage, depth logit, barycentric coordinates.
+    drawn = aligned(STRIP_ROWS * _DRAWN, geometry)
     for strip in range(worker, len(starts) - 1, workers):
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
@@ -61,84 +69,58 @@ def color_forward(
         maximum[:] = background_logit
         total[:] = ONE
         for channel in range(channels):
-            blend[channel, :] = background[channel]
+            blend[channel * size : (channel + 1) * size] = background[channel]
         for entry in range(starts[strip], starts[strip + 1]):
             face = entries[entry]
             edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
-            mx0, my0, nx0, ny0, half0 = edges[0]
-            mx1, my1, nx1, ny1, half1 = edges[1]
-            mx2, my2, nx2, ny2, half2 = edges[2]
-            twice_inverse_area = geometry[face, 15] + geometry[face, 15]
-            to_a, to_b, to_c = half1 * twice_inverse_area, half2 * twice_inverse_area, half0 * twice_inverse_area
+            edge0, edge1, edge2 = edges
+            to_a, to_b, to_c = _to_barycentric(geometry, face, edges)
             a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
             depth_a, depth_b, depth_c = depth_logits[a], depth_logits[b], depth_logits[c]
-            first, last = bounds[face, 0], bounds[face, 1]
-            several = last - first >= BLOCK
-            begin, end = first, last
-            for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom), 2):
-                py = real(row) + HALF
-                if several:
-                    begin, end = columns_in_slab(py, py + ONE, first, last, radius, real(width), *edges)
-                for start in range(begin, end + 1, BLOCK):
-                    offset = (row - top) * stride + start
-                    load_pair(work, 0, odds, offset, stride)
-                    load_pair(work, PAIR, maximum, offset, stride)
-                    load_pair(work, 2 * PAIR, total, offset, stride)
-                    px = real(start) + HALF
-                    base0, rise0 = edge_coordinates(px, py, mx0, my0, nx0, ny0)
-                    base1, rise1 = edge_coordinates(px, py, mx1, my1, nx1, ny1)
-                    base2, rise2 = edge_coordinates(px, py, mx2, my2, nx2, ny2)
-                    for i in range(PAIR):
-                        x, y = real(i % BLOCK), real(i // BLOCK)
-                        across0 = rise0 + x * nx0 + y * ny0
-                        across1 = rise1 + x * nx1 + y * ny1
-                        across2 = rise2 + x * nx2 + y * ny2
-                        d2, inside, _, _, _, _, _ = boundary(
-                            base0 + x * ny0 - y * nx0,
-                            across0,
-                            half0,
-                            base1 + x * ny1 - y * nx1,
-                            across1,
-                            half1,
-                            base2 + x * ny2 - y * nx2,
-                            across2,
-                            half2,
-                        )
-                        logit = coverage_logit(d2, inside, inverse_sigma)
-                        counts = logit >= lowest
-                        logit = logit if logit < highest else highest
-                        logit = logit if counts else lowest
-                        new_odds, coverage = union_step_and_coverage(work[i], logit)
-                        work[i] = new_odds if counts else work[i]
-                        ba, bb, bc, _ = clipped_barycentric(across1 * to_a, across2 * to_b, across0 * to_c)
-                        depth = ba * depth_a + bb * depth_b + bc * depth_c
-                        new_maximum, scale, weight = softmax_step(work[PAIR + i], depth, coverage, lowest_depth)
-                        scale = scale if counts else ONE
-                        weight = weight if counts else ZERO
-                        work[PAIR + i] = new_maximum if counts else work[PAIR + i]
-                        work[2 * PAIR + i] = work[2 * PAIR + i] * scale + weight
-                        work[3 * PAIR + i] = scale
-                        work[4 * PAIR + i] = weight * ba
-                        work[5 * PAIR + i] = weight * bb
-                        work[6 * PAIR + i] = weight * bc
-                    store_pair(work, 0, odds, offset, stride)
-                    store_pair(work, PAIR, maximum, offset, stride)
-                    store_pair(work, 2 * PAIR, total, offset, stride)
-                    for lower in range(2):
-                        share = work[3 * PAIR + lower * BLOCK :]
-                        place = offset + lower * stride
-                        for channel in range(channels):
-                            color_a = attributes[a, channel]
-                            color_b = attributes[b, channel]
-                            color_c = attributes[c, channel]
-                            block_blend = blend[channel, place : place + BLOCK]
-                            for i in range(BLOCK):
-                                block_blend[i] = (
-                                    block_blend[i] * share[i]
-                                    + share[PAIR + i] * color_a
-                                    + share[2 * PAIR + i] * color_b
-                                    + share[3 * PAIR + i] * color_c
-                                )
+            for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
+                first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
+                x, y = real(start) + HALF, real(first) + HALF
+                along0, across0 = edge_lanes(x, y, edge0)
+                along1, across1 = edge_lanes(x, y, edge1)
+                along2, across2 = edge_lanes(x, y, edge2)
+                for row in range(end - first):
+                    rows = spread(real(row))
+                    a0, c0 = rows_lower(along0, across0, rows, edge0)
+                    a1, c1 = rows_lower(along1, across1, rows, edge1)
+                    a2, c2 = rows_lower(along2, across2, rows, edge2)
+                    d2, inside, _, _, _, _, _ = boundary(a0, c0, edge0[4], a1, c1, edge1[4], a2, c2, edge2[4])
+                    logit = coverage_logit(d2, inside, inverse_sigma)
+                    counts = logit >= lowest
+                    exponential = exp(higher(lower(logit, highest), lowest))
+                    ba, bb, bc, _ = clipped_barycentric(c1 * to_a, c2 * to_b, c0 * to_c)
+                    depth = fma(ba, depth_a, fma(bb, depth_b, bc * depth_c))
+                    place = row * _DRAWN
+                    store(drawn, place, select(counts, exponential, ZERO))
+                    store(drawn, place + 1 * LANES, select(counts, exponential / (ONE + exponential), ZERO))
+                    store(drawn, place + 2 * LANES, select(counts, depth, _BEHIND))
+                    store(drawn, place + 3 * LANES, ba)
+                    store(drawn, place + 4 * LANES, bb)
+                    store(drawn, place + 5 * LANES, bc)
+                pixels = (first - top) * stride + start
+                for row in range(end - first):
+                    place = row * _DRAWN
+                    before = load(odds, pixels)
+                    store(odds, pixels, fma(ONE + before, load(drawn, place), before))
+                    nearest, scale, weight = softmax_step(
+                        load(maximum, pixels), load(drawn, place + 2 * LANES), load(drawn, place + LANES), lowest_depth
+                    )
+                    store(maximum, pixels, nearest)
+                    store(total, pixels, fma(load(total, pixels), scale, weight))
+                    weight_a = weight * load(drawn, place + 3 * LANES)
+                    weight_b = weight * load(drawn, place + 4 * LANES)
+                    weight_c = weight * load(drawn, place + 5 * LANES)
+                    for channel in range(channels):
+                        value = load(blend, channel * size + pixels) * scale
+                        value = fma(weight_a, attributes[a, channel], value)
+                        value = fma(weight_b, attributes[b, channel], value)
+                        value = fma(weight_c, attributes[c, channel], value)
+                        store(blend, channel * size + pixels, value)
+                    pixels += stride
         for row in range(top, bottom):
             for column in range(width):
                 offset = (row - top) * stride + column
@@ -149,7 +131,7 @@ def color_forward(
                 maxima[row, column] = maximum[offset]
                 inverse_sums[row, column] = inverse_sum
                 for channel in range(channels):
-                    color[row, column, channel] = blend[channel, offset] * inverse_sum
+                    color[row, column, channel] = blend[channel * size + offset] * inverse_sum
 
 
 @kernel
@@ -183,19 +165,19 @@ def color_backward(
     real = geometry.dtype.type
     height, width = grad_alpha.shape
     channels = attributes.shape[1]
-    stride = width + BLOCK
-    size = (STRIP_ROWS + 1) * stride  # the last row may lack a lower one
+    stride = width + LANES
+    size = STRIP_ROWS * stride
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     mean = aligned(size, geometry)  # sum_c grad_color_c color_c
-    upstream_color = np.zeros((channels, size), geometry.dtype)
-    # Lanes of twelve sums over the edges (see `edge_products`), six of u_k h for the corners, three of depth.
-    sums = aligned(21 * PAIR, geometry)
-    totals = np.empty(21, geometry.dtype)
-    attribute_sums = aligned(channels * 3 * PAIR, geometry).reshape((channels, 3 * PAIR))
-    colors = aligned(channels * PAIR, geometry)  # upstream_color of two rows
-    # Of two rows: upstream, maximum, inverse sum, mean, sum_c grad_color_c attribute_kc and weight for the corners k.
-    work = aligned(10 * PAIR, geometry)
+    upstream_color = aligned(channels * size, geometry)
+    upstream_color[:] = ZERO
+    # Of each row: the logit, then the gradient of d^2 from it; across and over, 0 but of the nearest edge, and within;
+    # barycentric coordinates before they are clipped, then the weight of the corners; their inverse sum after.
+    saved = aligned(STRIP_ROWS * _SAVED, geometry)
+    totals = aligned(2 * LANES, geometry)
+    shares = aligned(channels * 3 * LANES, geometry)
+    nothing = spread(real(ZERO))
     for strip in range(worker, len(starts) - 1, workers):
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
@@ -210,149 +192,151 @@ def color_backward(
                 inverse_sum[offset] = inverse_sums[row, column]
                 dot = ZERO
                 for channel in range(channels):
-                    upstream_color[channel, offset] = grad_color[row, column, channel]
+                    upstream_color[channel * size + offset] = grad_color[row, column, channel]
                     dot += grad_color[row, column, channel] * color[row, column, channel]
                 mean[offset] = dot
         for entry in range(starts[strip], starts[strip + 1]):
             face = entries[entry]
             edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
-            mx0, my0, nx0, ny0, half0 = edges[0]
-            mx1, my1, nx1, ny1, half1 = edges[1]
-            mx2, my2, nx2, ny2, half2 = edges[2]
-            inverse0, inverse1, inverse2 = HALF / half0, HALF / half1, HALF / half2
-            twice_inverse_area = geometry[face, 15] + geometry[face, 15]
-            to_a, to_b, to_c = half1 * twice_inverse_area, half2 * twice_inverse_area, half0 * twice_inverse_area
+            edge0, edge1, edge2 = edges
+            _, _, nx0, ny0, half0 = edge0
+            _, _, nx1, ny1, half1 = edge1
+            _, _, nx2, ny2, half2 = edge2
+            to_a, to_b, to_c = _to_barycentric(geometry, face, edges)
             slopes = (nx1 * to_a, ny1 * to_a, nx2 * to_b, ny2 * to_b, nx0 * to_c, ny0 * to_c)
             a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
             depth_a, depth_b, depth_c = depth_logits[a], depth_logits[b], depth_logits[c]
-            first, last = bounds[face, 0], bounds[face, 1]
-            several = last - first >= BLOCK
-            begin, end = first, last
-            sums[:] = ZERO
-            attribute_sums[:] = ZERO
-            for row in range(max(bounds[face, 2], top), min(bounds[face, 3] + 1, bottom), 2):
-                py = real(row) + HALF
-                if several:
-                    begin, end = columns_in_slab(py, py + ONE, first, last, radius, real(width), *edges)
-                for start in range(begin, end + 1, BLOCK):
-                    offset = (row - top) * stride + start
-                    load_pair(work, 0, upstream, offset, stride)
-                    load_pair(work, PAIR, maximum, offset, stride)
-                    load_pair(work, 2 * PAIR, inverse_sum, offset, stride)
-                    load_pair(work, 3 * PAIR, mean, offset, stride)
-                    work[4 * PAIR : 7 * PAIR] = ZERO
+            s0, s1, s2, s3, s4, s5 = nothing, nothing, nothing, nothing, nothing, nothing
+            s6, s7, s8, s9, s10, s11 = nothing, nothing, nothing, nothing, nothing, nothing
+            ax, ay, bx, by, cx, cy = nothing, nothing, nothing, nothing, nothing, nothing
+            da, db, dc = nothing, nothing, nothing
+            shares[:] = ZERO
+            for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
+                first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
+                x, y = real(start) + HALF, real(first) + HALF
+                along0, across0 = edge_lanes(x, y, edge0)
+                along1, across1 = edge_lanes(x, y, edge1)
+                along2, across2 = edge_lanes(x, y, edge2)
+                for row in range(end - first):
+                    rows = spread(real(row))
+                    a0, c0 = rows_lower(along0, across0, rows, edge0)
+                    a1, c1 = rows_lower(along1, across1, rows, edge1)
+                    a2, c2 = rows_lower(along2, across2, rows, edge2)
+                    d2, inside, within0, within1, within2, second, third = boundary(
+                        a0, c0, half0, a1, c1, half1, a2, c2, half2
+                    )
+                    ua, ub, uc = c1 * to_a, c2 * to_b, c0 * to_c
+                    _, _, _, inverse = clipped_barycentric(ua, ub, uc)
+                    o0, o1, o2 = of_nearest_edge(a0 - within0, a1 - within1, a2 - within2, second, third)
+                    c0, c1, c2 = of_nearest_edge(c0, c1, c2, second, third)
+                    place = row * _SAVED
+                    store(saved, place, coverage_logit(d2, inside, inverse_sigma))
+                    store(saved, place + 1 * LANES, c0)
+                    store(saved, place + 2 * LANES, o0)
+                    store(saved, place + 3 * LANES, within0)
+                    store(saved, place + 4 * LANES, c1)
+                    store(saved, place + 5 * LANES, o1)
+                    store(saved, place + 6 * LANES, within1)
+                    store(saved, place + 7 * LANES, c2)
+                    store(saved, place + 8 * LANES, o2)
+                    store(saved, place + 9 * LANES, within2)
+                    store(saved, place + 10 * LANES, ua)
+                    store(saved, place + 11 * LANES, ub)
+                    store(saved, place + 12 * LANES, uc)
+                    store(saved, place + 13 * LANES, inverse)
+                pixels = (first - top) * stride + start
+                for row in range(end - first):
+                    place = row * _SAVED
+                    logit = load(saved, place)
+                    counts = logit >= lowest
+                    coverage = sigmoid(higher(lower(logit, highest), lowest))
+                    ua, ub, uc = (
+                        load(saved, place + 10 * LANES),
+                        load(saved, place + 11 * LANES),
+                        load(saved, place + 12 * LANES),
+                    )
+                    inverse = load(saved, place + 13 * LANES)
+                    ba, bb, bc = higher(ua, ZERO) * inverse, higher(ub, ZERO) * inverse, higher(uc, ZERO) * inverse
+                    depth = fma(ba, depth_a, fma(bb, depth_b, bc * depth_c))
+                    weight = softmax_weight(
+                        load(maximum, pixels), depth, coverage, load(inverse_sum, pixels), lowest_depth
+                    )
+                    weight = select(counts, weight, ZERO)
+                    dot_a, dot_b, dot_c = nothing, nothing, nothing
                     for channel in range(channels):
-                        color_a, color_b, color_c = (
-                            attributes[a, channel],
-                            attributes[b, channel],
-                            attributes[c, channel],
-                        )
-                        load_pair(colors, channel * PAIR, upstream_color[channel], offset, stride)
-                        hue = colors[channel * PAIR : (channel + 1) * PAIR]
-                        for i in range(PAIR):
-                            work[4 * PAIR + i] += hue[i] * color_a
-                            work[5 * PAIR + i] += hue[i] * color_b
-                            work[6 * PAIR + i] += hue[i] * color_c
-                    px = real(start) + HALF
-                    base0, rise0 = edge_coordinates(px, py, mx0, my0, nx0, ny0)
-                    base1, rise1 = edge_coordinates(px, py, mx1, my1, nx1, ny1)
-                    base2, rise2 = edge_coordinates(px, py, mx2, my2, nx2, ny2)
-                    for i in range(PAIR):
-                        x, y = real(i % BLOCK), real(i // BLOCK)
-                        along0, across0 = base0 + x * ny0 - y * nx0, rise0 + x * nx0 + y * ny0
-                        along1, across1 = base1 + x * ny1 - y * nx1, rise1 + x * nx1 + y * ny1
-                        along2, across2 = base2 + x * ny2 - y * nx2, rise2 + x * nx2 + y * ny2
-                        d2, inside, within0, within1, within2, second, third = boundary(
-                            along0, across0, half0, along1, across1, half1, along2, across2, half2
-                        )
-                        logit = coverage_logit(d2, inside, inverse_sigma)
-                        counts = logit >= lowest
-                        logit = logit if logit < highest else highest
-                        logit = logit if counts else lowest
-                        coverage = sigmoid(logit)
-                        ua, ub, uc = across1 * to_a, across2 * to_b, across0 * to_c
-                        ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
-                        depth = ba * depth_a + bb * depth_b + bc * depth_c
-                        weight = softmax_weight(work[PAIR + i], depth, coverage, work[2 * PAIR + i], lowest_depth)
-                        weight = weight if counts else ZERO
-                        dot_a, dot_b, dot_c = work[4 * PAIR + i], work[5 * PAIR + i], work[6 * PAIR + i]
-                        # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
-                        grad_log = weight * (ba * dot_a + bb * dot_b + bc * dot_c - work[3 * PAIR + i])
-                        grad_logit = union_backward(work[i], coverage)
-                        grad_logit = (grad_logit if counts else ZERO) + log_coverage_backward(grad_log, coverage)
-                        grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
-                        products = edge_products(
-                            grad_d2,
-                            second,
-                            third,
-                            along0,
-                            across0,
-                            within0,
-                            inverse0,
-                            along1,
-                            across1,
-                            within1,
-                            inverse1,
-                            along2,
-                            across2,
-                            within2,
-                            inverse2,
-                        )
-                        hx, hy = clipped_barycentric_backward(
-                            grad_log * depth_a + weight * dot_a,
-                            grad_log * depth_b + weight * dot_b,
-                            grad_log * depth_c + weight * dot_c,
-                            ba,
-                            bb,
-                            bc,
-                            inverse,
-                            slopes,
-                        )
-                        sums[0 * PAIR + i] += products[0]
-                        sums[1 * PAIR + i] += products[1]
-                        sums[2 * PAIR + i] += products[2]
-                        sums[3 * PAIR + i] += products[3]
-                        sums[4 * PAIR + i] += products[4]
-                        sums[5 * PAIR + i] += products[5]
-                        sums[6 * PAIR + i] += products[6]
-                        sums[7 * PAIR + i] += products[7]
-                        sums[8 * PAIR + i] += products[8]
-                        sums[9 * PAIR + i] += products[9]
-                        sums[10 * PAIR + i] += products[10]
-                        sums[11 * PAIR + i] += products[11]
-                        sums[12 * PAIR + i] += ua * hx
-                        sums[13 * PAIR + i] += ua * hy
-                        sums[14 * PAIR + i] += ub * hx
-                        sums[15 * PAIR + i] += ub * hy
-                        sums[16 * PAIR + i] += uc * hx
-                        sums[17 * PAIR + i] += uc * hy
-                        sums[18 * PAIR + i] += grad_log * ba
-                        sums[19 * PAIR + i] += grad_log * bb
-                        sums[20 * PAIR + i] += grad_log * bc
-                        work[7 * PAIR + i] = weight * ba
-                        work[8 * PAIR + i] = weight * bb
-                        work[9 * PAIR + i] = weight * bc
-                    for channel in range(channels):
-                        hue = colors[channel * PAIR : (channel + 1) * PAIR]
-                        channel_sums = attribute_sums[channel]
-                        for i in range(PAIR):
-                            channel_sums[i] += work[7 * PAIR + i] * hue[i]
-                            channel_sums[PAIR + i] += work[8 * PAIR + i] * hue[i]
-                            channel_sums[2 * PAIR + i] += work[9 * PAIR + i] * hue[i]
-            for component in range(21):
-                subtotal = ZERO
-                for i in range(PAIR):
-                    subtotal += sums[component * PAIR + i]
-                totals[component] = subtotal
-            slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
-            store_corners(entry_gradients, slot, totals, nx0, ny0, nx1, ny1, nx2, ny2)
-            for component in range(6):
-                entry_gradients[slot, component] -= totals[12 + component]
-            for component in range(3):
-                entry_gradients[slot, 6 + component] = totals[18 + component]
-            for corner in range(3):
+                        hue = load(upstream_color, channel * size + pixels)
+                        dot_a = fma(hue, attributes[a, channel], dot_a)
+                        dot_b = fma(hue, attributes[b, channel], dot_b)
+                        dot_c = fma(hue, attributes[c, channel], dot_c)
+                    # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
+                    grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load(mean, pixels))
+                    grad_logit = select(counts, union_backward(load(upstream, pixels), coverage), ZERO)
+                    grad_logit = grad_logit + log_coverage_backward(grad_log, coverage)
+                    store(saved, place, select(logit > ZERO, grad_logit, -grad_logit))  # x is linear in d^2
+                    hx, hy = clipped_barycentric_backward(
+                        fma(grad_log, depth_a, weight * dot_a),
+                        fma(grad_log, depth_b, weight * dot_b),
+                        fma(grad_log, depth_c, weight * dot_c),
+                        ba,
+                        bb,
+                        bc,
+                        inverse,
+                        slopes,
+                    )
+                    ax, ay = fma(ua, hx, ax), fma(ua, hy, ay)
+                    bx, by = fma(ub, hx, bx), fma(ub, hy, by)
+                    cx, cy = fma(uc, hx, cx), fma(uc, hy, cy)
+                    da, db, dc = fma(grad_log, ba, da), fma(grad_log, bb, db), fma(grad_log, bc, dc)
+                    store(saved, place + 10 * LANES, weight * ba)
+                    store(saved, place + 11 * LANES, weight * bb)
+                    store(saved, place + 12 * LANES, weight * bc)
+                    pixels += stride
+                for row in range(end - first):
+                    place = row * _SAVED
+                    g = load(saved, place)
+                    across, over = load(saved, place + 1 * LANES), load(saved, place + 2 * LANES)
+                    h = g * load(saved, place + 3 * LANES)
+                    s0, s1, s2, s3 = fma(g, across, s0), fma(g, over, s1), fma(h, across, s2), fma(h, over, s3)
+                    across, over = load(saved, place + 4 * LANES), load(saved, place + 5 * LANES)
+                    h = g * load(saved, place + 6 * LANES)
+                    s4, s5, s6, s7 = fma(g, across, s4), fma(g, over, s5), fma(h, across, s6), fma(h, over, s7)
+                    across, over = load(saved, place + 7 * LANES), load(saved, place + 8 * LANES)
+                    h = g * load(saved, place + 9 * LANES)
+                    s8, s9, s10, s11 = fma(g, across, s8), fma(g, over, s9), fma(h, across, s10), fma(h, over, s11)
                 for channel in range(channels):
-                    subtotal = ZERO
-                    for i in range(corner * PAIR, (corner + 1) * PAIR):
-                        subtotal += attribute_sums[channel, i]
-                    entry_gradients[slot, 9 + corner * channels + channel] = subtotal
+                    pixels = (first - top) * stride + start
+                    into = 3 * LANES * channel
+                    share_a, share_b, share_c = (
+                        load(shares, into),
+                        load(shares, into + LANES),
+                        load(shares, into + 2 * LANES),
+                    )
+                    for row in range(end - first):
+                        place = row * _SAVED
+                        hue = load(upstream_color, channel * size + pixels)
+                        share_a = fma(hue, load(saved, place + 10 * LANES), share_a)
+                        share_b = fma(hue, load(saved, place + 11 * LANES), share_b)
+                        share_c = fma(hue, load(saved, place + 12 * LANES), share_c)
+                        pixels += stride
+                    store(shares, into, share_a)
+                    store(shares, into + LANES, share_b)
+                    store(shares, into + 2 * LANES, share_c)
+            slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
+            store(totals, 0, sums_of_lanes((s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11)))
+            store(totals, LANES, sums_of_lanes((ax, ay, bx, by, cx, cy, da, db, dc)))
+            for component in range(12):
+                totals[component] *= inverse_sigma
+            store_corners(entry_gradients, slot, totals, edge0, edge1, edge2)
+            for component in range(6):
+                entry_gradients[slot, component] -= totals[LANES + component]
+            for component in range(3):
+                entry_gradients[slot, 6 + component] = totals[LANES + 6 + component]
+            for channel in range(channels):
+                into = 3 * LANES * channel
+                store(
+                    totals,
+                    0,
+                    sums_of_lanes((load(shares, into), load(shares, into + LANES), load(shares, into + 2 * LANES))),
+                )
+                for corner in range(3):
+                    entry_gradients[slot, 9 + corner * channels + channel] = totals[corner]

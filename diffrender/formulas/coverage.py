@@ -1,6 +1,7 @@
 """Coverage D = sigmoid(x), x = +-d^2 / sigma, and its probabilistic union over faces."""
 
 from ..jit import formula
+from ..lanes import fma, select
 from .constants import ONE, ZERO
 from .fastmath import exp
 
@@ -8,8 +9,7 @@ from .fastmath import exp
 @formula
 def coverage_logit(squared_distance, inside, inverse_sigma):
     """Return x = s d^2 / sigma with s = +1 inside, -1 outside."""
-    scaled = squared_distance * inverse_sigma
-    return scaled if inside else -scaled
+    return squared_distance * select(inside, inverse_sigma, -inverse_sigma)
 
 
 @formula
@@ -18,21 +18,21 @@ def union_step(odds, logit):
 
     Q instead of the product P keeps small alphas exact; overflow to inf is right, alpha is then 1.
     """
-    return odds + (ONE + odds) * exp(logit)
+    return fma(ONE + odds, exp(logit), odds)
 
 
 @formula
 def union_step_and_coverage(odds, logit):
     """Return `union_step` and the coverage D of the face, with one exponential for both."""
     exponential = exp(logit)
-    return odds + (ONE + odds) * exponential, exponential / (ONE + exponential)
+    return fma(ONE + odds, exponential, odds), exponential / (ONE + exponential)
 
 
 @formula
 def union_end(odds):
     """Return alpha and the transmittance T = 1 - alpha of the odds Q: alpha = Q / (1 + Q), 1 where Q is inf."""
     transmittance = ONE / (ONE + odds)
-    return odds * transmittance if transmittance > ZERO else ONE, transmittance
+    return select(transmittance > ZERO, odds * transmittance, ONE), transmittance
 
 
 @formula

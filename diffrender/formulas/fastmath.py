@@ -1,4 +1,4 @@
-"""The exponential in a form that vectorises: Numba has had no vector math library since 0.62."""
+"""The exponential for scalars and lanes: Numba has had no vector math library since 0.62."""
 
 import math
 
@@ -6,10 +6,12 @@ import numpy as np
 from numba import types
 
 from ..jit import overload
+from ..lanes import LanesType, exp_of_lanes, fma, scale_by_power
 
 _LOG2_E = np.float32(1.4426950408889634)
-# 1.5 * 2**23 + 127: adding it rounds to an integer, which the low bits then hold, biased.
-_ROUND = np.float32(12582912 + 127)
+# 1.5 * 2**23: adding it rounds to an integer, which the low bits then hold; with 127, biased as an exponent is.
+_ROUND = np.float32(12582912)
+_ROUND_BIASED = np.float32(12582912 + 127)
 _MANTISSA_BITS = np.int32(23)
 # 2**f on [-0.5, 0.5], degree 5, minimax in relative error (Remez): 7.5e-8
 _C0 = np.float32(1.0000000716546822)
@@ -25,17 +27,27 @@ def exp(x):
     return math.exp(x)
 
 
-# No "reassoc": it would turn (x + _ROUND) - _ROUND into x.
 @overload(exp, inline="never", jit_options={"fastmath": {"contract", "nsz"}, "forceinline": True})
 def _exp(x):
+    if isinstance(x, LanesType):
+        return _exp_of_float32_lanes if x.dtype == types.float32 else lambda x: exp_of_lanes(x)
     if x == types.float32:
         return _exp_float32
     return lambda x: math.exp(x)
 
 
+# e**x = 2**n * 2**f with n = round(x log2 e): n goes straight into the exponent bits, 2**f is a polynomial.
+
+
 def _exp_float32(x):
-    # e**x = 2**n * 2**f with n = round(x log2 e): n goes straight into the exponent bits, 2**f is a polynomial.
-    shifted = np.float32(x * _LOG2_E + _ROUND)
-    f = x * _LOG2_E - (shifted - _ROUND)
+    shifted = np.float32(x * _LOG2_E + _ROUND_BIASED)
+    f = x * _LOG2_E - (shifted - _ROUND_BIASED)
     mantissa = _C0 + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * _C5))))
     return np.int32(np.float32(shifted).view(np.int32) << _MANTISSA_BITS).view(np.float32) * mantissa
+
+
+def _exp_of_float32_lanes(x):
+    shifted = fma(x, _LOG2_E, _ROUND)
+    f = fma(x, _LOG2_E, _ROUND - shifted)
+    mantissa = fma(f, fma(f, fma(f, fma(f, fma(f, _C5, _C4), _C3), _C2), _C1), _C0)
+    return scale_by_power(mantissa, shifted)

@@ -1,6 +1,7 @@
 """Barycentric coordinates clipped to the triangle."""
 
 from ..jit import formula
+from ..lanes import higher, select
 from .constants import ONE, ZERO
 
 
@@ -11,9 +12,9 @@ def clipped_barycentric(ua, ub, uc):
     The unclipped ones sum to 1, so what is left after clipping sums to at least 1: the division is safe. They are the
     place across the opposite edge, times that edge's length over twice the area.
     """
-    ba = ua if ua > ZERO else ZERO
-    bb = ub if ub > ZERO else ZERO
-    bc = uc if uc > ZERO else ZERO
+    ba = higher(ua, ZERO)
+    bb = higher(ub, ZERO)
+    bc = higher(uc, ZERO)
     inverse_sum = ONE / (ba + bb + bc)
     return ba * inverse_sum, bb * inverse_sum, bc * inverse_sum, inverse_sum
 
@@ -26,7 +27,7 @@ def clipped_barycentric_backward(ga, gb, gc, ba, bb, bc, inverse_sum, slopes):
     to the triangle (u unclipped), so the corners get -u_k (hx, hy).
     """
     mean = ga * ba + gb * bb + gc * bc
-    ga = (ga - mean) * inverse_sum if ba > ZERO else ZERO
-    gb = (gb - mean) * inverse_sum if bb > ZERO else ZERO
-    gc = (gc - mean) * inverse_sum if bc > ZERO else ZERO
+    ga = select(ba > ZERO, (ga - mean) * inverse_sum, ZERO)
+    gb = select(bb > ZERO, (gb - mean) * inverse_sum, ZERO)
+    gc = select(bc > ZERO, (gc - mean) * inverse_sum, ZERO)
     return ga * slopes[0] + gb * slopes[2] + gc * slopes[4], ga * slopes[1] + gb * slopes[3] + gc * slopes[5]

@@ -1,45 +1,25 @@
-"""What one face does at one pixel of a silhouette, given the pixel's place along and across the face's three edges."""
+"""What one face sends back from one pixel, given the pixel's place along and across the face's three edges."""
 
 from ..jit import formula
+from ..lanes import fma, higher, lower, select
 from .constants import HALF, ZERO
-from .coverage import coverage_logit, sigmoid, union_backward, union_step
-from .triangle import boundary, share_of_edges
-
-
-@formula
-def covered(
-    odds,
-    along0,
-    across0,
-    half0,
-    along1,
-    across1,
-    half1,
-    along2,
-    across2,
-    half2,
-    inverse_sigma,
-    lowest,
-    highest,
-):
-    """Return the odds of being covered with the face, unchanged where its coverage is below the cutoff."""
-    d2, inside, _, _, _, _, _ = boundary(along0, across0, half0, along1, across1, half1, along2, across2, half2)
-    logit = coverage_logit(d2, inside, inverse_sigma)
-    counts = logit >= lowest
-    logit = logit if logit < highest else highest
-    return union_step(odds, logit) if counts else odds
+from .coverage import coverage_logit, sigmoid, union_backward
+from .triangle import of_nearest_edge
 
 
 @formula
 def covered_backward(upstream, d2, inside, inverse_sigma, lowest, highest):
     """Return the gradient of d^2 for `upstream` = grad_alpha * T; 0 where the coverage is below the cutoff."""
     logit = coverage_logit(d2, inside, inverse_sigma)
-    counts = logit >= lowest
-    logit = logit if logit < highest else highest
-    logit = logit if counts else lowest
-    grad_logit = union_backward(upstream, sigmoid(logit))
-    grad_logit = grad_logit if counts else ZERO
-    return coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
+    return covered_logit_backward(upstream, logit, lowest, highest) * inverse_sigma
+
+
+@formula
+def covered_logit_backward(upstream, logit, lowest, highest):
+    """Return `covered_backward` times sigma from the coverage logit, whose sign is that of its slope in d^2."""
+    coverage = sigmoid(higher(lower(logit, highest), lowest))
+    grad_logit = select(logit >= lowest, union_backward(upstream, coverage), ZERO)
+    return select(logit > ZERO, grad_logit, -grad_logit)
 
 
 @formula
@@ -62,11 +42,11 @@ def edge_products(
 ):
     """Return twelve numbers, four an edge, whose sums over pixels `squared_distance_backward` takes: g * across, g * over,
     and both times t, g being the gradient of d^2 for the nearest edge and 0 for the others; inverse0 = 1 / (2 * half0)."""
-    g0, g1, g2 = share_of_edges(grad_d2, second, third)
+    g0, g1, g2 = of_nearest_edge(grad_d2, grad_d2, grad_d2, second, third)
     over0, over1, over2 = along0 - within0, along1 - within1, along2 - within2
-    h0 = g0 * (within0 * inverse0 + HALF)
-    h1 = g1 * (within1 * inverse1 + HALF)
-    h2 = g2 * (within2 * inverse2 + HALF)
+    h0 = g0 * fma(within0, inverse0, HALF)
+    h1 = g1 * fma(within1, inverse1, HALF)
+    h2 = g2 * fma(within2, inverse2, HALF)
     return (
         g0 * across0,
         g0 * over0,

@@ -3,6 +3,7 @@
 import math
 
 from ..jit import formula
+from ..lanes import fma, higher, lower, select
 from .constants import HALF, ONE, TWO, ZERO
 
 
@@ -44,8 +45,7 @@ def edge_coordinates(x, y, mx, my, nx, ny):
 @formula
 def along_within(along, half):
     """Return the place along an edge of the edge's point nearest to one at `along`."""
-    within = along if along < half else half
-    return within if within > -half else -half
+    return higher(lower(along, half), -half)
 
 
 @formula
@@ -55,24 +55,26 @@ def boundary(along0, across0, half0, along1, across1, half1, along2, across2, ha
     """
     within0, within1, within2 = along_within(along0, half0), along_within(along1, half1), along_within(along2, half2)
     over0, over1, over2 = along0 - within0, along1 - within1, along2 - within2
-    d0 = across0 * across0 + over0 * over0
-    d1 = across1 * across1 + over1 * over1
-    d2 = across2 * across2 + over2 * over2
-    # Selects instead of branches, so that the loop over pixels vectorises.
-    lowest = across0 if across0 < across1 else across1
-    lowest = lowest if lowest < across2 else across2
+    d0 = fma(across0, across0, over0 * over0)
+    d1 = fma(across1, across1, over1 * over1)
+    d2 = fma(across2, across2, over2 * over2)
+    # Selects instead of branches: all lanes go the same way.
+    lowest = lower(lower(across0, across1), across2)
     second = d1 < d0
-    d = d1 if second else d0
+    d = lower(d1, d0)
     third = d2 < d
-    d = d2 if third else d
+    d = lower(d2, d)
     return d, lowest >= ZERO, within0, within1, within2, second, third
 
 
 @formula
-def share_of_edges(value, second, third):
-    """Return `value` for the nearest edge and 0 for the other two."""
-    rest = ZERO if third else value
-    return ZERO if second else rest, rest if second else ZERO, value if third else ZERO
+def of_nearest_edge(value0, value1, value2, second, third):
+    """Return the value of the nearest edge in its place and 0 for the other two."""
+    return (
+        select(third, ZERO, select(second, ZERO, value0)),
+        select(third, ZERO, select(second, value1, ZERO)),
+        select(third, value2, ZERO),
+    )
 
 
 @formula

@@ -1,0 +1,300 @@
+"""LANES numbers as one value, so that a kernel says itself what is done side by side: a compiler that has to find out
+guesses wrongly when a loop changes a little.
+
+A `Lanes` is a vector of LLVM, which splits it into what the processor has: one register of AVX-512, two of AVX2, four of
+NEON. Formulas take scalars and lanes alike; instead of `a if c else b` they say `select(c, a, b)`.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import PrimitiveModel
+from numba.extending import intrinsic, overload, register_model
+
+LANES = 16  # float32 in a register of 512 bits
+# Sums keep the order in which they are written: the same bits whatever the compiler's version.
+_FLAGS = ("contract", "nsz", "arcp", "afn")
+_INT32 = ir.IntType(32)
+
+
+class LanesType(types.Type):
+    """LANES numbers of one precision."""
+
+    def __init__(self, dtype: types.Float):
+        self.dtype = dtype
+        super().__init__(name=f"Lanes({dtype})")
+
+
+class MaskType(types.Type):
+    """LANES truth values."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Mask")
+
+
+_LANES = {dtype: LanesType(dtype) for dtype in (types.float32, types.float64)}
+_MASK = MaskType()
+
+
+@register_model(LanesType)
+class _LanesModel(PrimitiveModel):
+    def __init__(self, manager: Any, kind: LanesType):
+        real = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
+        super().__init__(manager, kind, ir.VectorType(real, LANES))
+
+
+@register_model(MaskType)
+class _MaskModel(PrimitiveModel):
+    def __init__(self, manager: Any, kind: MaskType):
+        super().__init__(manager, kind, ir.VectorType(ir.IntType(1), LANES))
+
+
+def _is_lanes(kind: Any) -> bool:
+    return isinstance(kind, LanesType)
+
+
+def _common(*kinds: Any) -> LanesType | None:
+    """Return the type of lanes among arguments that are lanes or real scalars, or None if no formula of lanes fits them."""
+    lanes = {kind for kind in kinds if _is_lanes(kind)}
+    others = all(isinstance(kind, types.Float) for kind in kinds if not _is_lanes(kind))
+    return lanes.pop() if len(lanes) == 1 and others else None
+
+
+def _indices(numbers: list[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(_INT32, len(numbers)), numbers)
+
+
+def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
+    undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
+    return builder.shuffle_vector(first, undefined, _indices([0] * LANES))
+
+
+def _as_lanes(context: Any, builder: ir.IRBuilder, lanes: LanesType, kinds: tuple, values: list) -> list:
+    """Return values that are lanes, or scalars of any precision, as lanes."""
+    return [
+        value if _is_lanes(kind) else _spread(builder, context.cast(builder, value, kind, lanes.dtype))
+        for kind, value in zip(kinds, values, strict=True)
+    ]
+
+
+def _inline(function: Callable) -> Callable:
+    """Register an overload that is always inlined."""
+    return overload(function, jit_options={"forceinline": True})
+
+
+def _define_operator(symbol: Callable, emit: Callable, compares: bool = False) -> None:
+    @intrinsic
+    def operation(typing_context, a, b):  # type: ignore[no-untyped-def]
+        lanes = _common(a, b)
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return emit(builder, *_as_lanes(context, builder, lanes, (a, b), arguments))
+
+        return (_MASK if compares else lanes)(a, b), generate
+
+    @_inline(symbol)
+    def choose(a, b):  # type: ignore[no-untyped-def]
+        return (lambda a, b: operation(a, b)) if _common(a, b) else None
+
+
+_define_operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=_FLAGS))
+_define_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=_FLAGS))
+_define_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=_FLAGS))
+_define_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=_FLAGS))
+_define_operator(operator.lt, lambda builder, a, b: builder.fcmp_ordered("<", a, b), True)
+_define_operator(operator.le, lambda builder, a, b: builder.fcmp_ordered("<=", a, b), True)
+_define_operator(operator.gt, lambda builder, a, b: builder.fcmp_ordered(">", a, b), True)
+_define_operator(operator.ge, lambda builder, a, b: builder.fcmp_ordered(">=", a, b), True)
+
+
+@intrinsic
+def _negative(typing_context, a):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fneg(arguments[0], flags=_FLAGS)
+
+    return a(a), generate
+
+
+@_inline(operator.neg)
+def _(a):  # type: ignore[no-untyped-def]
+    return (lambda a: _negative(a)) if _is_lanes(a) else None
+
+
+def select(condition, a, b):  # type: ignore[no-untyped-def]
+    """Return `a` where the condition holds, else `b`. Both are evaluated."""
+    return a if condition else b
+
+
+@intrinsic
+def _select(typing_context, condition, a, b):  # type: ignore[no-untyped-def]
+    lanes = _common(a, b) or _LANES[a]
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.select(arguments[0], *_as_lanes(context, builder, lanes, (a, b), arguments[1:]))
+
+    return lanes(condition, a, b), generate
+
+
+@_inline(select)
+def _(condition, a, b):  # type: ignore[no-untyped-def]
+    if isinstance(condition, MaskType):
+        return lambda condition, a, b: _select(condition, a, b)
+    return lambda condition, a, b: a if condition else b
+
+
+def lower(a, b):  # type: ignore[no-untyped-def]
+    """Return the lower of two."""
+    return a if a < b else b
+
+
+def higher(a, b):  # type: ignore[no-untyped-def]
+    """Return the higher of two."""
+    return a if a > b else b
+
+
+# Not `min` and `max`: those of Numba also mind NaN, and are three instructions instead of one.
+@_inline(lower)
+def _(a, b):  # type: ignore[no-untyped-def]
+    return lambda a, b: select(a < b, a, b)
+
+
+@_inline(higher)
+def _(a, b):  # type: ignore[no-untyped-def]
+    return lambda a, b: select(a > b, a, b)
+
+
+def fma(a, b, c):  # type: ignore[no-untyped-def]
+    """Return a * b + c, rounded once where the processor can."""
+    return a * b + c
+
+
+@intrinsic
+def _fma(typing_context, a, b, c):  # type: ignore[no-untyped-def]
+    lanes = _common(a, b, c)
+    assert lanes is not None
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        values = _as_lanes(context, builder, lanes, (a, b, c), arguments)
+        return _call(builder, "fmuladd", lanes, values)
+
+    return lanes(a, b, c), generate
+
+
+def _call(builder: ir.IRBuilder, name: str, lanes: LanesType, values: list) -> ir.Value:
+    kind = values[0].type
+    name = f"llvm.{name}.v{LANES}f{lanes.dtype.bitwidth}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), name)
+    return builder.call(function, values)
+
+
+@_inline(fma)
+def _(a, b, c):  # type: ignore[no-untyped-def]
+    if _common(a, b, c):
+        return lambda a, b, c: _fma(a, b, c)
+    return lambda a, b, c: a * b + c
+
+
+@intrinsic
+def exp_of_lanes(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return e**a by the C library, lane after lane."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "exp", a, list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def scale_by_power(typing_context, mantissa, power):  # type: ignore[no-untyped-def]
+    """Return mantissa * 2**n in float32, n being the integer in the lowest bits of `power`; the result must be normal."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        integers = ir.VectorType(_INT32, LANES)
+        bits, exponent = (builder.bitcast(value, integers) for value in arguments)
+        scaled = builder.add(bits, builder.shl(exponent, ir.Constant(integers, [23] * LANES)))
+        return builder.bitcast(scaled, arguments[0].type)
+
+    return mantissa(mantissa, power), generate
+
+
+@intrinsic
+def spread(typing_context, scalar):  # type: ignore[no-untyped-def]
+    """Return a scalar in every lane."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _spread(builder, arguments[0])
+
+    return _LANES[scalar](scalar), generate
+
+
+@intrinsic
+def lane_numbers(typing_context, like):  # type: ignore[no-untyped-def]
+    """Return 0, 1, 2, ... in the precision of the scalar `like`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = ir.VectorType(context.get_value_type(like), LANES)
+        return ir.Constant(kind, [float(lane) for lane in range(LANES)])
+
+    return _LANES[like](like), generate
+
+
+def _address(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
+    array = cgutils.create_struct_proxy(kind)(context, builder, arguments[0])
+    vector = ir.VectorType(context.get_value_type(kind.dtype), LANES)
+    return builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer())
+
+
+@intrinsic
+def load(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Return LANES numbers of a contiguous array from `place` on, which must all lie within it."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.load(_address(context, builder, array, arguments), align=array.dtype.bitwidth // 8)
+
+    return _LANES[array.dtype](array, types.intp), generate
+
+
+@intrinsic
+def store(typing_context, array, place, lanes):  # type: ignore[no-untyped-def]
+    """Write lanes to a contiguous array from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        address = _address(context, builder, array, arguments)
+        builder.store(arguments[2], address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, lanes), generate
+
+
+@intrinsic
+def sums_of_lanes(typing_context, values):  # type: ignore[no-untyped-def]
+    """Return, in lane k, the sum over the lanes of the k-th of up to LANES values: always in the same order."""
+    lanes = values.dtype
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        # Each round halves the partial sums of two values and lays them side by side in one.
+        round_ = [builder.extract_value(arguments[0], k) for k in range(len(values))]
+        width = LANES
+        while width > 1:
+            half = width // 2
+            if len(round_) % 2:
+                round_.append(round_[-1])
+            low = [group + j for group in range(0, 2 * LANES, width) for j in range(half)]
+            high = [place + half for place in low]
+            round_ = [
+                builder.fadd(
+                    builder.shuffle_vector(a, b, _indices(low)),
+                    builder.shuffle_vector(a, b, _indices(high)),
+                    flags=_FLAGS,
+                )
+                for a, b in zip(round_[::2], round_[1::2], strict=True)
+            ]
+            width = half
+        return round_[0]
+
+    return lanes(values), generate
