@@ -91,6 +91,7 @@ def _define_operator(symbol: Callable, emit: Callable, compares: bool = False) -
     @intrinsic
     def operation(typing_context, a, b):  # type: ignore[no-untyped-def]
         lanes = _common(a, b)
+        assert lanes is not None
 
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             return emit(builder, *_as_lanes(context, builder, lanes, (a, b), arguments))

@@ -64,7 +64,8 @@ def test_a_fit_runs_on_cuda(on_cuda):
     *_, step = dr.fit([view], "sphere", settings, backend="cuda")
     *_, expected = dr.fit([view], "sphere", settings)
     assert step.done
-    np.testing.assert_allclose(step.image, expected.image, atol=1e-3)
+    # Adam goes by the sign of a gradient at first, also where it is only rounding.
+    np.testing.assert_allclose(step.image, expected.image, atol=5e-3)
 
 
 def test_selfcheck_finds_both_backends_good(on):
