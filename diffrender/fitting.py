@@ -19,7 +19,7 @@ from .paint import paint, visibility
 from .placement import place
 from .rendering import Soft, render
 from .repair import unfold
-from .topology import uniform_laplacian
+from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
 
@@ -167,6 +167,7 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
 def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
+    pairs = adjacent_faces(faces)
     preconditioner = LargeSteps(laplacian, state.smoothness)
     shape_optimizer, color_optimizer = Adam(uniform=True), Adam()
     vertices = preconditioner.to_vertices(state.parameter)
@@ -206,7 +207,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         colors = np.clip(state.colors + color_delta, 0, 1)
         vertices = preconditioner.to_vertices(parameter)
         last = step + 1 == settings.steps
-        unfolded = unfold(vertices, faces, laplacian) if last or step % 10 == 9 else vertices
+        unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % 10 == 9 else vertices
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
             parameter = preconditioner.to_parameter(unfolded)

@@ -31,18 +31,20 @@ def l1(
     Both are linear; with color_space="srgb" they are compared as sRGB. weight is (H, W). Raises ValueError for shapes
     that differ or weights that sum to 0.
     """
-    difference, share = _difference(image, target, weight, color_space)
+    difference, share, counts = _difference(image, target, weight, color_space)
     gradient = (share * np.sign(difference)).astype(image.dtype)
-    return float((share * np.abs(difference)).sum(dtype=np.float64)), _to_linear(image, gradient, color_space)
+    value = float((share * np.abs(difference)).sum(dtype=np.float64))
+    return value, _gradient(image, gradient, counts, color_space)
 
 
 def l2(
     image: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, color_space: ColorSpace = "linear"
 ) -> tuple[float, np.ndarray]:
     """Return the weighted mean of (image - target)^2 and its gradient; arguments and errors as `l1`."""
-    difference, share = _difference(image, target, weight, color_space)
+    difference, share, counts = _difference(image, target, weight, color_space)
     gradient = (2 * share * difference).astype(image.dtype)
-    return float((share * difference * difference).sum(dtype=np.float64)), _to_linear(image, gradient, color_space)
+    value = float((share * difference * difference).sum(dtype=np.float64))
+    return value, _gradient(image, gradient, counts, color_space)
 
 
 def psnr_db(
@@ -65,8 +67,9 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 
 def _difference(
     image: np.ndarray, target: np.ndarray, weight: np.ndarray | None, color_space: ColorSpace
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return image - target in the colour space, and the share (H, W, 1) of each value in the weighted mean."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, of the N pixels whose weight is not 0, image - target (N, C) in the colour space and the share (N, 1) of
+    their values in the weighted mean; and which these are (H, W)."""
     _check_shapes("image", image, "target", target)
     if color_space not in ("linear", "srgb"):
         raise ValueError(f"color_space must be 'linear' or 'srgb', got {color_space!r}")
@@ -77,16 +80,22 @@ def _difference(
     total = float(weight.sum(dtype=np.float64)) * image.shape[2]
     if not total > 0:
         raise ValueError(f"the weights must have a positive sum, got {total:.4g}")
-    share = (weight / total).astype(image.dtype)[..., None]
+    counts = weight != 0
+    share = (weight[counts] / total).astype(image.dtype)[:, None]
+    image, target = image[counts], target[counts]
     if color_space == "srgb":
-        return linear_to_srgb(np.maximum(image, 0)) - linear_to_srgb(np.maximum(target, 0)), share
-    return image - target, share
+        return linear_to_srgb(np.maximum(image, 0)) - linear_to_srgb(np.maximum(target, 0)), share, counts
+    return image - target, share, counts
 
 
-def _to_linear(image: np.ndarray, gradient: np.ndarray, color_space: ColorSpace) -> np.ndarray:
-    if color_space == "linear":
-        return gradient
-    return np.where(image >= 0, linear_to_srgb_backward(np.maximum(image, 0), gradient), 0).astype(image.dtype)
+def _gradient(image: np.ndarray, gradient: np.ndarray, counts: np.ndarray, color_space: ColorSpace) -> np.ndarray:
+    """Return the gradient of image (H, W, C) from that of the pixels that count, in the colour space (N, C)."""
+    if color_space == "srgb":
+        linear = image[counts]
+        gradient = np.where(linear >= 0, linear_to_srgb_backward(np.maximum(linear, 0), gradient), 0)
+    whole = np.zeros_like(image)
+    whole[counts] = gradient
+    return whole
 
 
 def _check_shapes(first_name: str, first: np.ndarray, second_name: str, second: np.ndarray) -> None:

@@ -4,17 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from .topology import flipped_faces
+from .topology import adjacent_faces, flipped_faces
 
 
-def unfold(vertices: np.ndarray, faces: np.ndarray, laplacian: Any, rounds: int = 40) -> np.ndarray:
+def unfold(
+    vertices: np.ndarray, faces: np.ndarray, laplacian: Any, pairs: np.ndarray | None = None, rounds: int = 40
+) -> np.ndarray:
     """Return vertices (V, 3) with the vertices of folded faces moved to the mean of their neighbours, until none is.
 
-    Only folds and what is next to them move; gives up after `rounds`. `laplacian` is the uniform one of the faces.
+    Only folds and what is next to them move; gives up after `rounds`. `laplacian` is the uniform one of the
+    faces, `pairs` their `adjacent_faces`.
     """
     degree = laplacian.diagonal()[:, None]
+    if pairs is None:
+        pairs = adjacent_faces(faces)
     for _ in range(rounds):
-        folded = flipped_faces(vertices, faces)
+        folded = flipped_faces(vertices, faces, pairs)
         if not len(folded):
             break
         near = np.zeros(len(vertices), bool)

@@ -1,4 +1,4 @@
-"""Waiting without the interpreter lock and without going to sleep: waking a sleeping core takes longer than a small image."""
+"""Threads that agree without the interpreter lock and without going to sleep: waking a core takes longer than a small image."""
 
 import platform
 
@@ -26,6 +26,17 @@ def _load(typing_context, array, index):  # type: ignore[no-untyped-def]
         return builder.load_atomic(pointer, ordering="acquire", align=8)
 
     return types.int64(array, types.intp), generate
+
+
+@intrinsic
+def claim(typing_context, turn):  # type: ignore[no-untyped-def]
+    """Return turn[0] (int64) and add 1 to it, in one step that threads cannot do at the same time."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        structure = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", structure.data, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(turn), generate
 
 
 @intrinsic

@@ -7,14 +7,15 @@ import numpy as np
 
 def unique_edges(faces: np.ndarray) -> np.ndarray:
     """Return the edges (E, 2) of faces (F, 3), each once, lower vertex first, sorted."""
-    return np.unique(_half_edges(faces), axis=0)
+    keys, count = _edge_keys(faces)
+    return np.stack(np.divmod(np.unique(keys), count), axis=1).astype(faces.dtype)
 
 
 def adjacent_faces(faces: np.ndarray) -> np.ndarray:
     """Return the pairs (P, 2) of faces that share an edge; edges with one face, or more than two, give none."""
-    _, owner, counts = np.unique(_half_edges(faces), axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(owner, kind="stable")
-    starts = np.cumsum(counts) - counts
+    keys, _ = _edge_keys(faces)
+    order = np.argsort(keys, kind="stable")
+    _, starts, counts = np.unique(keys[order], return_index=True, return_counts=True)
     first = starts[counts == 2]
     return np.stack([order[first], order[first + 1]], axis=1) % len(faces)
 
@@ -60,19 +61,23 @@ def count_flipped_faces(vertices: np.ndarray, faces: np.ndarray) -> int:
     return len(flipped_faces(vertices, faces))
 
 
-def flipped_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return the indices (N,) of the faces that `count_flipped_faces` counts, sorted."""
+def flipped_faces(vertices: np.ndarray, faces: np.ndarray, pairs: np.ndarray | None = None) -> np.ndarray:
+    """Return the indices (N,) of the faces that `count_flipped_faces` counts, sorted; `pairs` are `adjacent_faces`."""
     corners = vertices[faces].astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     normals /= np.where(lengths > 0, lengths, 1)
-    pairs = adjacent_faces(faces)
+    if pairs is None:
+        pairs = adjacent_faces(faces)
     folded = (normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < -0.5
     return np.unique(pairs[folded])
 
 
-def _half_edges(faces: np.ndarray) -> np.ndarray:
-    return np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+def _edge_keys(faces: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return lower vertex * count + higher vertex of each half edge (3 F,), which sorts faster than pairs, and count."""
+    count = int(faces.max(initial=0)) + 1
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    return ends.min(axis=1) * count + ends.max(axis=1), count
 
 
 def _laplacian(edges: np.ndarray, weights: np.ndarray, vertices: int) -> Any:

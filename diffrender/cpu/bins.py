@@ -36,6 +36,7 @@ class Bins:
     slots: np.ndarray  # (F + 1,) int64 first gradient slot of each face
     starts: np.ndarray  # (S + 1,) int64 first entry of each strip
     entries: np.ndarray  # (E,) int32 faces, in face order within a strip
+    order: np.ndarray  # (S,) int64 strips, the fullest first: whoever is free takes the next
     radius: float  # px, how far from a face a pixel can still count
 
 
@@ -59,7 +60,8 @@ def sort_into_bins(
     _count(bounds, slots, starts)
     entries = np.empty(slots[-1], np.int32)
     _fill(bounds, starts, entries)
-    return Bins(corners, geometry, bounds, slots, starts, entries, radius)
+    order = np.argsort(starts[:-1] - starts[1:], kind="stable")
+    return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
 
 
 @kernel

@@ -13,6 +13,7 @@ from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_back
 from ..formulas.triangle import boundary, of_nearest_edge
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import LANES, fma, higher, load, lower, select, spread, store, sums_of_lanes
+from ..spin import claim
 from .bins import STRIP_ROWS, aligned, edge_lanes, load_edge, rows_lower, rows_of_columns, store_corners
 
 _DRAWN = 6 * LANES  # numbers of a row between the steps of the way forward
@@ -36,6 +37,8 @@ def color_forward(
     bounds,
     starts,
     entries,
+    order,
+    turn,
     radius,
     inverse_sigma,
     lowest,
@@ -51,7 +54,10 @@ def color_forward(
     maxima,
     inverse_sums,
 ):
-    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of every `workers`-th strip."""
+    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of the strips that this worker gets.
+
+    `turn` (1,) counts the strips that workers have taken, in `order`.
+    """
     prefer_wide_vectors()
     real = geometry.dtype.type
     height, width = alpha.shape
@@ -62,7 +68,11 @@ def color_forward(
     blend = aligned(channels * size, geometry)
     # Of each row: exp of the coverage logit, 0 where the face does not count; coverage, depth logit, barycentric coordinates.
     drawn = aligned(STRIP_ROWS * _DRAWN, geometry)
-    for strip in range(worker, len(starts) - 1, workers):
+    while True:
+        claimed = claim(turn)
+        if claimed >= len(order):
+            break
+        strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         odds[:] = ZERO
@@ -144,6 +154,8 @@ def color_backward(
     slots,
     starts,
     entries,
+    order,
+    turn,
     radius,
     inverse_sigma,
     lowest,
@@ -178,7 +190,11 @@ def color_backward(
     totals = aligned(2 * LANES, geometry)
     shares = aligned(channels * 3 * LANES, geometry)
     nothing = spread(real(ZERO))
-    for strip in range(worker, len(starts) - 1, workers):
+    while True:
+        claimed = claim(turn)
+        if claimed >= len(order):
+            break
+        strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         upstream[:], maximum[:], inverse_sum[:], mean[:] = ZERO, ZERO, ZERO, ZERO

@@ -47,7 +47,7 @@ def draw(
     alpha = np.empty(size, vertices.dtype)
     transmittance = np.empty_like(alpha)
     coverage = (real(bins.radius), real(1 / settings.sigma), real(lowest), real(limits.highest))
-    binned = (bins.geometry, bins.bounds, bins.starts, bins.entries)
+    binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     if attributes is None:
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
         return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, None, 0.0, ()))
@@ -93,7 +93,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     bins = saved.bins
     dtype = drawn.alpha.dtype
     vanished = dtype.type(limits_of(dtype).vanished)
-    binned = (bins.geometry, bins.bounds, bins.slots, bins.starts, bins.entries)
+    binned = (bins.geometry, bins.bounds, bins.slots, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     if grad_alpha is None:
         grad_alpha = np.zeros_like(drawn.alpha)
     grad_vertices = np.zeros((saved.vertices, 3), dtype)

@@ -12,6 +12,7 @@ from ..formulas.pixel import covered_logit_backward
 from ..formulas.triangle import boundary, of_nearest_edge
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import LANES, fma, higher, load, lower, select, spread, store, sums_of_lanes
+from ..spin import claim
 from .bins import STRIP_ROWS, aligned, edge_lanes, load_edge, rows_lower, rows_of_columns, store_corners
 
 _SAVED = 10 * LANES  # numbers of a row between the steps of the way back
@@ -25,6 +26,8 @@ def silhouette_forward(
     bounds,
     starts,
     entries,
+    order,
+    turn,
     radius,
     inverse_sigma,
     lowest,
@@ -32,13 +35,20 @@ def silhouette_forward(
     alpha,
     transmittance,
 ):
-    """Fill alpha and transmittance T = 1 - alpha (H, W) of every `workers`-th strip."""
+    """Fill alpha and transmittance T = 1 - alpha (H, W) of the strips that this worker gets.
+
+    `turn` (1,) counts the strips that workers have taken, in `order`.
+    """
     prefer_wide_vectors()
     real = geometry.dtype.type
     height, width = alpha.shape
     stride = width + LANES
     odds = aligned(STRIP_ROWS * stride, geometry)
-    for strip in range(worker, len(starts) - 1, workers):
+    while True:
+        claimed = claim(turn)
+        if claimed >= len(order):
+            break
+        strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         odds[:] = ZERO
@@ -94,6 +104,8 @@ def silhouette_backward(
     slots,
     starts,
     entries,
+    order,
+    turn,
     radius,
     inverse_sigma,
     lowest,
@@ -116,7 +128,11 @@ def silhouette_backward(
     places = np.empty(STRIP_ROWS, np.int64)
     totals = aligned(LANES, geometry)
     nothing = spread(real(ZERO))
-    for strip in range(worker, len(starts) - 1, workers):
+    while True:
+        claimed = claim(turn)
+        if claimed >= len(order):
+            break
+        strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         for row in range(top, bottom):
