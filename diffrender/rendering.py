@@ -7,6 +7,7 @@ import numpy as np
 
 from .backend import Name
 from .camera import Camera, project, project_backward
+from .jit import kernel
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
 from .shading import Light, LightGradients, shade, shade_backward
@@ -63,16 +64,20 @@ class Rendering:
     """What `render` returns: `image` (H, W, 4) linear RGBA, not premultiplied, and `backward`."""
 
     def __init__(self, mesh: Mesh, camera: Camera, light: Light | None, albedo: np.ndarray, raster: Raster):
-        self.image = np.concatenate([raster.color, raster.alpha[..., None]], axis=2)
+        assert raster.color is not None
+        self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
+        _join(raster.color, raster.alpha, self.image)
         self._mesh, self._camera, self._light, self._albedo, self._raster = mesh, camera, light, albedo, raster
 
     def backward(self, grad_image: np.ndarray) -> RenderGradients:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
-        grad_color = grad_image[..., :3]
+        grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
+        grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
+        has_color = _split(np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha)
         # A gradient of alpha alone goes the way of the silhouette, at half the cost.
-        raster = self._raster.backward(grad_image[..., 3], grad_color if np.any(grad_color) else None)
+        raster = self._raster.backward(grad_alpha, grad_color if has_color else None)
         mesh = self._mesh
         projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
         vertices, albedo, light = projected.vertices, raster.attributes, None
@@ -87,6 +92,32 @@ class Rendering:
             translation=projected.translation,
             light=light,
         )
+
+
+@kernel
+def _join(color, alpha, image):
+    """Fill image (H, W, 4): NumPy takes ten times as long to lay three channels beside one."""
+    height, width = alpha.shape
+    for row in range(height):
+        for column in range(width):
+            for channel in range(3):
+                image[row, column, channel] = color[row, column, channel]
+            image[row, column, 3] = alpha[row, column]
+
+
+@kernel
+def _split(image, color, alpha):
+    """Undo `_join`, and return whether any colour is not 0."""
+    height, width = alpha.shape
+    any_color = False
+    for row in range(height):
+        for column in range(width):
+            for channel in range(3):
+                value = image[row, column, channel]
+                color[row, column, channel] = value
+                any_color |= value != 0
+            alpha[row, column] = image[row, column, 3]
+    return any_color
 
 
 def render(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .scatter import add_at
+from .jit import formula, kernel
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,10 @@ def shade_backward(
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return area-weighted unit normals (V, 3) and their lengths (V,) before scaling; 0 where a vertex has no area."""
-    corners = vertices[faces]
-    crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     sums = np.zeros((len(vertices), 3))
-    for corner in range(3):
-        sums += add_at(faces[:, corner], crossed, len(vertices))
+    _add_normals(vertices.astype(np.float64), np.ascontiguousarray(faces, np.int32), sums)
     sums = sums.astype(vertices.dtype)
-    lengths = np.linalg.norm(sums, axis=1)
+    lengths = np.sqrt((sums * sums).sum(axis=1))
     return sums / np.where(lengths > 0, lengths, 1)[:, None], lengths
 
 
@@ -101,16 +98,53 @@ def vertex_normals_backward(
     """
     inverse = np.where(lengths > 0, 1 / np.where(lengths > 0, lengths, 1), 0)[:, None]
     grad_sums = (grad_normals - (grad_normals * normals).sum(axis=1, keepdims=True) * normals) * inverse
-    corners = vertices[faces]
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    grad_crossed = grad_sums[faces].sum(axis=1)
-    grad_first = np.cross(second, grad_crossed)
-    grad_second = np.cross(grad_crossed, first)
-    return (
-        add_at(faces[:, 1], grad_first, len(vertices))
-        + add_at(faces[:, 2], grad_second, len(vertices))
-        - add_at(faces[:, 0], grad_first + grad_second, len(vertices))
-    ).astype(vertices.dtype)
+    grad_vertices = np.zeros((len(vertices), 3))
+    triangles = np.ascontiguousarray(faces, np.int32)
+    _add_normals_backward(vertices.astype(np.float64), triangles, grad_sums.astype(np.float64), grad_vertices)
+    return grad_vertices.astype(vertices.dtype)
+
+
+# Kernels, since NumPy walks over a face's corners a dozen times. All is float64 and C-contiguous: one compilation.
+
+
+@formula
+def _cross(ax, ay, az, bx, by, bz):
+    return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+
+
+@formula
+def _edge(vertices, a, b):
+    return vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+
+
+@formula
+def _add(sums, vertex, value):
+    for axis in range(3):
+        sums[vertex, axis] += value[axis]
+
+
+@kernel
+def _add_normals(vertices, faces, sums):
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        crossed = _cross(*_edge(vertices, a, b), *_edge(vertices, a, c))
+        _add(sums, a, crossed)
+        _add(sums, b, crossed)
+        _add(sums, c, crossed)
+
+
+@kernel
+def _add_normals_backward(vertices, faces, grad_sums, grad_vertices):
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        gx = grad_sums[a, 0] + grad_sums[b, 0] + grad_sums[c, 0]
+        gy = grad_sums[a, 1] + grad_sums[b, 1] + grad_sums[c, 1]
+        gz = grad_sums[a, 2] + grad_sums[b, 2] + grad_sums[c, 2]
+        first = _cross(*_edge(vertices, a, c), gx, gy, gz)
+        second = _cross(gx, gy, gz, *_edge(vertices, a, b))
+        _add(grad_vertices, b, first)
+        _add(grad_vertices, c, second)
+        _add(grad_vertices, a, (-first[0] - second[0], -first[1] - second[1], -first[2] - second[2]))
 
 
 def _soft_cosine(normals: np.ndarray, light: Light) -> tuple[np.ndarray, np.ndarray]:

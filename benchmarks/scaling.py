@@ -1,0 +1,123 @@
+"""What a silhouette costs, forward + backward, as one thing at a time grows: per contributing (pixel, face) pair."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import diffrender as dr
+
+from .peers import SIGMA, scene
+
+REPEATS = 9
+
+
+def measure() -> list[dict[str, Any]]:
+    """Return a row per scene: what grew, faces, side, sigma, threads, time, pairs, ns of one core per pair, bytes kept."""
+    rows = []
+    for faces in (1280, 5120, 20480, 81920, 327680, 1310720):
+        rows.append(_row("faces", faces))
+    rows.append(_row("faces and pixels", 1310720, 2048))
+    for side in (128, 512, 1024, 2048):
+        rows.append(_row("pixels", 5120, side))
+    for sigma in (0.1, 0.4, 6.5, 26.0):
+        rows.append(_row("sigma", 5120, sigma=sigma))
+    for layers in (10, 100):
+        rows.append(_row("overlap", 1280, layers=layers))
+    for threads in (1, 2):
+        for faces in (1280, 5120, 20480, 81920):
+            rows.append(_row("threads", faces, threads=threads))
+    return rows
+
+
+def _row(
+    what: str, faces: int, side: int = 256, sigma: float = SIGMA, layers: int = 1, threads: int = 1
+) -> dict[str, Any]:
+    mesh, camera = scene(faces)
+    camera = camera.resized((side, side))
+    if layers > 1:
+        offsets = len(mesh.vertices) * np.arange(layers)[:, None, None]
+        scale = np.linspace(1, 0.9, layers)[:, None, None]
+        mesh = dr.Mesh(
+            (mesh.vertices * scale).reshape(-1, 3).astype(np.float32),
+            (mesh.faces + offsets).reshape(-1, 3).astype(np.int32),
+        )
+    grad = np.random.default_rng(1).normal(size=(side, side)).astype(np.float32)
+    pairs = count_pairs(mesh, camera, sigma)
+    before = dr.get_num_threads()
+    dr.set_num_threads(threads)
+    try:
+        rendering = dr.render_silhouette(mesh, camera, dr.Soft(sigma=sigma))
+        rendering.backward(grad)
+        forward = _median(lambda: dr.render_silhouette(mesh, camera, dr.Soft(sigma=sigma)))
+        backward = _median(lambda: rendering.backward(grad))
+    finally:
+        dr.set_num_threads(before)
+    return {
+        "what": what,
+        "faces": len(mesh.faces),
+        "side": side,
+        "sigma": sigma,
+        "threads": threads,
+        "forward_ms": forward,
+        "backward_ms": backward,
+        "pairs": pairs,
+        "core_ns_per_pair": (forward + backward) * threads * 1e6 / pairs,
+    }
+
+
+def count_pairs(mesh: dr.Mesh, camera: dr.Camera, sigma: float) -> int:
+    """Return the number of (pixel, face) pairs whose coverage is at least the cutoff, counted apart from the kernels."""
+    from diffrender.camera import project
+
+    reach = np.sqrt(-sigma * (np.log(1e-4) - np.log1p(-1e-4)))
+    corners = project(mesh.vertices, camera)[mesh.faces][..., :2].astype(np.float64)
+    height, width = camera.size
+    low = np.maximum(np.ceil(corners.min(axis=1) - reach - 0.5), 0).astype(int)
+    high = np.minimum(np.floor(corners.max(axis=1) + reach - 0.5), [width - 1, height - 1]).astype(int)
+    size = np.maximum(high - low + 1, 0)
+    total = 0
+    chunk = max(1, int(4e6 // max(1, size.prod(axis=1).max())))
+    for begin in range(0, len(corners), chunk):
+        part = corners[begin : begin + chunk]
+        across, down = size[begin : begin + chunk].max(axis=0)
+        x = low[begin : begin + chunk, 0, None, None] + np.arange(across)[None, None, :] + 0.5
+        y = low[begin : begin + chunk, 1, None, None] + np.arange(down)[None, :, None] + 0.5
+        distance, signs = np.inf, []
+        for k in range(3):
+            a, b = part[:, k, :, None, None], part[:, (k + 1) % 3, :, None, None]
+            ex, ey = b[:, 0] - a[:, 0], b[:, 1] - a[:, 1]
+            px, py = x - a[:, 0], y - a[:, 1]
+            t = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0, 1)
+            distance = np.minimum(distance, (px - t * ex) ** 2 + (py - t * ey) ** 2)
+            signs.append(ex * py - ey * px)
+        inside = (np.minimum.reduce(signs) >= 0) | (np.maximum.reduce(signs) <= 0)
+        on_image = (x < high[begin : begin + chunk, 0, None, None] + 1) & (
+            y < high[begin : begin + chunk, 1, None, None] + 1
+        )
+        total += int(np.count_nonzero((inside | (distance <= reach * reach)) & on_image))
+    return total
+
+
+def _median(call: Callable[[], Any]) -> float:
+    times = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - begin) * 1e3)
+    return float(np.median(times))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = [
+        "| what grows | faces | side px | sigma px^2 | threads | forward ms | backward ms | million pairs | core ns a pair |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['what']} | {row['faces']:,} | {row['side']} | {row['sigma']:g} | {row['threads']} | {row['forward_ms']:.2f} "
+            f"| {row['backward_ms']:.2f} | {row['pairs'] / 1e6:.2f} | {row['core_ns_per_pair']:.2f} |"
+        )
+    return "\n".join(lines)
