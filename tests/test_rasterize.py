@@ -104,6 +104,19 @@ def test_color_gradients_are_the_oracles(on, make):
             assert relative_l2(grads.vertices_pixel[:, 2], vertices[:, 2]) < 10 * tolerance
 
 
+def test_float32_gradients_of_a_sharp_depth_are_those_of_float64(on):
+    # Depth logits that differ by hundreds: exp must not overflow where the nearer face does not count.
+    scene = on.scene(scenes.sphere)
+    options = {"attributes": scene.attributes(3), "gamma": 1e-3, "near": 1.9, "far": 4.1}
+    grads = {}
+    for dtype in (np.float32, np.float64):
+        out = on.rasterize(scene.vertices.astype(dtype), scene.faces, scene.size, **options)
+        grads[dtype] = out.backward(grad_alpha=weights(scene), grad_color=weights(scene, 3, seed=8))
+    for single, double in zip(grads[np.float32], grads[np.float64]):
+        assert np.isfinite(single).all()
+        assert relative_l2(single, double) < 1e-3
+
+
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-9), (np.float32, 1e-4)])
 def test_sphere_gradients_are_the_oracles_along_random_directions(on, dtype, tolerance):
     scene = on.scene(scenes.sphere)

@@ -132,16 +132,19 @@ def color_forward(
                         store(blend, channel * size + pixels, value)
                     pixels += stride
         for row in range(top, bottom):
+            begin, after = (row - top) * stride, (row - top) * stride + width
+            row_alpha, row_transmittance, row_inverse = alpha[row], transmittance[row], inverse_sums[row]
+            row_odds, row_total = odds[begin:after], total[begin:after]
             for column in range(width):
-                offset = (row - top) * stride + column
-                covered, t = union_end(odds[offset])
-                alpha[row, column] = covered
-                transmittance[row, column] = t
-                inverse_sum = ONE / total[offset]
-                maxima[row, column] = maximum[offset]
-                inverse_sums[row, column] = inverse_sum
-                for channel in range(channels):
-                    color[row, column, channel] = blend[channel * size + offset] * inverse_sum
+                row_alpha[column], row_transmittance[column] = union_end(row_odds[column])
+            for column in range(width):
+                row_inverse[column] = ONE / row_total[column]
+            maxima[row] = maximum[begin:after]
+            row_color = color[row]
+            for channel in range(channels):
+                row_blend = blend[channel * size + begin : channel * size + after]
+                for column in range(width):
+                    row_color[column, channel] = row_blend[column] * row_inverse[column]
 
 
 @kernel
@@ -199,18 +202,22 @@ def color_backward(
         bottom = min(top + STRIP_ROWS, height)
         upstream[:], maximum[:], inverse_sum[:], mean[:] = ZERO, ZERO, ZERO, ZERO
         for row in range(top, bottom):
+            begin, after = (row - top) * stride, (row - top) * stride + width
+            row_upstream, row_mean = upstream[begin:after], mean[begin:after]
+            row_transmittance, row_grad = transmittance[row], grad_alpha[row]
             for column in range(width):
-                offset = (row - top) * stride + column
-                t = transmittance[row, column]
+                t = row_transmittance[column]
                 # Denormal products cost ten times as much and carry nothing.
-                upstream[offset] = grad_alpha[row, column] * t if t > vanished else ZERO
-                maximum[offset] = maxima[row, column]
-                inverse_sum[offset] = inverse_sums[row, column]
-                dot = ZERO
-                for channel in range(channels):
-                    upstream_color[channel * size + offset] = grad_color[row, column, channel]
-                    dot += grad_color[row, column, channel] * color[row, column, channel]
-                mean[offset] = dot
+                row_upstream[column] = row_grad[column] * t if t > vanished else ZERO
+            maximum[begin:after] = maxima[row]
+            inverse_sum[begin:after] = inverse_sums[row]
+            row_color, row_grad_color = color[row], grad_color[row]
+            for channel in range(channels):
+                row_hue = upstream_color[channel * size + begin : channel * size + after]
+                for column in range(width):
+                    hue = row_grad_color[column, channel]
+                    row_hue[column] = hue
+                    row_mean[column] += hue * row_color[column, channel]
         for entry in range(starts[strip], starts[strip + 1]):
             face = entries[entry]
             edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)

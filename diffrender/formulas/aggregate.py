@@ -1,7 +1,7 @@
 """The depth softmax that picks a colour among the faces over a pixel."""
 
 from ..jit import formula
-from ..lanes import higher, select
+from ..lanes import higher, lower, select
 from .constants import ONE, ZERO
 from .fastmath import exp
 
@@ -28,4 +28,6 @@ def softmax_step(maximum, logit, coverage, lowest):
 def softmax_weight(maximum, logit, coverage, inverse_sum, lowest):
     """Return w_j / sum w with the maximum and the inverse sum that the forward pass kept."""
     difference = logit - maximum
-    return select(difference > lowest, coverage * exp(higher(difference, lowest)) * inverse_sum, ZERO)
+    # Above 0 it is the difference to a face that does not count here; its exp is not to overflow.
+    weight = coverage * exp(higher(lower(difference, ZERO), lowest)) * inverse_sum
+    return select(difference > lowest, weight, ZERO)
