@@ -121,7 +121,8 @@ class Mitsuba:
             }
         )
         self.parameters = mi.traverse(self.scene)
-        self.key = next(key for key in self.parameters if key.endswith("vertex_positions"))
+        names = list(self.parameters.keys())  # iteration gives pairs
+        self.key = next(key for key in names if key.endswith("vertex_positions"))
 
     def forward(self) -> np.ndarray:
         """Render and return the mask (H, W)."""
