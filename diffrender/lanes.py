@@ -273,6 +273,17 @@ def store(typing_context, array, place, lanes):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def any_lane(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Return whether a mask holds in any lane."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        bits = ir.IntType(LANES)
+        return builder.icmp_unsigned("!=", builder.bitcast(arguments[0], bits), ir.Constant(bits, 0))
+
+    return types.boolean(mask), generate
+
+
+@intrinsic
 def sums_of_lanes(typing_context, values):  # type: ignore[no-untyped-def]
     """Return, in lane k, the sum over the lanes of the k-th of up to LANES values: always in the same order."""
     lanes = values.dtype

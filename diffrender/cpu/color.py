@@ -10,15 +10,38 @@ from ..formulas.constants import HALF, ONE, ZERO
 from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end
 from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.pixel import covered_logit_backward
 from ..formulas.triangle import boundary, of_nearest_edge
 from ..jit import formula, kernel, prefer_wide_vectors
-from ..lanes import LANES, fma, higher, load, lower, select, spread, store, sums_of_lanes
+from ..lanes import LANES, any_lane, fma, higher, load, lower, select, spread, store, sums_of_lanes
 from ..spin import claim
 from .bins import STRIP_ROWS, aligned, edge_lanes, load_edge, rows_lower, rows_of_columns, store_corners
 
 _DRAWN = 6 * LANES  # numbers of a row between the steps of the way forward
 _SAVED = 14 * LANES  # and of the way back
 _BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
+
+
+@formula
+def _is_hidden(maximum, pixels, stride, rows, depth, lowest_depth):
+    """Return whether a face with depth logits up to `depth` has no weight in LANES columns of `rows` rows."""
+    lowest = load(maximum, pixels)
+    for _ in range(1, rows):
+        pixels += stride
+        lowest = lower(lowest, load(maximum, pixels))
+    return not any_lane(lowest + lowest_depth < spread(depth))
+
+
+@formula
+def _is_idle(upstream, pixels, stride, rows):
+    """Return whether nothing comes from LANES columns of `rows` rows."""
+    largest = load(upstream, pixels)
+    largest = higher(largest, -largest)
+    for _ in range(1, rows):
+        pixels += stride
+        value = load(upstream, pixels)
+        largest = higher(largest, higher(value, -value))
+    return not any_lane(largest > ZERO)
 
 
 @formula
@@ -87,6 +110,7 @@ def color_forward(
             to_a, to_b, to_c = _to_barycentric(geometry, face, edges)
             a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
             depth_a, depth_b, depth_c = depth_logits[a], depth_logits[b], depth_logits[c]
+            nearest_corner = max(depth_a, depth_b, depth_c)
             for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
                 first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
                 x, y = real(start) + HALF, real(first) + HALF
@@ -113,9 +137,12 @@ def color_forward(
                     store(drawn, place + 5 * LANES, bc)
                 pixels = (first - top) * stride + start
                 for row in range(end - first):
+                    before = load(odds, pixels + row * stride)
+                    store(odds, pixels + row * stride, fma(ONE + before, load(drawn, row * _DRAWN), before))
+                if end <= first or _is_hidden(maximum, pixels, stride, end - first, nearest_corner, lowest_depth):
+                    continue
+                for row in range(end - first):
                     place = row * _DRAWN
-                    before = load(odds, pixels)
-                    store(odds, pixels, fma(ONE + before, load(drawn, place), before))
                     nearest, scale, weight = softmax_step(
                         load(maximum, pixels), load(drawn, place + 2 * LANES), load(drawn, place + LANES), lowest_depth
                     )
@@ -229,6 +256,7 @@ def color_backward(
             slopes = (nx1 * to_a, ny1 * to_a, nx2 * to_b, ny2 * to_b, nx0 * to_c, ny0 * to_c)
             a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
             depth_a, depth_b, depth_c = depth_logits[a], depth_logits[b], depth_logits[c]
+            nearest_corner = max(depth_a, depth_b, depth_c)
             s0, s1, s2, s3, s4, s5 = nothing, nothing, nothing, nothing, nothing, nothing
             s6, s7, s8, s9, s10, s11 = nothing, nothing, nothing, nothing, nothing, nothing
             ax, ay, bx, by, cx, cy = nothing, nothing, nothing, nothing, nothing, nothing
@@ -236,6 +264,10 @@ def color_backward(
             shares[:] = ZERO
             for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
                 first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
+                pixels = (first - top) * stride + start
+                hidden = end <= first or _is_hidden(maximum, pixels, stride, end - first, nearest_corner, lowest_depth)
+                if hidden and (end <= first or _is_idle(upstream, pixels, stride, end - first)):
+                    continue
                 x, y = real(start) + HALF, real(first) + HALF
                 along0, across0 = edge_lanes(x, y, edge0)
                 along1, across1 = edge_lanes(x, y, edge1)
@@ -267,8 +299,12 @@ def color_backward(
                     store(saved, place + 11 * LANES, ub)
                     store(saved, place + 12 * LANES, uc)
                     store(saved, place + 13 * LANES, inverse)
-                pixels = (first - top) * stride + start
-                for row in range(end - first):
+                if hidden:  # by nearer faces: only alpha comes back
+                    for row in range(end - first):
+                        place = row * _SAVED
+                        above = load(upstream, pixels + row * stride)
+                        store(saved, place, covered_logit_backward(above, load(saved, place), lowest, highest))
+                for row in range(0 if hidden else end - first):
                     place = row * _SAVED
                     logit = load(saved, place)
                     counts = logit >= lowest
@@ -326,7 +362,7 @@ def color_backward(
                     across, over = load(saved, place + 7 * LANES), load(saved, place + 8 * LANES)
                     h = g * load(saved, place + 9 * LANES)
                     s8, s9, s10, s11 = fma(g, across, s8), fma(g, over, s9), fma(h, across, s10), fma(h, over, s11)
-                for channel in range(channels):
+                for channel in range(0 if hidden else channels):
                     pixels = (first - top) * stride + start
                     into = 3 * LANES * channel
                     share_a, share_b, share_c = (

@@ -22,13 +22,6 @@ def union_step(odds, logit):
 
 
 @formula
-def union_step_and_coverage(odds, logit):
-    """Return `union_step` and the coverage D of the face, with one exponential for both."""
-    exponential = exp(logit)
-    return fma(ONE + odds, exponential, odds), exponential / (ONE + exponential)
-
-
-@formula
 def union_end(odds):
     """Return alpha and the transmittance T = 1 - alpha of the odds Q: alpha = Q / (1 + Q), 1 where Q is inf."""
     transmittance = ONE / (ONE + odds)
