@@ -15,7 +15,10 @@ from numba.core import cgutils
 from numba.core.datamodel import PrimitiveModel
 from numba.extending import intrinsic, overload, register_model
 
-LANES = 16  # float32 in a register of 512 bits
+LANES = 16  # float32 in a register of AVX-512, or in two of AVX2
+# Of an image, lanes are two blocks of ACROSS columns in a row: a blurred triangle of a dense mesh is hardly wider.
+ACROSS = LANES // 2
+STEPS = 3  # blocks beside each other, enough for most rows
 # Sums keep the order in which they are written: the same bits whatever the compiler's version.
 _FLAGS = ("contract", "nsz", "arcp", "afn")
 _INT32 = ir.IntType(32)
@@ -114,6 +117,17 @@ _define_operator(operator.ge, lambda builder, a, b: builder.fcmp_ordered(">=", a
 
 
 @intrinsic
+def equal(typing_context, a, b):  # type: ignore[no-untyped-def]
+    """Return where lanes equal lanes or a scalar."""
+    lanes = _common(a, b)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fcmp_ordered("==", *_as_lanes(context, builder, lanes, (a, b), arguments))
+
+    return _MASK(a, b), generate
+
+
+@intrinsic
 def _negative(typing_context, a):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.fneg(arguments[0], flags=_FLAGS)
@@ -188,7 +202,7 @@ def _fma(typing_context, a, b, c):  # type: ignore[no-untyped-def]
 
 def _call(builder: ir.IRBuilder, name: str, lanes: LanesType, values: list) -> ir.Value:
     kind = values[0].type
-    name = f"llvm.{name}.v{LANES}f{lanes.dtype.bitwidth}"
+    name = f"llvm.{name}.v{kind.count}f{lanes.dtype.bitwidth}"
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), name)
     return builder.call(function, values)
 
@@ -198,6 +212,63 @@ def _(a, b, c):  # type: ignore[no-untyped-def]
     if _common(a, b, c):
         return lambda a, b, c: _fma(a, b, c)
     return lambda a, b, c: a * b + c
+
+
+def times_sign(value, sign):  # type: ignore[no-untyped-def]
+    """Return value where `sign` is positive, -value where it is negative; at 0 either."""
+    return value if sign > 0 else -value
+
+
+@intrinsic
+def _times_sign(typing_context, value, sign):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        bits = _sign_bits(builder, [arguments[1]])
+        return builder.bitcast(builder.xor(builder.bitcast(arguments[0], bits.type), bits), arguments[0].type)
+
+    return value(value, sign), generate
+
+
+@_inline(times_sign)
+def _(value, sign):  # type: ignore[no-untyped-def]
+    return (lambda value, sign: _times_sign(value, sign)) if _is_lanes(value) else times_sign
+
+
+@intrinsic
+def negative_beside(typing_context, value, a, b, c):  # type: ignore[no-untyped-def]
+    """Return value >= 0 where none of a, b, c has a minus sign, else -value: three operations that any unit can do."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        bits = _sign_bits(builder, list(arguments[1:]))
+        return builder.bitcast(builder.or_(builder.bitcast(arguments[0], bits.type), bits), arguments[0].type)
+
+    return value(value, a, b, c), generate
+
+
+def _sign_bits(builder: ir.IRBuilder, values: list) -> ir.Value:
+    """Return the sign bits that any of the values has, as integers."""
+    width = 32 if values[0].type.element == ir.FloatType() else 64
+    integers = ir.VectorType(ir.IntType(width), LANES)
+    bits = builder.bitcast(values[0], integers)
+    for value in values[1:]:
+        bits = builder.or_(bits, builder.bitcast(value, integers))
+    return builder.and_(bits, ir.Constant(integers, [1 << (width - 1)] * LANES))
+
+
+@intrinsic
+def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped-def]
+    """Add a * b of the first block, then of the second, to ACROSS sums of an array from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        address = _address(context, builder, array, arguments[:2], ACROSS)
+        total = builder.load(address, align=array.dtype.bitwidth // 8)
+        for half in range(2):
+            numbers = _indices(list(range(half * ACROSS, (half + 1) * ACROSS)))
+            parts = [builder.shuffle_vector(value, value, numbers) for value in arguments[2:]]
+            total = _call(builder, "fmuladd", a, [*parts, total])
+        builder.store(total, address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, a, b), generate
 
 
 @intrinsic
@@ -244,10 +315,67 @@ def lane_numbers(typing_context, like):  # type: ignore[no-untyped-def]
     return _LANES[like](like), generate
 
 
-def _address(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
+@intrinsic
+def block_columns(typing_context, like):  # type: ignore[no-untyped-def]
+    """Return 0, 1, ... ACROSS - 1 twice, in the precision of the scalar `like`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = ir.VectorType(context.get_value_type(like), LANES)
+        return ir.Constant(kind, [float(lane % ACROSS) for lane in range(LANES)])
+
+    return _LANES[like](like), generate
+
+
+@intrinsic
+def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
+    """Return scalar a in the lanes of the first block and b in those of the second."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        first, second = (_spread(builder, value) for value in arguments)
+        return builder.shuffle_vector(first, second, _indices([*range(ACROSS), *range(LANES, LANES + ACROSS)]))
+
+    return _LANES[a](a, b), generate
+
+
+@intrinsic
+def load_pair(typing_context, array, first, second):  # type: ignore[no-untyped-def]
+    """Return ACROSS numbers of a contiguous array from one place on and as many from another."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        halves = [
+            builder.load(
+                _address(context, builder, array, (arguments[0], place), ACROSS), align=array.dtype.bitwidth // 8
+            )
+            for place in arguments[1:]
+        ]
+        return builder.shuffle_vector(*halves, _indices(list(range(LANES))))
+
+    return _LANES[array.dtype](array, types.intp, types.intp), generate
+
+
+@intrinsic
+def store_pair(typing_context, array, first, second, lanes):  # type: ignore[no-untyped-def]
+    """Write the lanes of the first block from one place on, those of the second from another."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        for half, place in enumerate(arguments[1:3]):
+            numbers = _indices(list(range(half * ACROSS, (half + 1) * ACROSS)))
+            values = builder.shuffle_vector(arguments[3], arguments[3], numbers)
+            address = _address(context, builder, array, (arguments[0], place), ACROSS)
+            builder.store(values, address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.intp, lanes), generate
+
+
+def _element(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
     array = cgutils.create_struct_proxy(kind)(context, builder, arguments[0])
-    vector = ir.VectorType(context.get_value_type(kind.dtype), LANES)
-    return builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer())
+    return builder.gep(array.data, [arguments[1]])
+
+
+def _address(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES) -> ir.Value:
+    vector = ir.VectorType(context.get_value_type(kind.dtype), count)
+    return builder.bitcast(_element(context, builder, kind, arguments), vector.as_pointer())
 
 
 @intrinsic
@@ -284,29 +412,134 @@ def any_lane(typing_context, mask):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def sums_of_lanes(typing_context, values):  # type: ignore[no-untyped-def]
-    """Return, in lane k, the sum over the lanes of the k-th of up to LANES values: always in the same order."""
-    lanes = values.dtype
+def at(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Return array[place] of a contiguous array, for a place that is known to lie within it: never counted from the end."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        # Each round halves the partial sums of two values and lays them side by side in one.
-        round_ = [builder.extract_value(arguments[0], k) for k in range(len(values))]
-        width = LANES
-        while width > 1:
-            half = width // 2
-            if len(round_) % 2:
-                round_.append(round_[-1])
-            low = [group + j for group in range(0, 2 * LANES, width) for j in range(half)]
-            high = [place + half for place in low]
-            round_ = [
-                builder.fadd(
-                    builder.shuffle_vector(a, b, _indices(low)),
-                    builder.shuffle_vector(a, b, _indices(high)),
-                    flags=_FLAGS,
-                )
-                for a, b in zip(round_[::2], round_[1::2], strict=True)
-            ]
-            width = half
-        return round_[0]
+        return builder.load(_element(context, builder, array, arguments))
 
-    return lanes(values), generate
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic
+def put(typing_context, array, place, value):  # type: ignore[no-untyped-def]
+    """Write array[place] as `at` reads it."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        converted = context.cast(builder, arguments[2], value, array.dtype)
+        builder.store(converted, _element(context, builder, array, arguments))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, value), generate
+
+
+@intrinsic
+def put_blocks(typing_context, array, place, x, y, where, owner):  # type: ignore[no-untyped-def]
+    """Write (x, y, where, owner) to an array from `place` on, and STEPS - 1 times more for the blocks to the right."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        vector = ir.VectorType(context.get_value_type(array.dtype), 4)
+        block = ir.Constant(vector, ir.Undefined)
+        for k, kind in enumerate((x, y, where, owner)):
+            value = context.cast(builder, arguments[2 + k], kind, array.dtype)
+            block = builder.insert_element(block, value, ir.Constant(_INT32, k))
+        first = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        for k in range(STEPS):
+            step = ir.Constant(vector, [float(k * ACROSS), 0.0, float(k * ACROSS), 0.0])
+            address = builder.gep(first, [ir.Constant(_INT32, k)])
+            builder.store(builder.fadd(block, step), address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, x, y, where, owner), generate
+
+
+@intrinsic
+def store_integers(typing_context, array, place, lanes):  # type: ignore[no-untyped-def]
+    """Write lanes that are whole numbers to an array of int32 from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        vector = ir.VectorType(_INT32, LANES)
+        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        builder.store(builder.fptosi(arguments[2], vector), address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, lanes), generate
+
+
+@intrinsic
+def round_down(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the largest whole number not above a, for lanes."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "floor", a, list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def root(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the square root of lanes >= 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "sqrt", a, list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def magnitude(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the absolute value of lanes."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "fabs", a, list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyped-def]
+    """Write the totals of `count` (a literal) times ACROSS sums from `place` on, always added in the same order.
+
+    `totals` must have room for a multiple of ACROSS numbers.
+    """
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    number = count.literal_value
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        align = sums.dtype.bitwidth // 8
+        for begin in range(0, number, ACROSS):
+            values = []
+            for k in range(begin, min(begin + ACROSS, number)):
+                where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * ACROSS))
+                values.append(
+                    builder.load(_address(context, builder, sums, (arguments[0], where), ACROSS), align=align)
+                )
+            into = ir.Constant(arguments[1].type, begin)
+            address = _address(context, builder, totals, (arguments[2], into), ACROSS)
+            builder.store(_sums(builder, values), address, align=align)
+        return context.get_dummy_value()
+
+    return types.none(sums, types.intp, totals, count), generate
+
+
+def _sums(builder: ir.IRBuilder, values: list) -> ir.Value:
+    """Return, for up to ACROSS vectors of ACROSS numbers, the total of the k-th as the k-th number."""
+    # Each round halves the partial sums of two vectors and lays them side by side in one.
+    width = ACROSS
+    while width > 1:
+        half = width // 2
+        if len(values) % 2:
+            values = [*values, values[-1]]
+        low = [group + j for group in range(0, 2 * ACROSS, width) for j in range(half)]
+        high = [place + half for place in low]
+        values = [
+            builder.fadd(
+                builder.shuffle_vector(a, b, _indices(low)),
+                builder.shuffle_vector(a, b, _indices(high)),
+                flags=_FLAGS,
+            )
+            for a, b in zip(values[::2], values[1::2], strict=True)
+        ]
+        width = half
+    return values[0]

@@ -10,8 +10,6 @@ import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, SMALLEST_SQUARE
 from ..formulas.triangle import (
-    columns_in_slab,
-    edge_coordinates,
     edge_frame,
     half_length,
     pixel_range,
@@ -19,10 +17,10 @@ from ..formulas.triangle import (
     squared_distance_backward,
 )
 from ..jit import formula, kernel
-from ..lanes import LANES, fma, lane_numbers
+from ..lanes import fma
 from ..threads import run_on_workers
+from .blocks import LOW, SLOPES, STRIP_ROWS
 
-STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
 _FEW_FACES = 4096  # are prepared sooner than other threads wake up
 
 
@@ -47,7 +45,7 @@ def sort_into_bins(
     height, width = size
     count = len(faces)
     corners = np.empty((count, 3), np.int32)
-    geometry = np.empty((count, 16), vertices.dtype)
+    geometry = np.empty((count, 20), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
     radius += CULLING_MARGIN
     arguments = (vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds)
@@ -97,6 +95,12 @@ def _prepare(worker, workers, vertices, faces, height, width, radius, cull_backf
         _store_frame(geometry, face, 5, bx, by, cx, cy)
         _store_frame(geometry, face, 10, cx, cy, ax, ay)
         geometry[face, 15] = 1.0 / area
+        rounding = max(
+            _store_slope(geometry, face, 0, ax, ay, bx, by),
+            _store_slope(geometry, face, 1, bx, by, cx, cy),
+            _store_slope(geometry, face, 2, cx, cy, ax, ay),
+        )
+        geometry[face, SLOPES + 3] = rounding * (right - left + bottom - top + radius)
         first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
         first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
         if first_x <= last_x and first_y <= last_y:
@@ -111,6 +115,15 @@ def _store_frame(geometry, face, first, ax, ay, bx, by):
     geometry[face, first], geometry[face, first + 1] = mx, my
     geometry[face, first + 2], geometry[face, first + 3] = nx, ny
     geometry[face, first + 4] = half
+
+
+@formula
+def _store_slope(geometry, face, edge, ax, ay, bx, by):
+    """Store dx / dy of an edge, and return how far a unit in the last place of float32 in y moves x."""
+    low = abs(by - ay) <= 2.0 * LOW
+    slope = 0.0 if low else (bx - ax) / (by - ay)
+    geometry[face, SLOPES + edge] = slope
+    return 4e-7 * abs(slope)
 
 
 @kernel
@@ -152,56 +165,15 @@ def load_edge(geometry, face, edge):
 
 
 @formula
-def aligned(count, like):
-    """Return an empty array that begins at a cache line: a vector across two lines costs several times as much."""
-    size = like.itemsize
-    padded = np.empty(count + 64 // size, like.dtype)
-    first = (-padded.ctypes.data) % 64 // size
-    return padded[first : first + count]
-
-
-@formula
-def edge_lanes(x, y, edge):
-    """Return the places along and across an edge of the LANES pixels from the one centred at (x, y) on."""
-    mx, my, nx, ny, _ = edge
-    along, across = edge_coordinates(x, y, mx, my, nx, ny)
-    column = lane_numbers(x)
-    return fma(column, ny, along), fma(column, nx, across)
-
-
-@formula
-def rows_lower(along, across, rows, edge):
-    """Return the places along and across an edge of the pixels `rows` (lanes, all the same) below those of `edge_lanes`."""
-    _, _, nx, ny, _ = edge
-    return fma(rows, -nx, along), fma(rows, ny, across)
-
-
-@formula
-def rows_of_columns(start, bounds, face, top, bottom, radius, height, ab, bc, ca):
-    """Return the first row, and the row after the last, of a strip where a face can count in LANES columns from `start` on."""
-    first, last = max(bounds[face, 2], top), min(bounds[face, 3], bottom - 1)
-    if bounds[face, 1] - bounds[face, 0] >= LANES:
-        x = HALF + start
-        # Rows and columns exchanged: then a frame is (my, mx, -ny, -nx, half).
-        transposed = (
-            (ab[1], ab[0], -ab[3], -ab[2], ab[4]),
-            (bc[1], bc[0], -bc[3], -bc[2], bc[4]),
-            (ca[1], ca[0], -ca[3], -ca[2], ca[4]),
-        )
-        first, last = columns_in_slab(x, x + (LANES - 1), first, last, radius, height, *transposed)
-    return first, last + 1
-
-
-@formula
-def store_corners(entry_gradients, slot, totals, edge0, edge1, edge2):
+def store_corners(entry_gradients, slot, totals, geometry, face):
     """Write the gradient of corners a, b, c to the first six numbers of a slot.
 
     `totals` holds, edge after edge, the sums of g * across, g * over, and both times the nearest point's place along the
     edge from its middle, g being the gradient of d^2; see `squared_distance_backward`.
     """
-    ax0, ay0, bx0, by0 = _ends(totals, 0, edge0)
-    bx1, by1, cx1, cy1 = _ends(totals, 4, edge1)
-    cx2, cy2, ax2, ay2 = _ends(totals, 8, edge2)
+    ax0, ay0, bx0, by0 = _ends(totals, 0, load_edge(geometry, face, 0))
+    bx1, by1, cx1, cy1 = _ends(totals, 4, load_edge(geometry, face, 1))
+    cx2, cy2, ax2, ay2 = _ends(totals, 8, load_edge(geometry, face, 2))
     entry_gradients[slot, 0], entry_gradients[slot, 1] = ax0 + ax2, ay0 + ay2
     entry_gradients[slot, 2], entry_gradients[slot, 3] = bx0 + bx1, by0 + by1
     entry_gradients[slot, 4], entry_gradients[slot, 5] = cx1 + cx2, cy1 + cy2

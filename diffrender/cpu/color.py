@@ -1,54 +1,104 @@
 """Soft colour (and alpha in the same pass) over strips: forward, and its reverse. Formulas are in `diffrender.formulas`.
 
-Faces are gone over as in the silhouette: in columns of LANES pixels, in steps with memory between them.
+Blocks are gone over as in the silhouette, in steps with memory between them. Where nearer faces leave a face no weight that
+the precision could show, only its coverage is computed.
 """
 
 import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
-from ..formulas.constants import HALF, ONE, ZERO
-from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end
+from ..formulas.constants import ONE, ZERO
+from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_end, union_step
 from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.pixel import covered_logit_backward
-from ..formulas.triangle import boundary, of_nearest_edge
+from ..formulas.triangle import nearest_edge
 from ..jit import formula, kernel, prefer_wide_vectors
-from ..lanes import LANES, any_lane, fma, higher, load, lower, select, spread, store, sums_of_lanes
+from ..lanes import (
+    ACROSS,
+    LANES,
+    add_products,
+    any_lane,
+    at,
+    fma,
+    higher,
+    load,
+    load_pair,
+    lower,
+    negative_beside,
+    put,
+    select,
+    spread,
+    store,
+    store_pair,
+    sum_up,
+    times_sign,
+)
 from ..spin import claim
-from .bins import STRIP_ROWS, aligned, edge_lanes, load_edge, rows_lower, rows_of_columns, store_corners
+from .bins import store_corners
+from .blocks import (
+    BATCH,
+    EDGE_SUMS,
+    FRAME,
+    STRIP_ROWS,
+    add_edges,
+    aligned,
+    distance_over,
+    edge_of_blocks,
+    list_blocks,
+    list_groups,
+    new_lists,
+    number_of,
+    places_of,
+    put_totals,
+    save_edges,
+    stride_of,
+    strip_size,
+    two_blocks,
+)
 
-_DRAWN = 6 * LANES  # numbers of a row between the steps of the way forward
-_SAVED = 14 * LANES  # and of the way back
 _BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
+_FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
+_DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
+_SAVED = 8 * LANES  # and of the way back
+# A tint holds what turns places across bc, ca and ab into the barycentric coordinates of a, b and c, the corners' depth
+# logits and the highest of them, and the corners' attributes.
+_TINT = 7
+_CORNER_SUMS = (
+    9 * ACROSS
+)  # of a face, besides those of its edges and 3 a channel: x, y of a, b and c, their depth logits
 
 
 @formula
-def _is_hidden(maximum, pixels, stride, rows, depth, lowest_depth):
-    """Return whether a face with depth logits up to `depth` has no weight in LANES columns of `rows` rows."""
-    lowest = load(maximum, pixels)
-    for _ in range(1, rows):
-        pixels += stride
-        lowest = lower(lowest, load(maximum, pixels))
-    return not any_lane(lowest + lowest_depth < spread(depth))
+def _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint):
+    twice_inverse_area = (geometry[face, 15] + geometry[face, 15]) / scale
+    a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
+    put(tints, tint, geometry[face, 9] * twice_inverse_area)
+    put(tints, tint + 1, geometry[face, 14] * twice_inverse_area)
+    put(tints, tint + 2, geometry[face, 4] * twice_inverse_area)
+    put(tints, tint + 3, depth_logits[a])
+    put(tints, tint + 4, depth_logits[b])
+    put(tints, tint + 5, depth_logits[c])
+    put(tints, tint + 6, higher(higher(depth_logits[a], depth_logits[b]), depth_logits[c]))
+    for channel in range(attributes.shape[1]):
+        into = tint + _TINT + 3 * channel
+        put(tints, into, attributes[a, channel])
+        put(tints, into + 1, attributes[b, channel])
+        put(tints, into + 2, attributes[c, channel])
 
 
 @formula
-def _is_idle(upstream, pixels, stride, rows):
-    """Return whether nothing comes from LANES columns of `rows` rows."""
-    largest = load(upstream, pixels)
-    largest = higher(largest, -largest)
-    for _ in range(1, rows):
-        pixels += stride
-        value = load(upstream, pixels)
-        largest = higher(largest, higher(value, -value))
-    return not any_lane(largest > ZERO)
-
-
-@formula
-def _to_barycentric(geometry, face, edges):
-    """Return what turns the places across bc, ca and ab into the barycentric coordinates of a, b and c."""
-    twice_inverse_area = geometry[face, 15] + geometry[face, 15]
-    return edges[1][4] * twice_inverse_area, edges[2][4] * twice_inverse_area, edges[0][4] * twice_inverse_area
+def _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen, hidden):
+    """Split blocks, two by two, into those whose face has weight and those where nearer faces hide it; count the former."""
+    seen_count, hidden_count = 0, 0
+    for block in range(0, count, 2):
+        nearest = at(tints, number_of(blocks, block) * tint_size + 6)
+        has_weight = any_lane(load_pair(maximum, *places_of(blocks, block)) + lowest_depth < spread(nearest))
+        put(seen, seen_count, block)
+        put(hidden, hidden_count, block)
+        seen_count += 1 if has_weight else 0
+        hidden_count += 0 if has_weight else 1
+    return seen_count, hidden_count
 
 
 @kernel
@@ -63,7 +113,7 @@ def color_forward(
     order,
     turn,
     radius,
-    inverse_sigma,
+    scale,
     lowest,
     highest,
     lowest_depth,
@@ -82,15 +132,19 @@ def color_forward(
     `turn` (1,) counts the strips that workers have taken, in `order`.
     """
     prefer_wide_vectors()
-    real = geometry.dtype.type
     height, width = alpha.shape
     channels = attributes.shape[1]
-    stride = width + LANES
-    size = STRIP_ROWS * stride
+    stride = stride_of(width)
+    size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
     blend = aligned(channels * size, geometry)
-    # Of each row: exp of the coverage logit, 0 where the face does not count; coverage, depth logit, barycentric coordinates.
-    drawn = aligned(STRIP_ROWS * _DRAWN, geometry)
+    lists = new_lists(width, _FORWARD, geometry)
+    frames, blocks, lines = lists[0], lists[5], lists[8]
+    # Of two blocks: the coverage logit, then coverage, 0 where the face does not count; the places across the edges.
+    drawn = aligned(len(blocks) // 8 * _DRAWN, geometry)
+    tint_size = _TINT + 3 * channels
+    tints = aligned(BATCH * tint_size, geometry)
+    seen, hidden = np.empty(len(blocks) // 8 + 1, np.int32), np.empty(len(blocks) // 8 + 1, np.int32)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -103,61 +157,71 @@ def color_forward(
         total[:] = ONE
         for channel in range(channels):
             blend[channel * size : (channel + 1) * size] = background[channel]
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
-            edge0, edge1, edge2 = edges
-            to_a, to_b, to_c = _to_barycentric(geometry, face, edges)
-            a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
-            depth_a, depth_b, depth_c = depth_logits[a], depth_logits[b], depth_logits[c]
-            nearest_corner = max(depth_a, depth_b, depth_c)
-            for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
-                first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
-                x, y = real(start) + HALF, real(first) + HALF
-                along0, across0 = edge_lanes(x, y, edge0)
-                along1, across1 = edge_lanes(x, y, edge1)
-                along2, across2 = edge_lanes(x, y, edge2)
-                for row in range(end - first):
-                    rows = spread(real(row))
-                    a0, c0 = rows_lower(along0, across0, rows, edge0)
-                    a1, c1 = rows_lower(along1, across1, rows, edge1)
-                    a2, c2 = rows_lower(along2, across2, rows, edge2)
-                    d2, inside, _, _, _, _, _ = boundary(a0, c0, edge0[4], a1, c1, edge1[4], a2, c2, edge2[4])
-                    logit = coverage_logit(d2, inside, inverse_sigma)
-                    counts = logit >= lowest
-                    exponential = exp(higher(lower(logit, highest), lowest))
-                    ba, bb, bc, _ = clipped_barycentric(c1 * to_a, c2 * to_b, c0 * to_c)
-                    depth = fma(ba, depth_a, fma(bb, depth_b, bc * depth_c))
-                    place = row * _DRAWN
-                    store(drawn, place, select(counts, exponential, ZERO))
-                    store(drawn, place + 1 * LANES, select(counts, exponential / (ONE + exponential), ZERO))
-                    store(drawn, place + 2 * LANES, select(counts, depth, _BEHIND))
-                    store(drawn, place + 3 * LANES, ba)
-                    store(drawn, place + 4 * LANES, bb)
-                    store(drawn, place + 5 * LANES, bc)
-                pixels = (first - top) * stride + start
-                for row in range(end - first):
-                    before = load(odds, pixels + row * stride)
-                    store(odds, pixels + row * stride, fma(ONE + before, load(drawn, row * _DRAWN), before))
-                if end <= first or _is_hidden(maximum, pixels, stride, end - first, nearest_corner, lowest_depth):
-                    continue
-                for row in range(end - first):
-                    place = row * _DRAWN
-                    nearest, scale, weight = softmax_step(
-                        load(maximum, pixels), load(drawn, place + 2 * LANES), load(drawn, place + LANES), lowest_depth
+        entry, end = starts[strip], starts[strip + 1]
+        while entry < end:
+            batch = min(BATCH, end - entry)
+            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            for number in range(batch):
+                face = at(entries, entry + number)
+                tint = number * tint_size
+                _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
+            group = 0
+            while group < groups:
+                group, count = list_blocks(group, groups, _FORWARD, radius, stride, lists)
+                for block in range(0, count, 2):
+                    x, first, second = two_blocks(blocks, block)
+                    frame = number_of(blocks, block) * FRAME
+                    a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
+                    a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
+                    a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
+                    o0 = distance_over(frames, frame, 0, a0)
+                    o1 = distance_over(frames, frame, 1, a1)
+                    o2 = distance_over(frames, frame, 2, a2)
+                    d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
+                    into = block // 2 * _DRAWN
+                    store(drawn, into, negative_beside(d2, c0, c1, c2))
+                    store(drawn, into + 1 * LANES, c0)
+                    store(drawn, into + 2 * LANES, c1)
+                    store(drawn, into + 3 * LANES, c2)
+                for block in range(0, count, 2):
+                    into = block // 2 * _DRAWN
+                    logit = load(drawn, into)
+                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
+                    first, second = places_of(blocks, block)
+                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+                    store(drawn, into, exponential / (ONE + exponential))
+                seen_count, _ = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen, hidden)
+                for k in range(seen_count):
+                    block = np.int64(at(seen, k))
+                    into = block // 2 * _DRAWN
+                    tint = number_of(blocks, block) * tint_size
+                    coverage = load(drawn, into)
+                    ba, bb, bc, _ = clipped_barycentric(
+                        load(drawn, into + 2 * LANES) * at(tints, tint),
+                        load(drawn, into + 3 * LANES) * at(tints, tint + 1),
+                        load(drawn, into + 1 * LANES) * at(tints, tint + 2),
                     )
-                    store(maximum, pixels, nearest)
-                    store(total, pixels, fma(load(total, pixels), scale, weight))
-                    weight_a = weight * load(drawn, place + 3 * LANES)
-                    weight_b = weight * load(drawn, place + 4 * LANES)
-                    weight_c = weight * load(drawn, place + 5 * LANES)
+                    depth = fma(ba, at(tints, tint + 3), fma(bb, at(tints, tint + 4), bc * at(tints, tint + 5)))
+                    first, second = places_of(blocks, block)
+                    nearest, factor, weight = softmax_step(
+                        load_pair(maximum, first, second),
+                        select(coverage > ZERO, depth, _BEHIND),
+                        coverage,
+                        lowest_depth,
+                    )
+                    store_pair(maximum, first, second, nearest)
+                    store_pair(total, first, second, fma(load_pair(total, first, second), factor, weight))
+                    weight_a, weight_b, weight_c = weight * ba, weight * bb, weight * bc
                     for channel in range(channels):
-                        value = load(blend, channel * size + pixels) * scale
-                        value = fma(weight_a, attributes[a, channel], value)
-                        value = fma(weight_b, attributes[b, channel], value)
-                        value = fma(weight_c, attributes[c, channel], value)
-                        store(blend, channel * size + pixels, value)
-                    pixels += stride
+                        hue = tint + _TINT + 3 * channel
+                        value = load_pair(blend, first, second) * factor
+                        value = fma(weight_a, at(tints, hue), value)
+                        value = fma(weight_b, at(tints, hue + 1), value)
+                        value = fma(weight_c, at(tints, hue + 2), value)
+                        store_pair(blend, first, second, value)
+                        first += size
+                        second += size
+            entry += batch
         for row in range(top, bottom):
             begin, after = (row - top) * stride, (row - top) * stride + width
             row_alpha, row_transmittance, row_inverse = alpha[row], transmittance[row], inverse_sums[row]
@@ -187,7 +251,7 @@ def color_backward(
     order,
     turn,
     radius,
-    inverse_sigma,
+    scale,
     lowest,
     highest,
     vanished,
@@ -204,22 +268,27 @@ def color_backward(
 ):
     """Fill one slot (9 + 3 C,) per entry: (x, y) of corners a, b, c, their depth logits, their C attributes."""
     prefer_wide_vectors()
-    real = geometry.dtype.type
     height, width = grad_alpha.shape
     channels = attributes.shape[1]
-    stride = width + LANES
-    size = STRIP_ROWS * stride
+    stride = stride_of(width)
+    size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     mean = aligned(size, geometry)  # sum_c grad_color_c color_c
     upstream_color = aligned(channels * size, geometry)
     upstream_color[:] = ZERO
-    # Of each row: the logit, then the gradient of d^2 from it; across and over, 0 but of the nearest edge, and within;
-    # barycentric coordinates before they are clipped, then the weight of the corners; their inverse sum after.
-    saved = aligned(STRIP_ROWS * _SAVED, geometry)
-    totals = aligned(2 * LANES, geometry)
-    shares = aligned(channels * 3 * LANES, geometry)
-    nothing = spread(real(ZERO))
+    lists = new_lists(width, _BACKWARD, geometry)
+    frames, blocks = lists[0], lists[5]
+    # Of two blocks: what `save_edges` writes; the places across the edges.
+    saved = aligned(len(blocks) // 8 * _SAVED, geometry)
+    tint_size = _TINT + 3 * channels
+    tints = aligned(BATCH * tint_size, geometry)
+    seen, hidden = np.empty(len(blocks) // 8 + 1, np.int32), np.empty(len(blocks) // 8 + 1, np.int32)
+    edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
+    corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
+    share_size = 3 * channels * ACROSS
+    shares = aligned(BATCH * share_size, geometry)
+    totals = aligned(LANES, geometry)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -245,93 +314,84 @@ def color_backward(
                     hue = row_grad_color[column, channel]
                     row_hue[column] = hue
                     row_mean[column] += hue * row_color[column, channel]
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
-            edge0, edge1, edge2 = edges
-            _, _, nx0, ny0, half0 = edge0
-            _, _, nx1, ny1, half1 = edge1
-            _, _, nx2, ny2, half2 = edge2
-            to_a, to_b, to_c = _to_barycentric(geometry, face, edges)
-            slopes = (nx1 * to_a, ny1 * to_a, nx2 * to_b, ny2 * to_b, nx0 * to_c, ny0 * to_c)
-            a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
-            depth_a, depth_b, depth_c = depth_logits[a], depth_logits[b], depth_logits[c]
-            nearest_corner = max(depth_a, depth_b, depth_c)
-            s0, s1, s2, s3, s4, s5 = nothing, nothing, nothing, nothing, nothing, nothing
-            s6, s7, s8, s9, s10, s11 = nothing, nothing, nothing, nothing, nothing, nothing
-            ax, ay, bx, by, cx, cy = nothing, nothing, nothing, nothing, nothing, nothing
-            da, db, dc = nothing, nothing, nothing
-            shares[:] = ZERO
-            for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
-                first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
-                pixels = (first - top) * stride + start
-                hidden = end <= first or _is_hidden(maximum, pixels, stride, end - first, nearest_corner, lowest_depth)
-                if hidden and (end <= first or _is_idle(upstream, pixels, stride, end - first)):
-                    continue
-                x, y = real(start) + HALF, real(first) + HALF
-                along0, across0 = edge_lanes(x, y, edge0)
-                along1, across1 = edge_lanes(x, y, edge1)
-                along2, across2 = edge_lanes(x, y, edge2)
-                for row in range(end - first):
-                    rows = spread(real(row))
-                    a0, c0 = rows_lower(along0, across0, rows, edge0)
-                    a1, c1 = rows_lower(along1, across1, rows, edge1)
-                    a2, c2 = rows_lower(along2, across2, rows, edge2)
-                    d2, inside, within0, within1, within2, second, third = boundary(
-                        a0, c0, half0, a1, c1, half1, a2, c2, half2
-                    )
-                    ua, ub, uc = c1 * to_a, c2 * to_b, c0 * to_c
-                    _, _, _, inverse = clipped_barycentric(ua, ub, uc)
-                    o0, o1, o2 = of_nearest_edge(a0 - within0, a1 - within1, a2 - within2, second, third)
-                    c0, c1, c2 = of_nearest_edge(c0, c1, c2, second, third)
-                    place = row * _SAVED
-                    store(saved, place, coverage_logit(d2, inside, inverse_sigma))
-                    store(saved, place + 1 * LANES, c0)
-                    store(saved, place + 2 * LANES, o0)
-                    store(saved, place + 3 * LANES, within0)
-                    store(saved, place + 4 * LANES, c1)
-                    store(saved, place + 5 * LANES, o1)
-                    store(saved, place + 6 * LANES, within1)
-                    store(saved, place + 7 * LANES, c2)
-                    store(saved, place + 8 * LANES, o2)
-                    store(saved, place + 9 * LANES, within2)
-                    store(saved, place + 10 * LANES, ua)
-                    store(saved, place + 11 * LANES, ub)
-                    store(saved, place + 12 * LANES, uc)
-                    store(saved, place + 13 * LANES, inverse)
-                if hidden:  # by nearer faces: only alpha comes back
-                    for row in range(end - first):
-                        place = row * _SAVED
-                        above = load(upstream, pixels + row * stride)
-                        store(saved, place, covered_logit_backward(above, load(saved, place), lowest, highest))
-                for row in range(0 if hidden else end - first):
-                    place = row * _SAVED
-                    logit = load(saved, place)
+        entry, end = starts[strip], starts[strip + 1]
+        while entry < end:
+            batch = min(BATCH, end - entry)
+            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            for number in range(batch):
+                face = at(entries, entry + number)
+                tint = number * tint_size
+                _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
+            edge_sums[: batch * EDGE_SUMS] = ZERO
+            corner_sums[: batch * _CORNER_SUMS] = ZERO
+            shares[: batch * share_size] = ZERO
+            group = 0
+            while group < groups:
+                group, count = list_blocks(group, groups, _BACKWARD, radius, stride, lists)
+                for block in range(0, count, 2):
+                    into = block // 2 * _SAVED
+                    c0, c1, c2 = save_edges(lists, block, saved, into)
+                    store(saved, into + 5 * LANES, c1)
+                    store(saved, into + 6 * LANES, c2)
+                    store(saved, into + 7 * LANES, c0)
+                seen_count, hidden_count = _list_seen(
+                    blocks, count, tints, tint_size, maximum, lowest_depth, seen, hidden
+                )
+                for k in range(hidden_count):  # by nearer faces: only alpha comes back
+                    block = np.int64(at(hidden, k))
+                    into = block // 2 * _SAVED
+                    above = load_pair(upstream, *places_of(blocks, block))
+                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                for k in range(seen_count):
+                    block = np.int64(at(seen, k))
+                    into = block // 2 * _SAVED
+                    number = number_of(blocks, block)
+                    tint, frame = number * tint_size, number * FRAME
+                    first, second = places_of(blocks, block)
+                    logit = load(saved, into)
                     counts = logit >= lowest
                     coverage = sigmoid(higher(lower(logit, highest), lowest))
-                    ua, ub, uc = (
-                        load(saved, place + 10 * LANES),
-                        load(saved, place + 11 * LANES),
-                        load(saved, place + 12 * LANES),
-                    )
-                    inverse = load(saved, place + 13 * LANES)
-                    ba, bb, bc = higher(ua, ZERO) * inverse, higher(ub, ZERO) * inverse, higher(uc, ZERO) * inverse
+                    to_a, to_b, to_c = at(tints, tint), at(tints, tint + 1), at(tints, tint + 2)
+                    ua = load(saved, into + 5 * LANES) * to_a
+                    ub = load(saved, into + 6 * LANES) * to_b
+                    uc = load(saved, into + 7 * LANES) * to_c
+                    ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
+                    depth_a, depth_b, depth_c = at(tints, tint + 3), at(tints, tint + 4), at(tints, tint + 5)
                     depth = fma(ba, depth_a, fma(bb, depth_b, bc * depth_c))
                     weight = softmax_weight(
-                        load(maximum, pixels), depth, coverage, load(inverse_sum, pixels), lowest_depth
+                        load_pair(maximum, first, second),
+                        depth,
+                        coverage,
+                        load_pair(inverse_sum, first, second),
+                        lowest_depth,
                     )
                     weight = select(counts, weight, ZERO)
-                    dot_a, dot_b, dot_c = nothing, nothing, nothing
+                    weight_a, weight_b, weight_c = weight * ba, weight * bb, weight * bc
+                    dot_a, dot_b, dot_c = weight * ZERO, weight * ZERO, weight * ZERO
+                    share = number * share_size
                     for channel in range(channels):
-                        hue = load(upstream_color, channel * size + pixels)
-                        dot_a = fma(hue, attributes[a, channel], dot_a)
-                        dot_b = fma(hue, attributes[b, channel], dot_b)
-                        dot_c = fma(hue, attributes[c, channel], dot_c)
+                        color_of = tint + _TINT + 3 * channel
+                        hue = load_pair(upstream_color, channel * size + first, channel * size + second)
+                        dot_a = fma(hue, at(tints, color_of), dot_a)
+                        dot_b = fma(hue, at(tints, color_of + 1), dot_b)
+                        dot_c = fma(hue, at(tints, color_of + 2), dot_c)
+                        add_products(shares, share, hue, weight_a)
+                        add_products(shares, share + ACROSS, hue, weight_b)
+                        add_products(shares, share + 2 * ACROSS, hue, weight_c)
+                        share += 3 * ACROSS
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
-                    grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load(mean, pixels))
-                    grad_logit = select(counts, union_backward(load(upstream, pixels), coverage), ZERO)
+                    grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load_pair(mean, first, second))
+                    grad_logit = select(counts, union_backward(load_pair(upstream, first, second), coverage), ZERO)
                     grad_logit = grad_logit + log_coverage_backward(grad_log, coverage)
-                    store(saved, place, select(logit > ZERO, grad_logit, -grad_logit))  # x is linear in d^2
+                    store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
+                    slopes = (
+                        at(frames, frame + 8) * to_a,
+                        at(frames, frame + 9) * to_a,
+                        at(frames, frame + 14) * to_b,
+                        at(frames, frame + 15) * to_b,
+                        at(frames, frame + 2) * to_c,
+                        at(frames, frame + 3) * to_c,
+                    )
                     hx, hy = clipped_barycentric_backward(
                         fma(grad_log, depth_a, weight * dot_a),
                         fma(grad_log, depth_b, weight * dot_b),
@@ -342,60 +402,30 @@ def color_backward(
                         inverse,
                         slopes,
                     )
-                    ax, ay = fma(ua, hx, ax), fma(ua, hy, ay)
-                    bx, by = fma(ub, hx, bx), fma(ub, hy, by)
-                    cx, cy = fma(uc, hx, cx), fma(uc, hy, cy)
-                    da, db, dc = fma(grad_log, ba, da), fma(grad_log, bb, db), fma(grad_log, bc, dc)
-                    store(saved, place + 10 * LANES, weight * ba)
-                    store(saved, place + 11 * LANES, weight * bb)
-                    store(saved, place + 12 * LANES, weight * bc)
-                    pixels += stride
-                for row in range(end - first):
-                    place = row * _SAVED
-                    g = load(saved, place)
-                    across, over = load(saved, place + 1 * LANES), load(saved, place + 2 * LANES)
-                    h = g * load(saved, place + 3 * LANES)
-                    s0, s1, s2, s3 = fma(g, across, s0), fma(g, over, s1), fma(h, across, s2), fma(h, over, s3)
-                    across, over = load(saved, place + 4 * LANES), load(saved, place + 5 * LANES)
-                    h = g * load(saved, place + 6 * LANES)
-                    s4, s5, s6, s7 = fma(g, across, s4), fma(g, over, s5), fma(h, across, s6), fma(h, over, s7)
-                    across, over = load(saved, place + 7 * LANES), load(saved, place + 8 * LANES)
-                    h = g * load(saved, place + 9 * LANES)
-                    s8, s9, s10, s11 = fma(g, across, s8), fma(g, over, s9), fma(h, across, s10), fma(h, over, s11)
-                for channel in range(0 if hidden else channels):
-                    pixels = (first - top) * stride + start
-                    into = 3 * LANES * channel
-                    share_a, share_b, share_c = (
-                        load(shares, into),
-                        load(shares, into + LANES),
-                        load(shares, into + 2 * LANES),
-                    )
-                    for row in range(end - first):
-                        place = row * _SAVED
-                        hue = load(upstream_color, channel * size + pixels)
-                        share_a = fma(hue, load(saved, place + 10 * LANES), share_a)
-                        share_b = fma(hue, load(saved, place + 11 * LANES), share_b)
-                        share_c = fma(hue, load(saved, place + 12 * LANES), share_c)
-                        pixels += stride
-                    store(shares, into, share_a)
-                    store(shares, into + LANES, share_b)
-                    store(shares, into + 2 * LANES, share_c)
-            slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
-            store(totals, 0, sums_of_lanes((s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11)))
-            store(totals, LANES, sums_of_lanes((ax, ay, bx, by, cx, cy, da, db, dc)))
-            for component in range(12):
-                totals[component] *= inverse_sigma
-            store_corners(entry_gradients, slot, totals, edge0, edge1, edge2)
-            for component in range(6):
-                entry_gradients[slot, component] -= totals[LANES + component]
-            for component in range(3):
-                entry_gradients[slot, 6 + component] = totals[LANES + 6 + component]
-            for channel in range(channels):
-                into = 3 * LANES * channel
-                store(
-                    totals,
-                    0,
-                    sums_of_lanes((load(shares, into), load(shares, into + LANES), load(shares, into + 2 * LANES))),
-                )
-                for corner in range(3):
-                    entry_gradients[slot, 9 + corner * channels + channel] = totals[corner]
+                    corner = number * _CORNER_SUMS
+                    add_products(corner_sums, corner, ua, hx)
+                    add_products(corner_sums, corner + 1 * ACROSS, ua, hy)
+                    add_products(corner_sums, corner + 2 * ACROSS, ub, hx)
+                    add_products(corner_sums, corner + 3 * ACROSS, ub, hy)
+                    add_products(corner_sums, corner + 4 * ACROSS, uc, hx)
+                    add_products(corner_sums, corner + 5 * ACROSS, uc, hy)
+                    add_products(corner_sums, corner + 6 * ACROSS, ba, grad_log)
+                    add_products(corner_sums, corner + 7 * ACROSS, bb, grad_log)
+                    add_products(corner_sums, corner + 8 * ACROSS, bc, grad_log)
+                for block in range(0, count, 2):
+                    add_edges(edge_sums, number_of(blocks, block) * EDGE_SUMS, saved, block // 2 * _SAVED)
+            for number in range(batch):
+                face = at(entries, entry + number)
+                slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
+                put_totals(edge_sums, number * EDGE_SUMS, scale, totals)
+                store_corners(entry_gradients, slot, totals, geometry, face)
+                sum_up(corner_sums, number * _CORNER_SUMS, totals, 9)
+                for component in range(6):
+                    entry_gradients[slot, component] -= totals[component]
+                for component in range(3):
+                    entry_gradients[slot, 6 + component] = totals[6 + component]
+                for channel in range(channels):
+                    sum_up(shares, number * share_size + channel * 3 * ACROSS, totals, 3)
+                    for corner in range(3):
+                        entry_gradients[slot, 9 + corner * channels + channel] = totals[corner]
+            entry += batch

@@ -1,5 +1,6 @@
 """The CPU backend: memory and threads around the kernels."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ class _Saved:
 
     bins: Bins
     vertices: int
-    coverage: tuple  # of reals: radius, 1 / sigma, lowest and highest logit
+    coverage: tuple  # of reals: radius, 1 / sqrt(sigma), lowest and highest logit
     transmittance: np.ndarray  # (H, W)
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
@@ -37,20 +38,21 @@ def draw(
     attributes: np.ndarray | None,
 ) -> Drawn:
     """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
-    from .color import color_forward
-    from .silhouette import silhouette_forward
-
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
     bins = sort_into_bins(vertices, faces, size, radius, settings.cull_backfaces)
     alpha = np.empty(size, vertices.dtype)
     transmittance = np.empty_like(alpha)
-    coverage = (real(bins.radius), real(1 / settings.sigma), real(lowest), real(limits.highest))
+    coverage = (real(bins.radius), real(1 / math.sqrt(settings.sigma)), real(lowest), real(limits.highest))
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     if attributes is None:
+        from .silhouette import silhouette_forward
+
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
         return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, None, 0.0, ()))
+    from .color import color_forward
+
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logit = _depth_logits(vertices[:, 2], scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
@@ -86,9 +88,6 @@ def _depth_logits(depth: np.ndarray, scale: float, settings: RasterSettings) -> 
 
 def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.ndarray | None) -> RasterGradients:
     """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""
-    from .color import color_backward
-    from .silhouette import silhouette_backward
-
     saved: _Saved = drawn.saved
     bins = saved.bins
     dtype = drawn.alpha.dtype
@@ -98,6 +97,8 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         grad_alpha = np.zeros_like(drawn.alpha)
     grad_vertices = np.zeros((saved.vertices, 3), dtype)
     if grad_color is None:
+        from .silhouette import silhouette_backward
+
         entry_gradients = np.empty((len(bins.entries), 6), dtype)
         run_on_workers(
             silhouette_backward,
@@ -110,6 +111,8 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         )
         gather(bins.corners, bins.slots, entry_gradients, 0, 2, grad_vertices)
         return RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
+    from .color import color_backward
+
     assert saved.depth is not None
     channels = grad_color.shape[2]
     entry_gradients = np.empty((len(bins.entries), 9 + 3 * channels), dtype)

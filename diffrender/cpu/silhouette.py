@@ -1,21 +1,52 @@
 """The soft silhouette over strips: forward, and its reverse. Formulas are in `diffrender.formulas`.
 
-Both go over a face in columns of LANES pixels, down the rows of a strip. The way back does so in three steps with memory
-between them: in one, a row would be such a long chain of arithmetic that the processor cannot look ahead to the next.
+Both go over the blocks of pixels that faces can reach. The way back does so in three steps with memory between them: in one,
+a block would be such a long chain of arithmetic that the processor cannot look ahead to the next.
 """
 
-import numpy as np
-
-from ..formulas.constants import HALF, ZERO
-from ..formulas.coverage import coverage_logit, union_end, union_step
+from ..formulas.constants import ZERO
+from ..formulas.coverage import union_end, union_step
+from ..formulas.fastmath import exp
 from ..formulas.pixel import covered_logit_backward
-from ..formulas.triangle import boundary, of_nearest_edge
-from ..jit import formula, kernel, prefer_wide_vectors
-from ..lanes import LANES, fma, higher, load, lower, select, spread, store, sums_of_lanes
+from ..formulas.triangle import nearest_edge
+from ..jit import kernel, prefer_wide_vectors
+from ..lanes import (
+    ACROSS,
+    at,
+    higher,
+    load,
+    load_pair,
+    lower,
+    negative_beside,
+    select,
+    store,
+    store_pair,
+)
 from ..spin import claim
-from .bins import STRIP_ROWS, aligned, edge_lanes, load_edge, rows_lower, rows_of_columns, store_corners
+from .bins import store_corners
+from .blocks import (
+    BATCH,
+    EDGE_SUMS,
+    FRAME,
+    SAVED_EDGES,
+    STRIP_ROWS,
+    add_edges,
+    aligned,
+    distance_over,
+    edge_of_blocks,
+    list_blocks,
+    list_groups,
+    new_lists,
+    number_of,
+    places_of,
+    put_totals,
+    save_edges,
+    stride_of,
+    strip_size,
+    two_blocks,
+)
 
-_SAVED = 10 * LANES  # numbers of a row between the steps of the way back
+_FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 
 
 @kernel
@@ -29,7 +60,7 @@ def silhouette_forward(
     order,
     turn,
     radius,
-    inverse_sigma,
+    scale,
     lowest,
     highest,
     alpha,
@@ -40,10 +71,12 @@ def silhouette_forward(
     `turn` (1,) counts the strips that workers have taken, in `order`.
     """
     prefer_wide_vectors()
-    real = geometry.dtype.type
     height, width = alpha.shape
-    stride = width + LANES
-    odds = aligned(STRIP_ROWS * stride, geometry)
+    stride = stride_of(width)
+    odds = aligned(strip_size(width), geometry)
+    lists = new_lists(width, _FORWARD, geometry)
+    frames, blocks, lines = lists[0], lists[5], lists[8]
+    logits = aligned(len(blocks) // 4 * ACROSS, geometry)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -52,47 +85,36 @@ def silhouette_forward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         odds[:] = ZERO
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
-            edge0, edge1, edge2 = edges
-            for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
-                first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
-                x, y = real(start) + HALF, real(first) + HALF
-                along0, across0 = edge_lanes(x, y, edge0)
-                along1, across1 = edge_lanes(x, y, edge1)
-                along2, across2 = edge_lanes(x, y, edge2)
-                place = (first - top) * stride + start
-                for row in range(end - first):
-                    rows = spread(real(row))
-                    a0, c0 = rows_lower(along0, across0, rows, edge0)
-                    a1, c1 = rows_lower(along1, across1, rows, edge1)
-                    a2, c2 = rows_lower(along2, across2, rows, edge2)
-                    d2, inside, _, _, _, _, _ = boundary(a0, c0, edge0[4], a1, c1, edge1[4], a2, c2, edge2[4])
-                    logit = coverage_logit(d2, inside, inverse_sigma)
-                    before = load(odds, place)
-                    after = union_step(before, higher(lower(logit, highest), lowest))
-                    store(odds, place, select(logit >= lowest, after, before))
-                    place += stride
+        entry, end = starts[strip], starts[strip + 1]
+        while entry < end:
+            batch = min(BATCH, end - entry)
+            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            group = 0
+            while group < groups:
+                group, count = list_blocks(group, groups, _FORWARD, radius, stride, lists)
+                for block in range(0, count, 2):
+                    x, first, second = two_blocks(blocks, block)
+                    frame = number_of(blocks, block) * FRAME
+                    a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
+                    a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
+                    a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
+                    o0 = distance_over(frames, frame, 0, a0)
+                    o1 = distance_over(frames, frame, 1, a1)
+                    o2 = distance_over(frames, frame, 2, a2)
+                    d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
+                    store(logits, block * ACROSS, negative_beside(d2, c0, c1, c2))
+                for block in range(0, count, 2):
+                    logit = load(logits, block * ACROSS)
+                    # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
+                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
+                    first, second = places_of(blocks, block)
+                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+            entry += batch
         for row in range(top, bottom):
-            filled = odds[(row - top) * stride : (row - top) * stride + width]
             row_alpha, row_transmittance = alpha[row], transmittance[row]
+            place = (row - top) * stride
             for column in range(width):
-                row_alpha[column], row_transmittance[column] = union_end(filled[column])
-
-
-@formula
-def _find_alive(upstream, stride, rows, alive):
-    """Mark the LANES columns of a row with anything upstream."""
-    for row in range(rows):
-        for cell in range(stride // LANES):
-            first = row * stride + cell * LANES
-            block = upstream[first : first + LANES]
-            largest = ZERO
-            for i in range(LANES):
-                largest = max(largest, abs(block[i]))
-            alive[row, cell] = largest > ZERO
-        alive[row, stride // LANES :] = True  # a part of a block
+                row_alpha[column], row_transmittance[column] = union_end(odds[place + column])
 
 
 @kernel
@@ -107,7 +129,7 @@ def silhouette_backward(
     order,
     turn,
     radius,
-    inverse_sigma,
+    scale,
     lowest,
     highest,
     vanished,
@@ -117,17 +139,15 @@ def silhouette_backward(
 ):
     """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W)."""
     prefer_wide_vectors()
-    real = geometry.dtype.type
     height, width = grad_alpha.shape
-    stride = width + LANES
-    upstream = aligned(STRIP_ROWS * stride, geometry)  # grad_alpha * T, 0 where T has vanished
+    stride = stride_of(width)
+    upstream = aligned(strip_size(width), geometry)  # grad_alpha * T, 0 where T has vanished
     upstream[:] = ZERO
-    alive = np.empty((STRIP_ROWS, width // LANES + 3), np.bool_)
-    # Of each row: the logit, then the gradient of d^2 from it; across and over, 0 but of the nearest edge, and within.
-    saved = aligned(STRIP_ROWS * _SAVED, geometry)
-    places = np.empty(STRIP_ROWS, np.int64)
-    totals = aligned(LANES, geometry)
-    nothing = spread(real(ZERO))
+    lists = new_lists(width, _BACKWARD, geometry)
+    blocks = lists[5]
+    saved = aligned(len(blocks) // 8 * SAVED_EDGES, geometry)
+    sums = aligned(BATCH * EDGE_SUMS, geometry)
+    totals = aligned(16, geometry)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -136,69 +156,31 @@ def silhouette_backward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         for row in range(top, bottom):
-            into = upstream[(row - top) * stride : (row - top) * stride + width]
             row_transmittance, row_grad = transmittance[row], grad_alpha[row]
+            place = (row - top) * stride
             for column in range(width):
                 t = row_transmittance[column]
                 # Denormal products cost ten times as much and carry nothing.
-                into[column] = row_grad[column] * t if t > vanished else ZERO
-        _find_alive(upstream, stride, bottom - top, alive)
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            edges = load_edge(geometry, face, 0), load_edge(geometry, face, 1), load_edge(geometry, face, 2)
-            edge0, edge1, edge2 = edges
-            s0, s1, s2, s3, s4, s5 = nothing, nothing, nothing, nothing, nothing, nothing
-            s6, s7, s8, s9, s10, s11 = nothing, nothing, nothing, nothing, nothing, nothing
-            for start in range(bounds[face, 0], bounds[face, 1] + 1, LANES):
-                first, end = rows_of_columns(start, bounds, face, top, bottom, radius, real(height), *edges)
-                x, y = real(start) + HALF, real(first) + HALF
-                along0, across0 = edge_lanes(x, y, edge0)
-                along1, across1 = edge_lanes(x, y, edge1)
-                along2, across2 = edge_lanes(x, y, edge2)
-                count = 0
-                for row in range(first - top, end - top):
-                    if not (alive[row, start // LANES] or alive[row, start // LANES + 1]):
-                        continue
-                    rows = spread(real(row - (first - top)))
-                    a0, c0 = rows_lower(along0, across0, rows, edge0)
-                    a1, c1 = rows_lower(along1, across1, rows, edge1)
-                    a2, c2 = rows_lower(along2, across2, rows, edge2)
-                    d2, inside, within0, within1, within2, second, third = boundary(
-                        a0, c0, edge0[4], a1, c1, edge1[4], a2, c2, edge2[4]
-                    )
-                    o0, o1, o2 = of_nearest_edge(a0 - within0, a1 - within1, a2 - within2, second, third)
-                    c0, c1, c2 = of_nearest_edge(c0, c1, c2, second, third)
-                    place = count * _SAVED
-                    store(saved, place, coverage_logit(d2, inside, inverse_sigma))
-                    store(saved, place + 1 * LANES, c0)
-                    store(saved, place + 2 * LANES, o0)
-                    store(saved, place + 3 * LANES, within0)
-                    store(saved, place + 4 * LANES, c1)
-                    store(saved, place + 5 * LANES, o1)
-                    store(saved, place + 6 * LANES, within1)
-                    store(saved, place + 7 * LANES, c2)
-                    store(saved, place + 8 * LANES, o2)
-                    store(saved, place + 9 * LANES, within2)
-                    places[count] = row * stride + start
-                    count += 1
-                for k in range(count):
-                    place = k * _SAVED
-                    grad = covered_logit_backward(load(upstream, places[k]), load(saved, place), lowest, highest)
-                    store(saved, place, grad)
-                for k in range(count):
-                    place = k * _SAVED
-                    g = load(saved, place)
-                    c, o = load(saved, place + 1 * LANES), load(saved, place + 2 * LANES)
-                    h = g * load(saved, place + 3 * LANES)
-                    s0, s1, s2, s3 = fma(g, c, s0), fma(g, o, s1), fma(h, c, s2), fma(h, o, s3)
-                    c, o = load(saved, place + 4 * LANES), load(saved, place + 5 * LANES)
-                    h = g * load(saved, place + 6 * LANES)
-                    s4, s5, s6, s7 = fma(g, c, s4), fma(g, o, s5), fma(h, c, s6), fma(h, o, s7)
-                    c, o = load(saved, place + 7 * LANES), load(saved, place + 8 * LANES)
-                    h = g * load(saved, place + 9 * LANES)
-                    s8, s9, s10, s11 = fma(g, c, s8), fma(g, o, s9), fma(h, c, s10), fma(h, o, s11)
-            store(totals, 0, sums_of_lanes((s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11)))
-            for component in range(12):
-                totals[component] *= inverse_sigma
-            slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
-            store_corners(entry_gradients, slot, totals, edge0, edge1, edge2)
+                upstream[place + column] = row_grad[column] * t if t > vanished else ZERO
+        entry, end = starts[strip], starts[strip + 1]
+        while entry < end:
+            batch = min(BATCH, end - entry)
+            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            sums[: batch * EDGE_SUMS] = ZERO
+            group = 0
+            while group < groups:
+                group, count = list_blocks(group, groups, _BACKWARD, radius, stride, lists)
+                for block in range(0, count, 2):
+                    save_edges(lists, block, saved, block // 2 * SAVED_EDGES)
+                for block in range(0, count, 2):
+                    above = load_pair(upstream, *places_of(blocks, block))
+                    into = block // 2 * SAVED_EDGES
+                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                for block in range(0, count, 2):
+                    add_edges(sums, number_of(blocks, block) * EDGE_SUMS, saved, block // 2 * SAVED_EDGES)
+            for number in range(batch):
+                put_totals(sums, number * EDGE_SUMS, scale, totals)
+                face = at(entries, entry + number)
+                slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
+                store_corners(entry_gradients, slot, totals, geometry, face)
+            entry += batch

@@ -7,6 +7,7 @@ from numba import cuda
 from ..formulas.aggregate import depth_logit, softmax_step, softmax_weight
 from ..formulas.constants import HALF, ONE, ZERO
 from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end, union_step
+from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.pixel import edge_products
 from ..formulas.triangle import boundary, edge_coordinates, squared_distance_backward
@@ -94,7 +95,7 @@ def color_forward(
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
                     logit = logit if logit < highest else highest
-                    odds = union_step(odds, logit)
+                    odds = union_step(odds, exp(logit))
                     scale_u = staged[15, j] + staged[15, j]
                     ba, bb, bc, _ = clipped_barycentric(
                         across1 * half1 * scale_u, across2 * half2 * scale_u, across0 * half0 * scale_u

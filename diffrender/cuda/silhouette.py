@@ -6,6 +6,7 @@ from numba import cuda
 
 from ..formulas.constants import HALF, ZERO
 from ..formulas.coverage import coverage_logit, union_end, union_step
+from ..formulas.fastmath import exp
 from ..formulas.pixel import covered_backward, edge_products
 from ..formulas.triangle import boundary, edge_coordinates, squared_distance_backward
 from .bins import TILE, band_rows, box_in_tile, load_edge, row_range
@@ -69,7 +70,7 @@ def silhouette_forward(
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
-                    odds = union_step(odds, logit if logit < highest else highest)
+                    odds = union_step(odds, exp(logit if logit < highest else highest))
         start += _STAGED
     if row < height and column < width:
         covered, t = union_end(odds)

@@ -13,12 +13,12 @@ def coverage_logit(squared_distance, inside, inverse_sigma):
 
 
 @formula
-def union_step(odds, logit):
+def union_step(odds, exponential):
     """Return Q' for Q = prod(1 + exp(x)) - 1, the odds of being covered, with one more face: Q' = Q + (1 + Q) exp(x).
 
     Q instead of the product P keeps small alphas exact; overflow to inf is right, alpha is then 1.
     """
-    return fma(ONE + odds, exp(logit), odds)
+    return fma(ONE + odds, exponential, odds)
 
 
 @formula

@@ -1,7 +1,7 @@
 """What one face sends back from one pixel, given the pixel's place along and across the face's three edges."""
 
 from ..jit import formula
-from ..lanes import fma, higher, lower, select
+from ..lanes import fma, higher, lower, select, times_sign
 from .constants import HALF, ZERO
 from .coverage import coverage_logit, sigmoid, union_backward
 from .triangle import of_nearest_edge
@@ -19,7 +19,7 @@ def covered_logit_backward(upstream, logit, lowest, highest):
     """Return `covered_backward` times sigma from the coverage logit, whose sign is that of its slope in d^2."""
     coverage = sigmoid(higher(lower(logit, highest), lowest))
     grad_logit = select(logit >= lowest, union_backward(upstream, coverage), ZERO)
-    return select(logit > ZERO, grad_logit, -grad_logit)
+    return times_sign(grad_logit, logit)
 
 
 @formula

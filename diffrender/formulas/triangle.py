@@ -54,17 +54,29 @@ def boundary(along0, across0, half0, along1, across1, half1, along2, across2, ha
     inside, the nearest points along the three edges, and which edge is nearest: the third, else the second, else the first.
     """
     within0, within1, within2 = along_within(along0, half0), along_within(along1, half1), along_within(along2, half2)
-    over0, over1, over2 = along0 - within0, along1 - within1, along2 - within2
+    d2, second, third = nearest_edge(across0, along0 - within0, across1, along1 - within1, across2, along2 - within2)
+    return d2, lower(lower(across0, across1), across2) >= ZERO, within0, within1, within2, second, third
+
+
+@formula
+def nearest_edge(across0, over0, across1, over1, across2, over2):
+    """Return the squared distance to the boundary, and whether the second, or else the third edge is nearest.
+
+    The nearest point of an edge is at (across, over) in its frame.
+    """
     d0 = fma(across0, across0, over0 * over0)
     d1 = fma(across1, across1, over1 * over1)
     d2 = fma(across2, across2, over2 * over2)
     # Selects instead of branches: all lanes go the same way.
-    lowest = lower(lower(across0, across1), across2)
     second = d1 < d0
     d = lower(d1, d0)
-    third = d2 < d
-    d = lower(d2, d)
-    return d, lowest >= ZERO, within0, within1, within2, second, third
+    return lower(d2, d), second, d2 < d
+
+
+@formula
+def nearest_of(value0, value1, value2, second, third):
+    """Return the value of the nearest edge."""
+    return select(third, value2, select(second, value1, value0))
 
 
 @formula

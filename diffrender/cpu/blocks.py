@@ -1,0 +1,316 @@
+"""From the faces of a strip to blocks of pixels, in three steps, each a loop without branches that are guessed wrongly:
+faces to groups of rows, groups to blocks, and then what a kernel does with a block.
+
+A block is ACROSS pixels of a row, from any column on; two blocks of a face make one value of LANES. A group is LANES rows.
+Coordinates are relative to the face's first pixel in the strip, its origin: float32 keeps more digits of small ones.
+"""
+
+import numpy as np
+
+from ..formulas.constants import HALF, ONE, TWO, ZERO
+from ..formulas.triangle import edge_start, nearest_edge, nearest_of
+from ..jit import formula
+from ..lanes import (
+    ACROSS,
+    LANES,
+    STEPS,
+    add_products,
+    at,
+    block_columns,
+    equal,
+    fma,
+    higher,
+    lane_numbers,
+    load,
+    lower,
+    magnitude,
+    negative_beside,
+    pair,
+    put,
+    put_blocks,
+    root,
+    round_down,
+    select,
+    spread,
+    store,
+    store_integers,
+    sum_up,
+)
+
+STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
+BATCH = 32  # faces at a time: what is known of them fits in the L1 cache
+_GROUPS = STRIP_ROWS // LANES  # of a face at most
+_ROWS = 4  # of a group are gone over in one go
+
+SLOPES = 16  # where a face's geometry has dx / dy of its edges, then the rounding of x
+LOW = np.float32(0.004)  # px, below CULLING_MARGIN: an edge less twice as high is left to the circles around its ends
+_FAR = np.float32(1e30)
+_PER_BLOCK = np.float32(1 / ACROSS)
+
+# A frame holds of each of a face's edges: the origin's place along and across, the normal, the half length and minus that.
+FRAME = 18
+SAVED_EDGES = 5 * LANES  # numbers of two blocks
+EDGE_SUMS = 12 * ACROSS  # numbers of a face, see `store_corners`
+_ROW = 6 * LANES  # numbers of a group: of each edge, the places along and across of the origin's column in each row
+# An outline holds of each corner x, y; of each edge moved outwards a point x, y, dx / dy and half its height; the rounding
+# of x, the last column and the last row.
+_OUTLINE = 24
+_SIDES = 6
+_ROUNDING, _LAST_COLUMN, _LAST_ROW = 18, 19, 20
+
+
+@formula
+def stride_of(width):
+    """Return how many numbers a row of a strip takes: a block from the last column on still lies within it."""
+    return width + ACROSS
+
+
+@formula
+def strip_size(width):
+    """Return how many numbers a strip takes, with room for a block that does not count."""
+    return STRIP_ROWS * stride_of(width) + ACROSS
+
+
+@formula
+def aligned(count, like):
+    """Return an empty array that begins at a cache line: a vector across two lines costs several times as much."""
+    size = like.itemsize
+    padded = np.empty(count + 64 // size, like.dtype)
+    first = (-padded.ctypes.data) % 64 // size
+    return padded[first : first + count]
+
+
+@formula
+def new_lists(width, room, like):
+    """Return the memory of the lists, for `room` blocks and what a group can have more: frames, outlines, of each group its
+    face's number, row and place; blocks (x, where its row is, place, face's number), a group's spans, and rows of groups."""
+    groups = BATCH * _GROUPS + _GROUPS
+    return (
+        aligned(BATCH * FRAME, like),
+        aligned(BATCH * _OUTLINE, like),
+        np.empty(groups, np.int32),
+        np.empty(groups, np.int32),
+        np.empty(groups, np.int32),
+        aligned(4 * (room + LANES * (width // ACROSS + 2) + STEPS), like),
+        aligned(LANES, like),
+        np.empty(LANES, np.int32),
+        aligned(groups * _ROW, like),
+    )
+
+
+@formula
+def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists):
+    """Write the frames and outlines of `batch` faces from an entry on, and their groups; return the number of groups.
+
+    Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma).
+    """
+    frames, outlines, numbers, rows, places, _, _, _, _ = lists
+    count = 0
+    for number in range(batch):
+        face = at(entries, entry + number)
+        left, first = bounds[face, 0], max(bounds[face, 2] - top, 0)
+        last = min(bounds[face, 3], bottom - 1) - top - first
+        outline = number * _OUTLINE
+        _put_edges(geometry, face, left, top + first, radius, scale, frames, number * FRAME, outlines, outline)
+        put(outlines, outline + _ROUNDING, geometry[face, SLOPES + 3])
+        put(outlines, outline + _LAST_COLUMN, bounds[face, 1] - left)
+        put(outlines, outline + _LAST_ROW, last)
+        place = first * stride + left
+        for k in range(_GROUPS):
+            put(numbers, count + k, number)
+            put(rows, count + k, k * LANES)
+            put(places, count + k, place + k * LANES * stride)
+        count += last // LANES + 1
+    return count
+
+
+@formula
+def _put_edges(geometry, face, left, first, radius, scale, frames, frame, outlines, outline):
+    real = geometry.dtype.type
+    x, y = real(left) + HALF, real(first) + HALF
+    for edge in range(3):
+        mx, my = geometry[face, 5 * edge] - x, geometry[face, 5 * edge + 1] - y
+        nx, ny, half = geometry[face, 5 * edge + 2], geometry[face, 5 * edge + 3], geometry[face, 5 * edge + 4]
+        into = frame + 6 * edge
+        put(frames, into, (my * nx - mx * ny) * scale)
+        put(frames, into + 1, (-mx * nx - my * ny) * scale)
+        put(frames, into + 2, nx * scale)
+        put(frames, into + 3, ny * scale)
+        put(frames, into + 4, half * scale)
+        put(frames, into + 5, -half * scale)
+        corner_x, corner_y = edge_start(mx, my, nx, ny, half)
+        put(outlines, outline + 2 * edge, corner_x)
+        put(outlines, outline + 2 * edge + 1, corner_y)
+        into = outline + _SIDES + 4 * edge
+        put(outlines, into, mx - radius * nx)
+        put(outlines, into + 1, my - radius * ny)
+        put(outlines, into + 2, geometry[face, SLOPES + edge])
+        put(outlines, into + 3, half * abs(nx) - LOW)
+
+
+@formula
+def list_blocks(group, groups, room, radius, stride, lists):
+    """Write the blocks of groups from `group` on, as many as there is room for; return the next group and the blocks.
+
+    Their number is even, two by two they are of one face: where a group has an odd number, one more is written whose place
+    is past the strip's last row.
+    """
+    frames, outlines, numbers, rows, places, blocks, begins, counts, lines = lists
+    real = outlines.dtype.type
+    count, line = 0, 0
+    while group < groups and count < room:
+        number, row, place = at(numbers, group), at(rows, group), at(places, group)
+        _find_spans(outlines, number * _OUTLINE, row, radius, begins, counts)
+        _put_lines(frames, number * FRAME, row, lines, line)
+        owner, y, here, step = real(number), real(line), real(place), real(stride)
+        last = min(np.int64(at(outlines, number * _OUTLINE + _LAST_ROW)) - row, LANES - 1)
+        for first in range(0, last + 1, _ROWS):
+            for band in range(first, first + _ROWS):
+                begin = at(begins, band)
+                # All STEPS are written and as many counted as there are: a branch guessed wrongly costs more than a block.
+                put_blocks(blocks, 4 * count, begin, y, here + begin, owner)
+                for k in range(STEPS, at(counts, band), STEPS):
+                    x = begin + real(k * ACROSS)
+                    put_blocks(blocks, 4 * (count + k), x, y, here + x, owner)
+                count += at(counts, band)
+                y += ONE
+                here += step
+        put_blocks(blocks, 4 * count, real(ZERO), real(line), real(STRIP_ROWS * stride), owner)
+        count += count & 1
+        line += _ROW
+        group += 1
+    return group, count
+
+
+@formula
+def _find_spans(outlines, outline, row, radius, begins, counts):
+    """Write for LANES rows from `row` on the first column within `radius` of a face, and how many blocks lie from there on.
+
+    The places within `radius` are a convex set, bounded by circles around the corners and by the edges, moved outwards.
+    All candidates lie in the set, so that no care is needed which of them are on its boundary.
+    """
+    real = outlines.dtype.type
+    square = spread(radius * radius)
+    y = lane_numbers(radius) + real(row)
+    left, right = spread(real(_FAR)), spread(real(-_FAR))
+    for corner in range(3):
+        dy = y - at(outlines, outline + 2 * corner + 1)
+        x = at(outlines, outline + 2 * corner)
+        inside = square - dy * dy
+        half = select(inside >= ZERO, root(higher(inside, ZERO)), -_FAR)
+        left, right = lower(left, x - half), higher(right, x + half)
+    for edge in range(3):
+        side = outline + _SIDES + 4 * edge
+        dy = y - at(outlines, side + 1)
+        x = fma(dy, at(outlines, side + 2), spread(at(outlines, side)))
+        beside = magnitude(dy) <= at(outlines, side + 3)
+        left, right = lower(left, select(beside, x, _FAR)), higher(right, select(beside, x, -_FAR))
+    there = y <= at(outlines, outline + _LAST_ROW)
+    rounding, last = at(outlines, outline + _ROUNDING), spread(at(outlines, outline + _LAST_COLUMN))
+    begin = -round_down(-lower(higher(left - rounding, ZERO), last + ONE))
+    end = round_down(select(there, lower(higher(right + rounding, -ONE), last), -ONE - ACROSS))
+    store(begins, 0, begin)
+    store_integers(counts, 0, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO))
+
+
+@formula
+def _put_lines(frames, frame, row, lines, line):
+    y = lane_numbers(frames.dtype.type(ZERO)) + frames.dtype.type(row)
+    for edge in range(3):
+        place, into = frame + 6 * edge, line + 2 * LANES * edge
+        nx, ny = at(frames, place + 2), at(frames, place + 3)
+        store(lines, into, fma(y, -nx, spread(at(frames, place))))
+        store(lines, into + LANES, fma(y, ny, spread(at(frames, place + 1))))
+
+
+@formula
+def edge_of_blocks(frames, frame, lines, edge, x, first, second):
+    """Return the places along and across an edge, in units of sqrt(sigma), of the pixels in columns x of two rows."""
+    nx, ny = spread(at(frames, frame + 6 * edge + 2)), spread(at(frames, frame + 6 * edge + 3))
+    first, second = first + 2 * LANES * edge, second + 2 * LANES * edge
+    along = fma(x, ny, pair(at(lines, first), at(lines, second)))
+    return along, fma(x, nx, pair(at(lines, first + LANES), at(lines, second + LANES)))
+
+
+@formula
+def distance_over(frames, frame, edge, along):
+    """Return how far places along an edge are past its nearer end, 0 if they are not."""
+    return higher(magnitude(along) - at(frames, frame + 6 * edge + 4), ZERO)
+
+
+@formula
+def place_within(frames, frame, edge, along):
+    """Return the places along an edge of its points nearest to places along it."""
+    place = frame + 6 * edge
+    return higher(lower(along, at(frames, place + 4)), at(frames, place + 5))
+
+
+@formula
+def two_blocks(blocks, block):
+    """Return the columns of the pixels of a block and the next one, in lanes, and where their rows are among `lines`."""
+    x = block_columns(at(blocks, 0)) + pair(at(blocks, 4 * block), at(blocks, 4 * block + 4))
+    return x, np.int64(at(blocks, 4 * block + 1)), np.int64(at(blocks, 4 * block + 5))
+
+
+@formula
+def places_of(blocks, block):
+    """Return the places in the strip of a block and the next one."""
+    return np.int64(at(blocks, 4 * block + 2)), np.int64(at(blocks, 4 * block + 6))
+
+
+@formula
+def number_of(blocks, block):
+    """Return the number of a block's face in its batch."""
+    return np.int64(at(blocks, 4 * block + 3))
+
+
+@formula
+def save_edges(lists, block, saved, into):
+    """Write of two blocks: the coverage logit, the nearest edge's number, and across, over and within on it.
+
+    Returns the places across the three edges. All in units of sqrt(sigma).
+    """
+    frames, blocks, lines = lists[0], lists[5], lists[8]
+    x, first, second = two_blocks(blocks, block)
+    frame = number_of(blocks, block) * FRAME
+    a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
+    a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
+    a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
+    w0, w1, w2 = (
+        place_within(frames, frame, 0, a0),
+        place_within(frames, frame, 1, a1),
+        place_within(frames, frame, 2, a2),
+    )
+    o0, o1, o2 = a0 - w0, a1 - w1, a2 - w2
+    d2, is_second, is_third = nearest_edge(c0, o0, c1, o1, c2, o2)
+    store(saved, into, negative_beside(d2, c0, c1, c2))
+    store(saved, into + 1 * LANES, nearest_of(spread(saved.dtype.type(ZERO)), ONE, TWO, is_second, is_third))
+    store(saved, into + 2 * LANES, nearest_of(c0, c1, c2, is_second, is_third))
+    store(saved, into + 3 * LANES, nearest_of(o0, o1, o2, is_second, is_third))
+    store(saved, into + 4 * LANES, nearest_of(w0, w1, w2, is_second, is_third))
+    return c0, c1, c2
+
+
+@formula
+def add_edges(sums, place, saved, into):
+    """Add to a face's sums what two blocks send back, the gradient of d^2 having taken the place of the logit."""
+    grad, nearest = load(saved, into), load(saved, into + LANES)
+    across, over = load(saved, into + 2 * LANES), load(saved, into + 3 * LANES)
+    weighted = grad * load(saved, into + 4 * LANES)
+    for edge in range(3):
+        is_nearest = equal(nearest, saved.dtype.type(edge))
+        g, h = select(is_nearest, grad, ZERO), select(is_nearest, weighted, ZERO)
+        add_products(sums, place, g, across)
+        add_products(sums, place + ACROSS, g, over)
+        add_products(sums, place + 2 * ACROSS, h, across)
+        add_products(sums, place + 3 * ACROSS, h, over)
+        place += 4 * ACROSS
+
+
+@formula
+def put_totals(sums, place, scale, totals):
+    """Write the twelve totals that `store_corners` takes, in px."""
+    sum_up(sums, place, totals, 12)
+    for edge in range(3):
+        totals[4 * edge] *= scale
+        totals[4 * edge + 1] *= scale
