@@ -21,6 +21,7 @@ from ..lanes import fma
 from ..threads import run_on_workers
 from .blocks import LOW, SLOPES, STRIP_ROWS
 
+_SLICES = 16
 _FEW_FACES = 4096  # are prepared sooner than other threads wake up
 
 
@@ -33,37 +34,72 @@ class Bins:
     bounds: np.ndarray  # (F, 4) int32 inclusive pixel range x0 x1 y0 y1; y1 < y0 for a face that contributes nothing
     slots: np.ndarray  # (F + 1,) int64 first gradient slot of each face
     starts: np.ndarray  # (S + 1,) int64 first entry of each strip
-    entries: np.ndarray  # (E,) int32 faces, in face order within a strip
+    entries: np.ndarray  # (E,) int32 faces, strip by strip; within a strip slice by slice, in face order
     order: np.ndarray  # (S,) int64 strips, the fullest first: whoever is free takes the next
     radius: float  # px, how far from a face a pixel can still count
 
 
 def sort_into_bins(
-    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], radius: float, cull_backfaces: bool
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    size: tuple[int, int],
+    radius: float,
+    cull_backfaces: bool,
+    near_first: bool,
 ) -> Bins:
-    """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of an image of size (H, W)."""
+    """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of an image of size (H, W).
+
+    With `near_first` the faces of a strip come in _SLICES slices of depth, the nearest first: what they hide can be left
+    out sooner.
+    """
     height, width = size
     count = len(faces)
     corners = np.empty((count, 3), np.int32)
     geometry = np.empty((count, 20), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
     radius += CULLING_MARGIN
-    arguments = (vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds)
+    nearest, per_depth = 0.0, 0.0
+    if near_first and count:
+        nearest, farthest = float(vertices[:, 2].min()), float(vertices[:, 2].max())
+        per_depth = _SLICES / (farthest - nearest) if farthest > nearest else 0.0
+    slices = np.empty(count, np.uint8)
+    arguments = (vertices, faces, height, width, radius, cull_backfaces, nearest, per_depth) + (
+        corners,
+        geometry,
+        bounds,
+        slices,
+    )
     if count < _FEW_FACES:
         _prepare(0, 1, *arguments)
     else:
         run_on_workers(_prepare, *arguments)
     slots = np.empty(count + 1, np.int64)
-    starts = np.zeros((height + STRIP_ROWS - 1) // STRIP_ROWS + 1, np.int64)
-    _count(bounds, slots, starts)
+    starts = np.zeros(_SLICES * ((height + STRIP_ROWS - 1) // STRIP_ROWS) + 1, np.int64)
+    _count(bounds, slices, slots, starts)
     entries = np.empty(slots[-1], np.int32)
-    _fill(bounds, starts, entries)
+    _fill(bounds, slices, starts, entries)
+    starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")
     return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
 
 
 @kernel
-def _prepare(worker, workers, vertices, faces, height, width, radius, cull_backfaces, corners, geometry, bounds):
+def _prepare(
+    worker,
+    workers,
+    vertices,
+    faces,
+    height,
+    width,
+    radius,
+    cull_backfaces,
+    nearest,
+    per_depth,
+    corners,
+    geometry,
+    bounds,
+    slices,
+):
     count = len(faces)
     for face in range(count * worker // workers, count * (worker + 1) // workers):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
@@ -106,6 +142,8 @@ def _prepare(worker, workers, vertices, faces, height, width, radius, cull_backf
         if first_x <= last_x and first_y <= last_y:
             bounds[face, 0], bounds[face, 1] = first_x, last_x
             bounds[face, 2], bounds[face, 3] = first_y, last_y
+        depth = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
+        slices[face] = min(int((depth - nearest) * per_depth), _SLICES - 1)
 
 
 @formula
@@ -127,7 +165,7 @@ def _store_slope(geometry, face, edge, ax, ay, bx, by):
 
 
 @kernel
-def _count(bounds, slots, starts):
+def _count(bounds, slices, slots, starts):
     total = 0
     for face in range(len(bounds)):
         slots[face] = total
@@ -135,20 +173,21 @@ def _count(bounds, slots, starts):
             first, last = bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS
             total += last - first + 1
             for strip in range(first, last + 1):
-                starts[strip + 1] += 1
+                starts[strip * _SLICES + slices[face] + 1] += 1
     slots[len(bounds)] = total
     for strip in range(len(starts) - 1):
         starts[strip + 1] += starts[strip]
 
 
 @kernel
-def _fill(bounds, starts, entries):
+def _fill(bounds, slices, starts, entries):
     cursor = starts[:-1].copy()
     for face in range(len(bounds)):
         if bounds[face, 3] >= bounds[face, 2]:
             for strip in range(bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS + 1):
-                entries[cursor[strip]] = face
-                cursor[strip] += 1
+                place = strip * _SLICES + slices[face]
+                entries[cursor[place]] = face
+                cursor[place] += 1
 
 
 @formula

@@ -15,6 +15,7 @@ from ..lanes import (
     LANES,
     STEPS,
     add_products,
+    any_lane,
     at,
     block_columns,
     equal,
@@ -22,6 +23,7 @@ from ..lanes import (
     higher,
     lane_numbers,
     load,
+    load_pair,
     lower,
     magnitude,
     negative_beside,
@@ -221,6 +223,18 @@ def _put_lines(frames, frame, row, lines, line):
         nx, ny = at(frames, place + 2), at(frames, place + 3)
         store(lines, into, fma(y, -nx, spread(at(frames, place))))
         store(lines, into + LANES, fma(y, ny, spread(at(frames, place + 1))))
+
+
+@formula
+def drop_idle(blocks, count, upstream):
+    """Keep the blocks, two by two, of which any pixel has something upstream, and return their number."""
+    kept = 0
+    for block in range(0, count, 2):
+        above = magnitude(load_pair(upstream, *places_of(blocks, block)))
+        for k in range(8):
+            put(blocks, 4 * kept + k, at(blocks, 4 * block + k))
+        kept += 2 if any_lane(above > ZERO) else 0
+    return kept
 
 
 @formula

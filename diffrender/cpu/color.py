@@ -25,6 +25,7 @@ from ..lanes import (
     load,
     load_pair,
     lower,
+    magnitude,
     negative_beside,
     put,
     select,
@@ -88,17 +89,31 @@ def _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tin
 
 
 @formula
-def _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen, hidden):
-    """Split blocks, two by two, into those whose face has weight and those where nearer faces hide it; count the former."""
-    seen_count, hidden_count = 0, 0
+def _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen):
+    """List the blocks, two by two, whose face has weight because nearer faces do not hide it; return their number."""
+    seen_count = 0
     for block in range(0, count, 2):
         nearest = at(tints, number_of(blocks, block) * tint_size + 6)
         has_weight = any_lane(load_pair(maximum, *places_of(blocks, block)) + lowest_depth < spread(nearest))
         put(seen, seen_count, block)
-        put(hidden, hidden_count, block)
         seen_count += 1 if has_weight else 0
-        hidden_count += 0 if has_weight else 1
-    return seen_count, hidden_count
+    return seen_count
+
+
+@formula
+def _list_hidden(blocks, count, upstream, seen, seen_count, hidden):
+    """List after the seen blocks those hidden ones of which alpha sends something back; return the length of the list."""
+    known, hidden_count = 0, 0
+    put(seen, seen_count, -1)
+    for block in range(0, count, 2):
+        is_seen = at(seen, known) == block
+        known += 1 if is_seen else 0
+        put(hidden, hidden_count, block)
+        above = magnitude(load_pair(upstream, *places_of(blocks, block)))
+        hidden_count += 1 if any_lane(above > ZERO) and not is_seen else 0
+    for k in range(hidden_count):
+        put(seen, seen_count + k, at(hidden, k))
+    return seen_count + hidden_count
 
 
 @kernel
@@ -144,7 +159,7 @@ def color_forward(
     drawn = aligned(len(blocks) // 8 * _DRAWN, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen, hidden = np.empty(len(blocks) // 8 + 1, np.int32), np.empty(len(blocks) // 8 + 1, np.int32)
+    seen = np.empty(len(blocks) // 8 + 1, np.int32)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -190,7 +205,7 @@ def color_forward(
                     first, second = places_of(blocks, block)
                     store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
                     store(drawn, into, exponential / (ONE + exponential))
-                seen_count, _ = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen, hidden)
+                seen_count = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
                     block = np.int64(at(seen, k))
                     into = block // 2 * _DRAWN
@@ -283,7 +298,7 @@ def color_backward(
     saved = aligned(len(blocks) // 8 * _SAVED, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen, hidden = np.empty(len(blocks) // 8 + 1, np.int32), np.empty(len(blocks) // 8 + 1, np.int32)
+    seen, hidden = np.empty(len(blocks) // 8 + 2, np.int32), np.empty(len(blocks) // 8 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
     share_size = 3 * channels * ACROSS
@@ -328,23 +343,21 @@ def color_backward(
             group = 0
             while group < groups:
                 group, count = list_blocks(group, groups, _BACKWARD, radius, stride, lists)
-                for block in range(0, count, 2):
-                    into = block // 2 * _SAVED
-                    c0, c1, c2 = save_edges(lists, block, saved, into)
+                seen_count = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen)
+                count = _list_hidden(blocks, count, upstream, seen, seen_count, hidden)
+                for k in range(count):
+                    into = k * _SAVED
+                    c0, c1, c2 = save_edges(lists, np.int64(at(seen, k)), saved, into)
                     store(saved, into + 5 * LANES, c1)
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
-                seen_count, hidden_count = _list_seen(
-                    blocks, count, tints, tint_size, maximum, lowest_depth, seen, hidden
-                )
-                for k in range(hidden_count):  # by nearer faces: only alpha comes back
-                    block = np.int64(at(hidden, k))
-                    into = block // 2 * _SAVED
-                    above = load_pair(upstream, *places_of(blocks, block))
+                for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
+                    above = load_pair(upstream, *places_of(blocks, np.int64(at(seen, k))))
+                    into = k * _SAVED
                     store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
                 for k in range(seen_count):
                     block = np.int64(at(seen, k))
-                    into = block // 2 * _SAVED
+                    into = k * _SAVED
                     number = number_of(blocks, block)
                     tint, frame = number * tint_size, number * FRAME
                     first, second = places_of(blocks, block)
@@ -412,8 +425,8 @@ def color_backward(
                     add_products(corner_sums, corner + 6 * ACROSS, ba, grad_log)
                     add_products(corner_sums, corner + 7 * ACROSS, bb, grad_log)
                     add_products(corner_sums, corner + 8 * ACROSS, bc, grad_log)
-                for block in range(0, count, 2):
-                    add_edges(edge_sums, number_of(blocks, block) * EDGE_SUMS, saved, block // 2 * _SAVED)
+                for k in range(count):
+                    add_edges(edge_sums, number_of(blocks, np.int64(at(seen, k))) * EDGE_SUMS, saved, k * _SAVED)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS

@@ -41,7 +41,7 @@ def draw(
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
-    bins = sort_into_bins(vertices, faces, size, radius, settings.cull_backfaces)
+    bins = sort_into_bins(vertices, faces, size, radius, settings.cull_backfaces, attributes is not None)
     alpha = np.empty(size, vertices.dtype)
     transmittance = np.empty_like(alpha)
     coverage = (real(bins.radius), real(1 / math.sqrt(settings.sigma)), real(lowest), real(limits.highest))

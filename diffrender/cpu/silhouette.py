@@ -33,6 +33,7 @@ from .blocks import (
     add_edges,
     aligned,
     distance_over,
+    drop_idle,
     edge_of_blocks,
     list_blocks,
     list_groups,
@@ -47,6 +48,7 @@ from .blocks import (
 )
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
+_MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that nothing comes from
 
 
 @kernel
@@ -155,13 +157,16 @@ def silhouette_backward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
+        idle = 0
         for row in range(top, bottom):
             row_transmittance, row_grad = transmittance[row], grad_alpha[row]
             place = (row - top) * stride
             for column in range(width):
                 t = row_transmittance[column]
                 # Denormal products cost ten times as much and carry nothing.
-                upstream[place + column] = row_grad[column] * t if t > vanished else ZERO
+                above = row_grad[column] * t if t > vanished else ZERO
+                upstream[place + column] = above
+                idle += above == ZERO
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -170,6 +175,8 @@ def silhouette_backward(
             group = 0
             while group < groups:
                 group, count = list_blocks(group, groups, _BACKWARD, radius, stride, lists)
+                if idle > _MANY_IDLE * width:
+                    count = drop_idle(blocks, count, upstream)
                 for block in range(0, count, 2):
                     save_edges(lists, block, saved, block // 2 * SAVED_EDGES)
                 for block in range(0, count, 2):
