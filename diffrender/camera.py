@@ -143,43 +143,22 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
     Hartley & Zisserman ch. 6.
     """
-    pixel = _homogeneous(vertices_world, camera)
-    inverse_depth = _inverse_depth(pixel[:, 2])
-    pixel[:, 0] *= inverse_depth
-    pixel[:, 1] *= inverse_depth
+    from .pinhole import project_vertices
+
+    pixel = np.empty_like(vertices_world, order="C")
+    project_vertices(np.ascontiguousarray(vertices_world), camera.projection, pixel)
     return pixel
 
 
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
     """Carry grad_vertices_pixel (V, 3) back to the world and to the camera's pose; 0 from vertices with depth <= 0."""
-    # Rows of coordinates instead of columns: three times as fast.
-    x, y, depth = np.ascontiguousarray(_homogeneous(vertices_world, camera).T)
-    inverse_depth = _inverse_depth(depth)
-    dtype = vertices_world.dtype
-    grad = np.array(grad_vertices_pixel.T, dtype, order="C")
-    grad[2] *= inverse_depth > 0
-    grad[0] *= inverse_depth
-    grad[1] *= inverse_depth
-    grad[2] -= (grad[0] * x + grad[1] * y) * inverse_depth
-    grad_camera = camera.K.T.astype(dtype) @ grad
-    # exp([w]x) x = x + w x x, so sum g . (w x x) = w . sum (x x g), with x = R x_world + t
-    translation = grad_camera.sum(axis=1, dtype=np.float64)
-    moment = camera.R @ (grad_camera.astype(np.float64) @ vertices_world.astype(np.float64)).T
-    moment += np.outer(camera.t, translation)
-    rotation = np.array([moment[1, 2] - moment[2, 1], moment[2, 0] - moment[0, 2], moment[0, 1] - moment[1, 0]])
-    grad_world = np.ascontiguousarray((camera.R.T.astype(dtype) @ grad_camera).T)
-    return ProjectGradients(grad_world, rotation, translation)
+    from .pinhole import project_vertices_backward
 
-
-def _homogeneous(vertices: np.ndarray, camera: Camera) -> np.ndarray:
-    P = camera.projection.astype(vertices.dtype)
-    return vertices @ P[:, :3].T + P[:, 3]
-
-
-def _inverse_depth(depth: np.ndarray) -> np.ndarray:
-    if depth.min(initial=1) > 0:
-        return 1 / depth
-    return np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
+    vertices = np.ascontiguousarray(vertices_world)
+    grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
+    grad_world, sums = np.empty_like(vertices), np.zeros(6)
+    project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
+    return ProjectGradients(grad_world, sums[3:], sums[:3])
 
 
 def _rotation_matrix(vector: np.ndarray) -> np.ndarray:

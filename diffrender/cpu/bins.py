@@ -18,11 +18,10 @@ from ..formulas.triangle import (
 )
 from ..jit import formula, kernel
 from ..lanes import fma
-from ..threads import run_on_workers
 from .blocks import LOW, SLOPES, STRIP_ROWS
+from .gather import share_out
 
 _SLICES = 16
-_FEW_FACES = 4096  # are prepared sooner than other threads wake up
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,7 @@ def sort_into_bins(
         bounds,
         slices,
     )
-    if count < _FEW_FACES:
-        _prepare(0, 1, *arguments)
-    else:
-        run_on_workers(_prepare, *arguments)
+    share_out(_prepare, count, *arguments)
     slots = np.empty(count + 1, np.int64)
     starts = np.zeros(_SLICES * ((height + STRIP_ROWS - 1) // STRIP_ROWS) + 1, np.int64)
     _count(bounds, slices, slots, starts)
@@ -226,24 +222,3 @@ def _ends(totals, first, edge):
     # The place along an edge from 0 to 1 is 1/2 + within / length.
     across_t, over_t = fma(totals[first + 2], inverse, HALF * across), fma(totals[first + 3], inverse, HALF * over)
     return squared_distance_backward(across, over, across_t, over_t, nx, ny)
-
-
-@kernel
-def gather(corners, slots, entry_gradients, first, components, gradient):
-    """Add the slots of each face, then its corners to vertices: always in the same order.
-
-    A slot holds `components` values for each of three corners from column `first` on; they are added to the first
-    columns of `gradient` (V, components or more).
-    """
-    for face in range(len(corners)):
-        begin, end = slots[face], slots[face + 1]
-        if begin == end:
-            continue
-        for corner in range(3):
-            vertex = corners[face, corner]
-            for component in range(components):
-                column = first + corner * components + component
-                total = entry_gradients[begin, column]
-                for slot in range(begin + 1, end):
-                    total += entry_gradients[slot, column]
-                gradient[vertex, component] += total

@@ -8,7 +8,8 @@ import numpy as np
 from ..backend import Drawn, RasterGradients, RasterSettings
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
 from ..threads import run_on_workers
-from .bins import Bins, gather, sort_into_bins
+from .bins import Bins, sort_into_bins
+from .gather import gather, incidence, share_out
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class _Saved:
 
     bins: Bins
     vertices: int
+    faces: np.ndarray  # (F, 3)
     coverage: tuple  # of reals: radius, 1 / sqrt(sigma), lowest and highest logit
     transmittance: np.ndarray  # (H, W)
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
@@ -50,7 +52,7 @@ def draw(
         from .silhouette import silhouette_forward
 
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
-        return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, None, 0.0, ()))
+        return Drawn(alpha, None, _Saved(bins, len(vertices), faces, coverage, transmittance, None, 0.0, ()))
     from .color import color_forward
 
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
@@ -71,7 +73,7 @@ def draw(
         color,
         *softmax,
     )
-    return Drawn(alpha, color, _Saved(bins, len(vertices), coverage, transmittance, depth, scale, softmax))
+    return Drawn(alpha, color, _Saved(bins, len(vertices), faces, coverage, transmittance, depth, scale, softmax))
 
 
 def _depth_logits(depth: np.ndarray, scale: float, settings: RasterSettings) -> tuple[np.ndarray, float]:
@@ -95,7 +97,9 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     binned = (bins.geometry, bins.bounds, bins.slots, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     if grad_alpha is None:
         grad_alpha = np.zeros_like(drawn.alpha)
-    grad_vertices = np.zeros((saved.vertices, 3), dtype)
+    grad_vertices = np.empty((saved.vertices, 3), dtype)
+    incident = incidence(saved.faces, saved.vertices)
+    joined = (incident.starts, incident.corners, bins.corners, bins.slots)
     if grad_color is None:
         from .silhouette import silhouette_backward
 
@@ -109,7 +113,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
             grad_alpha,
             entry_gradients,
         )
-        gather(bins.corners, bins.slots, entry_gradients, 0, 2, grad_vertices)
+        share_out(gather, saved.vertices, *joined, entry_gradients, grad_vertices, np.empty((0, 0), dtype))
         return RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
     from .color import color_backward
 
@@ -130,10 +134,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         grad_color,
         entry_gradients,
     )
-    grad_depth = np.zeros((saved.vertices, 1), dtype)
-    grad_attributes = np.zeros((saved.vertices, channels), dtype)
-    gather(bins.corners, bins.slots, entry_gradients, 0, 2, grad_vertices)
-    gather(bins.corners, bins.slots, entry_gradients, 6, 1, grad_depth)
-    gather(bins.corners, bins.slots, entry_gradients, 9, channels, grad_attributes)
-    grad_vertices[:, 2] = -dtype.type(saved.depth_scale) * grad_depth[:, 0]
+    grad_attributes = np.empty((saved.vertices, channels), dtype)
+    share_out(gather, saved.vertices, *joined, entry_gradients, grad_vertices, grad_attributes)
+    grad_vertices[:, 2] *= -dtype.type(saved.depth_scale)
     return RasterGradients(grad_vertices, grad_attributes)

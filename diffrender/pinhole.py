@@ -1,0 +1,56 @@
+"""The pinhole projection of many vertices and its reverse, as kernels: NumPy would walk over them a dozen times."""
+
+import numpy as np
+
+from .jit import formula, kernel
+
+
+@formula
+def _affine(matrix, x, y, z):
+    """Return matrix (3, 4) times (x, y, z, 1)."""
+    return (
+        matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
+        matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
+        matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3],
+    )
+
+
+@kernel
+def project_vertices(vertices, projection, pixel):
+    """Fill pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
+    for vertex in range(len(vertices)):
+        x, y, z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
+        u, v, depth = _affine(projection, x, y, z)
+        inverse = 1.0 / depth if depth > 0.0 else 0.0
+        pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u * inverse, v * inverse, depth
+
+
+@kernel
+def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
+    """Fill grad_world (V, 3), and add to sums (6,) the gradients of the camera's translation and axis-angle increments.
+
+    With x = R x_world + t and u = K x / depth: grad_x = K^T (g_u, g_v, g_depth - (g_u u + g_v v)) / depth. As
+    exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
+    """
+    for vertex in range(len(vertices)):
+        X, Y, Z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
+        x = R[0, 0] * X + R[0, 1] * Y + R[0, 2] * Z + t[0]
+        y = R[1, 0] * X + R[1, 1] * Y + R[1, 2] * Z + t[1]
+        z = R[2, 0] * X + R[2, 1] * Y + R[2, 2] * Z + t[2]
+        if z <= 0.0:
+            grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
+            continue
+        inverse = 1.0 / z
+        u = (K[0, 0] * x + K[0, 1] * y) * inverse + K[0, 2]
+        v = K[1, 1] * y * inverse + K[1, 2]
+        gu, gv = grad_pixel[vertex, 0] * inverse, grad_pixel[vertex, 1] * inverse
+        gz = grad_pixel[vertex, 2] - gu * u - gv * v
+        gx, gy, gz = K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, K[0, 2] * gu + K[1, 2] * gv + gz
+        for axis in range(3):
+            grad_world[vertex, axis] = R[0, axis] * gx + R[1, axis] * gy + R[2, axis] * gz
+        sums[0] += gx
+        sums[1] += gy
+        sums[2] += gz
+        sums[3] += y * gz - z * gy
+        sums[4] += z * gx - x * gz
+        sums[5] += x * gy - y * gx
