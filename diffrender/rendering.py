@@ -10,7 +10,8 @@ from .camera import Camera, project, project_backward
 from .jit import kernel
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
-from .shading import Light, LightGradients, shade, shade_backward
+from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
+from .threads import run_on_workers
 
 _PLAIN = 0.8  # albedo of a mesh without colours
 
@@ -63,11 +64,20 @@ class SilhouetteRendering:
 class Rendering:
     """What `render` returns: `image` (H, W, 4) linear RGBA, not premultiplied, and `backward`."""
 
-    def __init__(self, mesh: Mesh, camera: Camera, light: Light | None, albedo: np.ndarray, raster: Raster):
+    def __init__(
+        self,
+        mesh: Mesh,
+        camera: Camera,
+        light: Light | None,
+        albedo: np.ndarray,
+        normals: np.ndarray | None,
+        raster: Raster,
+    ):
         assert raster.color is not None
         self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
-        _join(raster.color, raster.alpha, self.image)
-        self._mesh, self._camera, self._light, self._albedo, self._raster = mesh, camera, light, albedo, raster
+        run_on_workers(_join, raster.color, raster.alpha, self.image)
+        self._mesh, self._camera, self._raster = mesh, camera, raster
+        self._light, self._albedo, self._normals = light, albedo, normals
 
     def backward(self, grad_image: np.ndarray) -> RenderGradients:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
@@ -75,15 +85,17 @@ class Rendering:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
         grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
         grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
-        has_color = _split(np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha)
+        any_color = np.zeros(len(grad_alpha), np.bool_)
+        run_on_workers(_split, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color)
         # A gradient of alpha alone goes the way of the silhouette, at half the cost.
-        raster = self._raster.backward(grad_alpha, grad_color if has_color else None)
+        raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
         mesh = self._mesh
         projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
         vertices, albedo, light = projected.vertices, raster.attributes, None
         assert albedo is not None
         if self._light is not None:
-            shading = shade_backward(mesh.vertices, mesh.faces, self._albedo, self._light, albedo)
+            assert self._normals is not None
+            shading = shade_with_backward(self._normals, mesh.vertices, mesh.faces, self._albedo, self._light, albedo)
             vertices, albedo, light = vertices + shading.vertices, shading.albedo, shading.light
         return RenderGradients(
             vertices=vertices,
@@ -95,29 +107,29 @@ class Rendering:
 
 
 @kernel
-def _join(color, alpha, image):
+def _join(worker, workers, color, alpha, image):
     """Fill image (H, W, 4): NumPy takes ten times as long to lay three channels beside one."""
     height, width = alpha.shape
-    for row in range(height):
+    for row in range(height * worker // workers, height * (worker + 1) // workers):
         for column in range(width):
-            for channel in range(3):
-                image[row, column, channel] = color[row, column, channel]
+            image[row, column, 0] = color[row, column, 0]
+            image[row, column, 1] = color[row, column, 1]
+            image[row, column, 2] = color[row, column, 2]
             image[row, column, 3] = alpha[row, column]
 
 
 @kernel
-def _split(image, color, alpha):
-    """Undo `_join`, and return whether any colour is not 0."""
+def _split(worker, workers, image, color, alpha, any_color):
+    """Undo `_join`, and note for each row (H,) whether any colour is not 0."""
     height, width = alpha.shape
-    any_color = False
-    for row in range(height):
+    for row in range(height * worker // workers, height * (worker + 1) // workers):
+        largest = image.dtype.type(0)
         for column in range(width):
-            for channel in range(3):
-                value = image[row, column, channel]
-                color[row, column, channel] = value
-                any_color |= value != 0
+            red, green, blue = image[row, column, 0], image[row, column, 1], image[row, column, 2]
+            color[row, column, 0], color[row, column, 1], color[row, column, 2] = red, green, blue
+            largest = max(largest, abs(red), abs(green), abs(blue))
             alpha[row, column] = image[row, column, 3]
-    return any_color
+        any_color[row] = largest != 0
 
 
 def render(
@@ -131,9 +143,10 @@ def render(
     albedo = mesh.vertex_colors
     if albedo is None:
         albedo = np.full_like(mesh.vertices, _PLAIN)
-    color = albedo if light is None else shade(mesh.vertices, mesh.faces, albedo, light)
+    normals = None if light is None else normal_sums(mesh.vertices, mesh.faces)
+    color = albedo if light is None or normals is None else shade_with(normals, albedo, light)
     raster = _rasterize(mesh, camera, settings, backend, color)
-    return Rendering(mesh, camera, light, albedo, raster)
+    return Rendering(mesh, camera, light, albedo, normals, raster)
 
 
 def render_silhouette(

@@ -1,5 +1,6 @@
-"""Soft Lambert shading at the vertices, and its reverse."""
+"""Soft Lambert shading at the vertices, and its reverse, by kernels: NumPy would walk over the vertices a dozen times."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,67 +50,129 @@ class ShadingGradients(NamedTuple):
 
 def shade(vertices: np.ndarray, faces: np.ndarray, albedo: np.ndarray, light: Light) -> np.ndarray:
     """Return the lit colours (V, 3) of vertices (V, 3) with albedo (V, 3) under a light. Lambert's cosine law."""
-    normals, _ = vertex_normals(vertices, faces)
-    cosine, _ = _soft_cosine(normals, light)
-    return albedo * (light.ambient + light.diffuse * cosine)[:, None].astype(vertices.dtype)
+    return shade_with(normal_sums(vertices, faces), albedo, light)
 
 
 def shade_backward(
     vertices: np.ndarray, faces: np.ndarray, albedo: np.ndarray, light: Light, grad_color: np.ndarray
 ) -> ShadingGradients:
     """Carry grad_color (V, 3) back to the vertices (through their normals), the albedo and the light."""
-    normals, lengths = vertex_normals(vertices, faces)
-    cosine, slope = _soft_cosine(normals, light)
-    irradiance = (light.ambient + light.diffuse * cosine)[:, None].astype(vertices.dtype)
-    grad_irradiance = _row_dot(grad_color, albedo)
-    grad_dot = grad_irradiance * light.diffuse * slope
-    direction = np.asarray(light.direction, np.float64)
-    length = np.linalg.norm(direction)
-    unit = direction / length
-    grad_unit = grad_dot @ normals
-    grad_normals = (grad_dot[:, None] * unit).astype(vertices.dtype)
+    return shade_with_backward(normal_sums(vertices, faces), vertices, faces, albedo, light, grad_color)
+
+
+def shade_with(sums: np.ndarray, albedo: np.ndarray, light: Light) -> np.ndarray:
+    """Return `shade` for the sums (V, 3) of the areas around vertices, see `normal_sums`."""
+    color = np.empty_like(albedo, order="C")
+    unit, _ = _unit_direction(light)
+    _shade(sums, unit, light.ambient, light.diffuse, light.softness, np.ascontiguousarray(albedo), color)
+    return color
+
+
+def shade_with_backward(
+    sums: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    albedo: np.ndarray,
+    light: Light,
+    grad_color: np.ndarray,
+) -> ShadingGradients:
+    """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
+    unit, length = _unit_direction(light)
+    grad_albedo, grad_sums, totals = np.empty_like(albedo, order="C"), np.empty_like(sums), np.zeros(5)
+    numbers = (light.ambient, light.diffuse, light.softness)
+    arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
+    _shade_backward(sums, unit, *numbers, *arrays, grad_albedo, grad_sums, totals)
+    grad_unit = totals[:3]
     return ShadingGradients(
-        vertices=vertex_normals_backward(vertices, faces, normals, lengths, grad_normals),
-        albedo=grad_color * irradiance,
+        vertices=_normal_sums_backward(vertices, faces, grad_sums),
+        albedo=grad_albedo,
         light=LightGradients(
             direction=(grad_unit - (grad_unit @ unit) * unit) / length,
-            ambient=float(grad_irradiance.sum()),
-            diffuse=float((grad_irradiance * cosine).sum()),
+            ambient=float(totals[3]),
+            diffuse=float(totals[4]),
         ),
     )
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return area-weighted unit normals (V, 3) and their lengths (V,) before scaling; 0 where a vertex has no area."""
-    sums = np.zeros((len(vertices), 3))
-    _add_normals(vertices.astype(np.float64), np.ascontiguousarray(faces, np.int32), sums)
-    sums = sums.astype(vertices.dtype)
-    lengths = np.sqrt(_row_dot(sums, sums))
+    sums = normal_sums(vertices, faces).astype(vertices.dtype)
+    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
     return sums / np.where(lengths > 0, lengths, 1)[:, None], lengths
 
 
-def vertex_normals_backward(
-    vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray, lengths: np.ndarray, grad_normals: np.ndarray
-) -> np.ndarray:
-    """Carry grad_normals (V, 3) back to the vertices (V, 3).
+def normal_sums(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return for each vertex (V, 3) float64 the sum of e1 x e2 over its faces: a normal, twice their area long."""
+    sums = np.zeros((len(vertices), 3))
+    _add_normals(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), sums)
+    return sums
 
-    The reverse of scaling to length 1 is the projection off the normal over the length; that of e1 x e2 is
-    (e2 x g, g x e1).
-    """
-    inverse = np.where(lengths > 0, 1 / np.where(lengths > 0, lengths, 1), 0)[:, None]
-    grad_sums = (grad_normals - _row_dot(grad_normals, normals)[:, None] * normals) * inverse
+
+def _normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.ndarray) -> np.ndarray:
+    """Carry grad_sums (V, 3) back to the vertices (V, 3): the reverse of e1 x e2 is (e2 x g, g x e1)."""
     grad_vertices = np.zeros((len(vertices), 3))
-    triangles = np.ascontiguousarray(faces, np.int32)
-    _add_normals_backward(vertices.astype(np.float64), triangles, grad_sums.astype(np.float64), grad_vertices)
+    _add_normals_backward(
+        np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices
+    )
     return grad_vertices.astype(vertices.dtype)
 
 
-def _row_dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the dot products (N,) of the rows of two arrays (N, 3): five times as fast as a sum along the last axis."""
-    return np.einsum("ij,ij->i", first, second)
+def _unit_direction(light: Light) -> tuple[np.ndarray, float]:
+    direction = np.asarray(light.direction, np.float64)
+    length = math.sqrt(direction @ direction)
+    return direction / length, length
 
 
-# Kernels, since NumPy walks over a face's corners a dozen times. All is float64 and C-contiguous: one compilation.
+@formula
+def _soft_cosine(nx, ny, nz, unit, softness):
+    """Return (x + sqrt(x^2 + s^2)) / 2, a smooth max(x, 0), of x = n . l, and its slope."""
+    x = nx * unit[0] + ny * unit[1] + nz * unit[2]
+    root = math.sqrt(x * x + softness * softness)
+    return 0.5 * (x + root), 0.5 + 0.5 * x / root if root > 0.0 else 0.5
+
+
+@formula
+def _unit_normal(sums, vertex):
+    x, y, z = sums[vertex, 0], sums[vertex, 1], sums[vertex, 2]
+    length = math.sqrt(x * x + y * y + z * z)
+    inverse = 1.0 / length if length > 0.0 else 0.0
+    return x * inverse, y * inverse, z * inverse, inverse
+
+
+@kernel
+def _shade(sums, unit, ambient, diffuse, softness, albedo, color):
+    for vertex in range(len(sums)):
+        nx, ny, nz, _ = _unit_normal(sums, vertex)
+        cosine, _ = _soft_cosine(nx, ny, nz, unit, softness)
+        irradiance = ambient + diffuse * cosine
+        for channel in range(3):
+            color[vertex, channel] = albedo[vertex, channel] * irradiance
+
+
+@kernel
+def _shade_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
+    """Fill the gradients of albedo and sums; add to totals (5,) those of the unit direction, ambient and diffuse.
+
+    The reverse of scaling to length 1 is the projection off the normal over the length.
+    """
+    for vertex in range(len(sums)):
+        nx, ny, nz, inverse = _unit_normal(sums, vertex)
+        cosine, slope = _soft_cosine(nx, ny, nz, unit, softness)
+        irradiance = ambient + diffuse * cosine
+        grad_irradiance = 0.0
+        for channel in range(3):
+            grad_irradiance += grad_color[vertex, channel] * albedo[vertex, channel]
+            grad_albedo[vertex, channel] = grad_color[vertex, channel] * irradiance
+        grad_dot = grad_irradiance * diffuse * slope
+        totals[0] += grad_dot * nx
+        totals[1] += grad_dot * ny
+        totals[2] += grad_dot * nz
+        totals[3] += grad_irradiance
+        totals[4] += grad_irradiance * cosine
+        along = unit[0] * nx + unit[1] * ny + unit[2] * nz
+        grad_sums[vertex, 0] = grad_dot * (unit[0] - along * nx) * inverse
+        grad_sums[vertex, 1] = grad_dot * (unit[1] - along * ny) * inverse
+        grad_sums[vertex, 2] = grad_dot * (unit[2] - along * nz) * inverse
 
 
 @formula
@@ -119,7 +182,11 @@ def _cross(ax, ay, az, bx, by, bz):
 
 @formula
 def _edge(vertices, a, b):
-    return vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+    return (
+        np.float64(vertices[b, 0]) - np.float64(vertices[a, 0]),
+        np.float64(vertices[b, 1]) - np.float64(vertices[a, 1]),
+        np.float64(vertices[b, 2]) - np.float64(vertices[a, 2]),
+    )
 
 
 @formula
@@ -150,12 +217,3 @@ def _add_normals_backward(vertices, faces, grad_sums, grad_vertices):
         _add(grad_vertices, b, first)
         _add(grad_vertices, c, second)
         _add(grad_vertices, a, (-first[0] - second[0], -first[1] - second[1], -first[2] - second[2]))
-
-
-def _soft_cosine(normals: np.ndarray, light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """Return (x + sqrt(x^2 + s^2)) / 2, a smooth max(x, 0), of x = n . l and its slope."""
-    direction = np.asarray(light.direction, np.float64)
-    x = normals @ (direction / np.linalg.norm(direction)).astype(normals.dtype)
-    root = np.sqrt(x * x + light.softness**2)
-    slope = np.where(root > 0, 0.5 + 0.5 * x / np.where(root > 0, root, 1), 0.5)
-    return (0.5 * (x + root)).astype(normals.dtype), slope.astype(normals.dtype)

@@ -200,8 +200,8 @@ def load_edge(geometry, face, edge):
 
 
 @formula
-def store_corners(entry_gradients, slot, totals, geometry, face):
-    """Write the gradient of corners a, b, c to the first six numbers of a slot.
+def store_corners(entry_gradients, slot, width, totals, geometry, face):
+    """Write the gradient of corners a, b, c to the first two of `width` numbers that a slot has for each.
 
     `totals` holds, edge after edge, the sums of g * across, g * over, and both times the nearest point's place along the
     edge from its middle, g being the gradient of d^2; see `squared_distance_backward`.
@@ -210,8 +210,8 @@ def store_corners(entry_gradients, slot, totals, geometry, face):
     bx1, by1, cx1, cy1 = _ends(totals, 4, load_edge(geometry, face, 1))
     cx2, cy2, ax2, ay2 = _ends(totals, 8, load_edge(geometry, face, 2))
     entry_gradients[slot, 0], entry_gradients[slot, 1] = ax0 + ax2, ay0 + ay2
-    entry_gradients[slot, 2], entry_gradients[slot, 3] = bx0 + bx1, by0 + by1
-    entry_gradients[slot, 4], entry_gradients[slot, 5] = cx1 + cx2, cy1 + cy2
+    entry_gradients[slot, width], entry_gradients[slot, width + 1] = bx0 + bx1, by0 + by1
+    entry_gradients[slot, 2 * width], entry_gradients[slot, 2 * width + 1] = cx1 + cx2, cy1 + cy2
 
 
 @formula

@@ -281,7 +281,7 @@ def color_backward(
     grad_color,
     entry_gradients,
 ):
-    """Fill one slot (9 + 3 C,) per entry: (x, y) of corners a, b, c, their depth logits, their C attributes."""
+    """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes."""
     prefer_wide_vectors()
     height, width = grad_alpha.shape
     channels = attributes.shape[1]
@@ -431,14 +431,15 @@ def color_backward(
                 face = at(entries, entry + number)
                 slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
                 put_totals(edge_sums, number * EDGE_SUMS, scale, totals)
-                store_corners(entry_gradients, slot, totals, geometry, face)
+                store_corners(entry_gradients, slot, 3 + channels, totals, geometry, face)
                 sum_up(corner_sums, number * _CORNER_SUMS, totals, 9)
-                for component in range(6):
-                    entry_gradients[slot, component] -= totals[component]
-                for component in range(3):
-                    entry_gradients[slot, 6 + component] = totals[6 + component]
+                for corner in range(3):
+                    first = corner * (3 + channels)
+                    entry_gradients[slot, first] -= totals[2 * corner]
+                    entry_gradients[slot, first + 1] -= totals[2 * corner + 1]
+                    entry_gradients[slot, first + 2] = totals[6 + corner]
                 for channel in range(channels):
                     sum_up(shares, number * share_size + channel * 3 * ACROSS, totals, 3)
                     for corner in range(3):
-                        entry_gradients[slot, 9 + corner * channels + channel] = totals[corner]
+                        entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
             entry += batch

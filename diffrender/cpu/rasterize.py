@@ -9,7 +9,7 @@ from ..backend import Drawn, RasterGradients, RasterSettings
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
 from ..threads import run_on_workers
 from .bins import Bins, sort_into_bins
-from .gather import gather, incidence, share_out
+from .gather import gather, share_out
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,6 @@ class _Saved:
 
     bins: Bins
     vertices: int
-    faces: np.ndarray  # (F, 3)
     coverage: tuple  # of reals: radius, 1 / sqrt(sigma), lowest and highest logit
     transmittance: np.ndarray  # (H, W)
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
@@ -52,7 +51,7 @@ def draw(
         from .silhouette import silhouette_forward
 
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
-        return Drawn(alpha, None, _Saved(bins, len(vertices), faces, coverage, transmittance, None, 0.0, ()))
+        return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, None, 0.0, ()))
     from .color import color_forward
 
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
@@ -73,7 +72,7 @@ def draw(
         color,
         *softmax,
     )
-    return Drawn(alpha, color, _Saved(bins, len(vertices), faces, coverage, transmittance, depth, scale, softmax))
+    return Drawn(alpha, color, _Saved(bins, len(vertices), coverage, transmittance, depth, scale, softmax))
 
 
 def _depth_logits(depth: np.ndarray, scale: float, settings: RasterSettings) -> tuple[np.ndarray, float]:
@@ -98,8 +97,6 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     if grad_alpha is None:
         grad_alpha = np.zeros_like(drawn.alpha)
     grad_vertices = np.empty((saved.vertices, 3), dtype)
-    incident = incidence(saved.faces, saved.vertices)
-    joined = (incident.starts, incident.corners, bins.corners, bins.slots)
     if grad_color is None:
         from .silhouette import silhouette_backward
 
@@ -113,7 +110,9 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
             grad_alpha,
             entry_gradients,
         )
-        share_out(gather, saved.vertices, *joined, entry_gradients, grad_vertices, np.empty((0, 0), dtype))
+        share_out(
+            gather, saved.vertices, bins.corners, bins.slots, entry_gradients, grad_vertices, np.empty((0, 0), dtype)
+        )
         return RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
     from .color import color_backward
 
@@ -135,6 +134,6 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         entry_gradients,
     )
     grad_attributes = np.empty((saved.vertices, channels), dtype)
-    share_out(gather, saved.vertices, *joined, entry_gradients, grad_vertices, grad_attributes)
+    share_out(gather, saved.vertices, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
     grad_vertices[:, 2] *= -dtype.type(saved.depth_scale)
     return RasterGradients(grad_vertices, grad_attributes)

@@ -189,5 +189,5 @@ def silhouette_backward(
                 put_totals(sums, number * EDGE_SUMS, scale, totals)
                 face = at(entries, entry + number)
                 slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
-                store_corners(entry_gradients, slot, totals, geometry, face)
+                store_corners(entry_gradients, slot, 2, totals, geometry, face)
             entry += batch
