@@ -120,6 +120,7 @@ _define_operator(operator.ge, lambda builder, a, b: builder.fcmp_ordered(">=", a
 def equal(typing_context, a, b):  # type: ignore[no-untyped-def]
     """Return where lanes equal lanes or a scalar."""
     lanes = _common(a, b)
+    assert lanes is not None
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.fcmp_ordered("==", *_as_lanes(context, builder, lanes, (a, b), arguments))

@@ -207,7 +207,7 @@ def color_forward(
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
-                    block = np.int64(at(seen, k))
+                    block = int(at(seen, k))
                     into = block // 2 * _DRAWN
                     tint = number_of(blocks, block) * tint_size
                     coverage = load(drawn, into)
@@ -356,7 +356,7 @@ def color_backward(
                     into = k * _SAVED
                     store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
                 for k in range(seen_count):
-                    block = np.int64(at(seen, k))
+                    block = int(at(seen, k))
                     into = k * _SAVED
                     number = number_of(blocks, block)
                     tint, frame = number * tint_size, number * FRAME
