@@ -17,7 +17,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=int, nargs="+", default=[1280, 5120, 20480, 81920], help="of the peers' scenes")
     parser.add_argument("--peers", nargs="*", default=list(peers.PEERS[:2]), choices=peers.PEERS)
-    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument(
+        "--turns", type=int, default=20, help="of six calls each; the first call of a turn is kept apart"
+    )
     parser.add_argument(
         "--scaling", action="store_true", help="also cost against faces, pixels, sigma, overlap, threads"
     )
@@ -28,7 +30,7 @@ def main() -> None:
     rows = []
     for name in options.peers:
         for faces in options.faces:
-            rows.append(peers.measure(name, faces, 5 if name == "Mitsuba" else options.repeats))
+            rows.append(peers.measure(name, faces, 3 if name == "Mitsuba" else options.turns))
     print(peers.table(rows))
     result: dict[str, Any] = {"environment": facts, "peers": rows}
     if options.scaling:
