@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload, register_model
 LANES = 16  # float32 in a register of AVX-512, or in two of AVX2
 # Of an image, lanes are two blocks of ACROSS columns in a row: a blurred triangle of a dense mesh is hardly wider.
 ACROSS = LANES // 2
-STEPS = 3  # blocks beside each other, enough for most rows
+STEPS = 4  # blocks beside each other, enough for most rows
 # Sums keep the order in which they are written: the same bits whatever the compiler's version.
 _FLAGS = ("contract", "nsz", "arcp", "afn")
 _INT32 = ir.IntType(32)
@@ -435,36 +435,56 @@ def put(typing_context, array, place, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def put_blocks(typing_context, array, place, x, y, where, owner):  # type: ignore[no-untyped-def]
-    """Write (x, y, where, owner) to an array from `place` on, and STEPS - 1 times more for the blocks to the right."""
+def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-def]
+    """Write STEPS integers, `first` and then ACROSS more each time, to an array of int32 from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        vector = ir.VectorType(context.get_value_type(array.dtype), 4)
-        block = ir.Constant(vector, ir.Undefined)
-        for k, kind in enumerate((x, y, where, owner)):
-            value = context.cast(builder, arguments[2 + k], kind, array.dtype)
-            block = builder.insert_element(block, value, ir.Constant(_INT32, k))
-        first = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
-        for k in range(STEPS):
-            step = ir.Constant(vector, [float(k * ACROSS), 0.0, float(k * ACROSS), 0.0])
-            address = builder.gep(first, [ir.Constant(_INT32, k)])
-            builder.store(builder.fadd(block, step), address, align=array.dtype.bitwidth // 8)
+        vector = ir.VectorType(_INT32, STEPS)
+        undefined = ir.Constant(vector, ir.Undefined)
+        item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
+        item = builder.shuffle_vector(item, undefined, _indices([0] * STEPS))
+        items = builder.add(item, ir.Constant(vector, [k * ACROSS for k in range(STEPS)]))
+        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        builder.store(items, address, align=4)
         return context.get_dummy_value()
 
-    return types.none(array, types.intp, x, y, where, owner), generate
+    return types.none(array, types.intp, first), generate
 
 
 @intrinsic
-def store_integers(typing_context, array, place, lanes):  # type: ignore[no-untyped-def]
-    """Write lanes that are whole numbers to an array of int32 from `place` on."""
+def put_steps(typing_context, array, place, first, step):  # type: ignore[no-untyped-def]
+    """Write LANES integers, `first` and then `step` more each time, to an array of int32 from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(_INT32, LANES)
+        start, more = (
+            _spread(builder, context.cast(builder, value, kind, types.int32))
+            for value, kind in zip(arguments[2:], (first, step), strict=True)
+        )
+        steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
         address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
-        builder.store(builder.fptosi(arguments[2], vector), address, align=4)
+        builder.store(steps, address, align=4)
         return context.get_dummy_value()
 
-    return types.none(array, types.intp, lanes), generate
+    return types.none(array, types.intp, first, step), generate
+
+
+@intrinsic
+def store_integers(typing_context, array, place, lanes, first, step):  # type: ignore[no-untyped-def]
+    """Write lanes that are whole numbers, plus `first`, `first` + `step`, ..., to an array of int32 from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        vector = ir.VectorType(_INT32, LANES)
+        start, more = (
+            _spread(builder, context.cast(builder, value, kind, types.int32))
+            for value, kind in zip(arguments[3:], (first, step), strict=True)
+        )
+        steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
+        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        builder.store(builder.add(builder.fptosi(arguments[2], vector), steps), address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, lanes, first, step), generate
 
 
 @intrinsic

@@ -29,7 +29,8 @@ from ..lanes import (
     negative_beside,
     pair,
     put,
-    put_blocks,
+    put_items,
+    put_steps,
     root,
     round_down,
     select,
@@ -40,7 +41,7 @@ from ..lanes import (
 )
 
 STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
-BATCH = 32  # faces at a time: what is known of them fits in the L1 cache
+BATCH = 16  # faces at a time: what is known of them fits in the L1 cache
 _GROUPS = STRIP_ROWS // LANES  # of a face at most
 _ROWS = 4  # of a group are gone over in one go
 
@@ -53,7 +54,10 @@ _PER_BLOCK = np.float32(1 / ACROSS)
 FRAME = 18
 SAVED_EDGES = 5 * LANES  # numbers of two blocks
 EDGE_SUMS = 12 * ACROSS  # numbers of a face, see `store_corners`
-_ROW = 6 * LANES  # numbers of a group: of each edge, the places along and across of the origin's column in each row
+_ROWS_LISTED = BATCH * _GROUPS * LANES
+# A block is an integer: its row among the listed ones, times 2**_SHIFT, plus its column from its face's origin on.
+_SHIFT = 22
+_MASK = 2**_SHIFT - 1
 # An outline holds of each corner x, y; of each edge moved outwards a point x, y, dx / dy and half its height; the rounding
 # of x, the last column and the last row.
 _OUTLINE = 24
@@ -84,8 +88,9 @@ def aligned(count, like):
 
 @formula
 def new_lists(width, room, like):
-    """Return the memory of the lists, for `room` blocks and what a group can have more: frames, outlines, of each group its
-    face's number, row and place; blocks (x, where its row is, place, face's number), a group's spans, and rows of groups."""
+    """Return the memory of the lists, for `room` blocks and what a group can have more: frames, outlines; of each group its
+    face's number, row and place; blocks; of each row of the groups its first block, how many blocks it has, its coordinates,
+    place and face's number."""
     groups = BATCH * _GROUPS + _GROUPS
     return (
         aligned(BATCH * FRAME, like),
@@ -93,10 +98,12 @@ def new_lists(width, room, like):
         np.empty(groups, np.int32),
         np.empty(groups, np.int32),
         np.empty(groups, np.int32),
-        aligned(4 * (room + LANES * (width // ACROSS + 2) + STEPS), like),
-        aligned(LANES, like),
-        np.empty(LANES, np.int32),
-        aligned(groups * _ROW, like),
+        np.empty(room + LANES * (width // ACROSS + 2) + STEPS, np.int32),
+        np.empty(_ROWS_LISTED, np.int32),
+        np.empty(_ROWS_LISTED, np.int32),
+        aligned(6 * _ROWS_LISTED, like),
+        np.empty(_ROWS_LISTED, np.int32),
+        np.empty(_ROWS_LISTED, np.int32),
     )
 
 
@@ -106,7 +113,7 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
 
     Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma).
     """
-    frames, outlines, numbers, rows, places, _, _, _, _ = lists
+    frames, outlines, numbers, rows, places, _, items, counts, lines, line_places, line_numbers = lists
     count = 0
     for number in range(batch):
         face = at(entries, entry + number)
@@ -123,6 +130,12 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
             put(rows, count + k, k * LANES)
             put(places, count + k, place + k * LANES * stride)
         count += last // LANES + 1
+    for group in range(count):
+        number, row, line = at(numbers, group), at(rows, group), group * LANES
+        _find_spans(outlines, number * _OUTLINE, row, radius, line, items, counts)
+        _put_lines(frames, number * FRAME, row, lines, line)
+        put_steps(line_places, line, at(places, group), stride)
+        put_steps(line_numbers, line, number, 0)
     return count
 
 
@@ -151,42 +164,33 @@ def _put_edges(geometry, face, left, first, radius, scale, frames, frame, outlin
 
 
 @formula
-def list_blocks(group, groups, room, radius, stride, lists):
+def list_blocks(group, groups, room, stride, lists):
     """Write the blocks of groups from `group` on, as many as there is room for; return the next group and the blocks.
 
     Their number is even, two by two they are of one face: where a group has an odd number, one more is written whose place
     is past the strip's last row.
     """
-    frames, outlines, numbers, rows, places, blocks, begins, counts, lines = lists
-    real = outlines.dtype.type
-    count, line = 0, 0
+    _, outlines, numbers, rows, places, blocks, items, counts, _, _, _ = lists
+    count = 0
     while group < groups and count < room:
-        number, row, place = at(numbers, group), at(rows, group), at(places, group)
-        _find_spans(outlines, number * _OUTLINE, row, radius, begins, counts)
-        _put_lines(frames, number * FRAME, row, lines, line)
-        owner, y, here, step = real(number), real(line), real(place), real(stride)
-        last = min(np.int64(at(outlines, number * _OUTLINE + _LAST_ROW)) - row, LANES - 1)
-        for first in range(0, last + 1, _ROWS):
-            for band in range(first, first + _ROWS):
-                begin = at(begins, band)
+        line = group * LANES
+        last = np.int64(at(outlines, at(numbers, group) * _OUTLINE + _LAST_ROW)) - at(rows, group)
+        for first in range(line, line + min(last, LANES - 1) + 1, _ROWS):
+            for row in range(first, first + _ROWS):
                 # All STEPS are written and as many counted as there are: a branch guessed wrongly costs more than a block.
-                put_blocks(blocks, 4 * count, begin, y, here + begin, owner)
-                for k in range(STEPS, at(counts, band), STEPS):
-                    x = begin + real(k * ACROSS)
-                    put_blocks(blocks, 4 * (count + k), x, y, here + x, owner)
-                count += at(counts, band)
-                y += ONE
-                here += step
-        put_blocks(blocks, 4 * count, real(ZERO), real(line), real(STRIP_ROWS * stride), owner)
+                put_items(blocks, count, at(items, row))
+                for k in range(STEPS, at(counts, row), STEPS):
+                    put_items(blocks, count + k, at(items, row) + k * ACROSS)
+                count += at(counts, row)
+        put(blocks, count, (line << _SHIFT) + STRIP_ROWS * stride - at(places, group))
         count += count & 1
-        line += _ROW
         group += 1
     return group, count
 
 
 @formula
-def _find_spans(outlines, outline, row, radius, begins, counts):
-    """Write for LANES rows from `row` on the first column within `radius` of a face, and how many blocks lie from there on.
+def _find_spans(outlines, outline, row, radius, line, items, counts):
+    """Write for LANES rows from `row` on the block from the first column within `radius` of a face on, and how many there are.
 
     The places within `radius` are a convex set, bounded by circles around the corners and by the edges, moved outwards.
     All candidates lie in the set, so that no care is needed which of them are on its boundary.
@@ -211,28 +215,29 @@ def _find_spans(outlines, outline, row, radius, begins, counts):
     rounding, last = at(outlines, outline + _ROUNDING), spread(at(outlines, outline + _LAST_COLUMN))
     begin = -round_down(-lower(higher(left - rounding, ZERO), last + ONE))
     end = round_down(select(there, lower(higher(right + rounding, -ONE), last), -ONE - ACROSS))
-    store(begins, 0, begin)
-    store_integers(counts, 0, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO))
+    store_integers(items, line, begin, line << _SHIFT, 1 << _SHIFT)
+    store_integers(counts, line, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO), 0, 0)
 
 
 @formula
 def _put_lines(frames, frame, row, lines, line):
     y = lane_numbers(frames.dtype.type(ZERO)) + frames.dtype.type(row)
     for edge in range(3):
-        place, into = frame + 6 * edge, line + 2 * LANES * edge
+        place, into = frame + 6 * edge, line + 2 * _ROWS_LISTED * edge
         nx, ny = at(frames, place + 2), at(frames, place + 3)
         store(lines, into, fma(y, -nx, spread(at(frames, place))))
-        store(lines, into + LANES, fma(y, ny, spread(at(frames, place + 1))))
+        store(lines, into + _ROWS_LISTED, fma(y, ny, spread(at(frames, place + 1))))
 
 
 @formula
-def drop_idle(blocks, count, upstream):
+def drop_idle(lists, count, upstream):
     """Keep the blocks, two by two, of which any pixel has something upstream, and return their number."""
+    blocks = lists[5]
     kept = 0
     for block in range(0, count, 2):
-        above = magnitude(load_pair(upstream, *places_of(blocks, block)))
-        for k in range(8):
-            put(blocks, 4 * kept + k, at(blocks, 4 * block + k))
+        above = magnitude(load_pair(upstream, *places_of(lists, block)))
+        put(blocks, kept, at(blocks, block))
+        put(blocks, kept + 1, at(blocks, block + 1))
         kept += 2 if any_lane(above > ZERO) else 0
     return kept
 
@@ -241,9 +246,9 @@ def drop_idle(blocks, count, upstream):
 def edge_of_blocks(frames, frame, lines, edge, x, first, second):
     """Return the places along and across an edge, in units of sqrt(sigma), of the pixels in columns x of two rows."""
     nx, ny = spread(at(frames, frame + 6 * edge + 2)), spread(at(frames, frame + 6 * edge + 3))
-    first, second = first + 2 * LANES * edge, second + 2 * LANES * edge
+    first, second = first + 2 * _ROWS_LISTED * edge, second + 2 * _ROWS_LISTED * edge
     along = fma(x, ny, pair(at(lines, first), at(lines, second)))
-    return along, fma(x, nx, pair(at(lines, first + LANES), at(lines, second + LANES)))
+    return along, fma(x, nx, pair(at(lines, first + _ROWS_LISTED), at(lines, second + _ROWS_LISTED)))
 
 
 @formula
@@ -260,22 +265,29 @@ def place_within(frames, frame, edge, along):
 
 
 @formula
-def two_blocks(blocks, block):
-    """Return the columns of the pixels of a block and the next one, in lanes, and where their rows are among `lines`."""
-    x = block_columns(at(blocks, 0)) + pair(at(blocks, 4 * block), at(blocks, 4 * block + 4))
-    return x, np.int64(at(blocks, 4 * block + 1)), np.int64(at(blocks, 4 * block + 5))
+def two_blocks(lists, block):
+    """Return the columns of the pixels of a block and the next one, in lanes, and the rows of both among the listed."""
+    blocks, real = lists[5], lists[8].dtype.type
+    first, second = np.int64(at(blocks, block)), np.int64(at(blocks, block + 1))
+    x = block_columns(real(ZERO)) + pair(real(first & _MASK), real(second & _MASK))
+    return x, first >> _SHIFT, second >> _SHIFT
 
 
 @formula
-def places_of(blocks, block):
+def places_of(lists, block):
     """Return the places in the strip of a block and the next one."""
-    return np.int64(at(blocks, 4 * block + 2)), np.int64(at(blocks, 4 * block + 6))
+    blocks, line_places = lists[5], lists[9]
+    first, second = np.int64(at(blocks, block)), np.int64(at(blocks, block + 1))
+    return (
+        at(line_places, first >> _SHIFT) + (first & _MASK),
+        at(line_places, second >> _SHIFT) + (second & _MASK),
+    )
 
 
 @formula
-def number_of(blocks, block):
+def number_of(lists, block):
     """Return the number of a block's face in its batch."""
-    return np.int64(at(blocks, 4 * block + 3))
+    return np.int64(at(lists[10], np.int64(at(lists[5], block)) >> _SHIFT))
 
 
 @formula
@@ -284,9 +296,9 @@ def save_edges(lists, block, saved, into):
 
     Returns the places across the three edges. All in units of sqrt(sigma).
     """
-    frames, blocks, lines = lists[0], lists[5], lists[8]
-    x, first, second = two_blocks(blocks, block)
-    frame = number_of(blocks, block) * FRAME
+    frames, lines = lists[0], lists[8]
+    x, first, second = two_blocks(lists, block)
+    frame = number_of(lists, block) * FRAME
     a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
     a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
     a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)

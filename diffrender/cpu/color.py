@@ -89,19 +89,19 @@ def _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tin
 
 
 @formula
-def _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen):
+def _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen):
     """List the blocks, two by two, whose face has weight because nearer faces do not hide it; return their number."""
     seen_count = 0
     for block in range(0, count, 2):
-        nearest = at(tints, number_of(blocks, block) * tint_size + 6)
-        has_weight = any_lane(load_pair(maximum, *places_of(blocks, block)) + lowest_depth < spread(nearest))
+        nearest = at(tints, number_of(lists, block) * tint_size + 6)
+        has_weight = any_lane(load_pair(maximum, *places_of(lists, block)) + lowest_depth < spread(nearest))
         put(seen, seen_count, block)
         seen_count += 1 if has_weight else 0
     return seen_count
 
 
 @formula
-def _list_hidden(blocks, count, upstream, seen, seen_count, hidden):
+def _list_hidden(lists, count, upstream, seen, seen_count, hidden):
     """List after the seen blocks those hidden ones of which alpha sends something back; return the length of the list."""
     known, hidden_count = 0, 0
     put(seen, seen_count, -1)
@@ -109,7 +109,7 @@ def _list_hidden(blocks, count, upstream, seen, seen_count, hidden):
         is_seen = at(seen, known) == block
         known += 1 if is_seen else 0
         put(hidden, hidden_count, block)
-        above = magnitude(load_pair(upstream, *places_of(blocks, block)))
+        above = magnitude(load_pair(upstream, *places_of(lists, block)))
         hidden_count += 1 if any_lane(above > ZERO) and not is_seen else 0
     for k in range(hidden_count):
         put(seen, seen_count + k, at(hidden, k))
@@ -156,10 +156,10 @@ def color_forward(
     lists = new_lists(width, _FORWARD, geometry)
     frames, blocks, lines = lists[0], lists[5], lists[8]
     # Of two blocks: the coverage logit, then coverage, 0 where the face does not count; the places across the edges.
-    drawn = aligned(len(blocks) // 8 * _DRAWN, geometry)
+    drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen = np.empty(len(blocks) // 8 + 1, np.int32)
+    seen = np.empty(len(blocks) // 2 + 1, np.int32)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -182,10 +182,10 @@ def color_forward(
                 _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
             group = 0
             while group < groups:
-                group, count = list_blocks(group, groups, _FORWARD, radius, stride, lists)
+                group, count = list_blocks(group, groups, _FORWARD, stride, lists)
                 for block in range(0, count, 2):
-                    x, first, second = two_blocks(blocks, block)
-                    frame = number_of(blocks, block) * FRAME
+                    x, first, second = two_blocks(lists, block)
+                    frame = number_of(lists, block) * FRAME
                     a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
                     a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
                     a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
@@ -202,14 +202,14 @@ def color_forward(
                     into = block // 2 * _DRAWN
                     logit = load(drawn, into)
                     exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
-                    first, second = places_of(blocks, block)
+                    first, second = places_of(lists, block)
                     store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
                     store(drawn, into, exponential / (ONE + exponential))
-                seen_count = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen)
+                seen_count = _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
                     block = int(at(seen, k))
                     into = block // 2 * _DRAWN
-                    tint = number_of(blocks, block) * tint_size
+                    tint = number_of(lists, block) * tint_size
                     coverage = load(drawn, into)
                     ba, bb, bc, _ = clipped_barycentric(
                         load(drawn, into + 2 * LANES) * at(tints, tint),
@@ -217,7 +217,7 @@ def color_forward(
                         load(drawn, into + 1 * LANES) * at(tints, tint + 2),
                     )
                     depth = fma(ba, at(tints, tint + 3), fma(bb, at(tints, tint + 4), bc * at(tints, tint + 5)))
-                    first, second = places_of(blocks, block)
+                    first, second = places_of(lists, block)
                     nearest, factor, weight = softmax_step(
                         load_pair(maximum, first, second),
                         select(coverage > ZERO, depth, _BEHIND),
@@ -295,10 +295,10 @@ def color_backward(
     lists = new_lists(width, _BACKWARD, geometry)
     frames, blocks = lists[0], lists[5]
     # Of two blocks: what `save_edges` writes; the places across the edges.
-    saved = aligned(len(blocks) // 8 * _SAVED, geometry)
+    saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen, hidden = np.empty(len(blocks) // 8 + 2, np.int32), np.empty(len(blocks) // 8 + 2, np.int32)
+    seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
     share_size = 3 * channels * ACROSS
@@ -342,9 +342,9 @@ def color_backward(
             shares[: batch * share_size] = ZERO
             group = 0
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, radius, stride, lists)
-                seen_count = _list_seen(blocks, count, tints, tint_size, maximum, lowest_depth, seen)
-                count = _list_hidden(blocks, count, upstream, seen, seen_count, hidden)
+                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                seen_count = _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
+                count = _list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):
                     into = k * _SAVED
                     c0, c1, c2 = save_edges(lists, np.int64(at(seen, k)), saved, into)
@@ -352,15 +352,15 @@ def color_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    above = load_pair(upstream, *places_of(blocks, np.int64(at(seen, k))))
+                    above = load_pair(upstream, *places_of(lists, np.int64(at(seen, k))))
                     into = k * _SAVED
                     store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
                 for k in range(seen_count):
                     block = int(at(seen, k))
                     into = k * _SAVED
-                    number = number_of(blocks, block)
+                    number = number_of(lists, block)
                     tint, frame = number * tint_size, number * FRAME
-                    first, second = places_of(blocks, block)
+                    first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
                     coverage = sigmoid(higher(lower(logit, highest), lowest))
@@ -426,7 +426,7 @@ def color_backward(
                     add_products(corner_sums, corner + 7 * ACROSS, bb, grad_log)
                     add_products(corner_sums, corner + 8 * ACROSS, bc, grad_log)
                 for k in range(count):
-                    add_edges(edge_sums, number_of(blocks, np.int64(at(seen, k))) * EDGE_SUMS, saved, k * _SAVED)
+                    add_edges(edge_sums, number_of(lists, np.int64(at(seen, k))) * EDGE_SUMS, saved, k * _SAVED)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS

@@ -78,7 +78,7 @@ def silhouette_forward(
     odds = aligned(strip_size(width), geometry)
     lists = new_lists(width, _FORWARD, geometry)
     frames, blocks, lines = lists[0], lists[5], lists[8]
-    logits = aligned(len(blocks) // 4 * ACROSS, geometry)
+    logits = aligned(len(blocks) * ACROSS, geometry)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -93,10 +93,10 @@ def silhouette_forward(
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             group = 0
             while group < groups:
-                group, count = list_blocks(group, groups, _FORWARD, radius, stride, lists)
+                group, count = list_blocks(group, groups, _FORWARD, stride, lists)
                 for block in range(0, count, 2):
-                    x, first, second = two_blocks(blocks, block)
-                    frame = number_of(blocks, block) * FRAME
+                    x, first, second = two_blocks(lists, block)
+                    frame = number_of(lists, block) * FRAME
                     a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
                     a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
                     a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
@@ -109,7 +109,7 @@ def silhouette_forward(
                     logit = load(logits, block * ACROSS)
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
                     exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
-                    first, second = places_of(blocks, block)
+                    first, second = places_of(lists, block)
                     store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
             entry += batch
         for row in range(top, bottom):
@@ -147,7 +147,7 @@ def silhouette_backward(
     upstream[:] = ZERO
     lists = new_lists(width, _BACKWARD, geometry)
     blocks = lists[5]
-    saved = aligned(len(blocks) // 8 * SAVED_EDGES, geometry)
+    saved = aligned((len(blocks) // 2 + 1) * SAVED_EDGES, geometry)
     sums = aligned(BATCH * EDGE_SUMS, geometry)
     totals = aligned(16, geometry)
     while True:
@@ -174,17 +174,17 @@ def silhouette_backward(
             sums[: batch * EDGE_SUMS] = ZERO
             group = 0
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, radius, stride, lists)
+                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
                 if idle > _MANY_IDLE * width:
-                    count = drop_idle(blocks, count, upstream)
+                    count = drop_idle(lists, count, upstream)
                 for block in range(0, count, 2):
                     save_edges(lists, block, saved, block // 2 * SAVED_EDGES)
                 for block in range(0, count, 2):
-                    above = load_pair(upstream, *places_of(blocks, block))
+                    above = load_pair(upstream, *places_of(lists, block))
                     into = block // 2 * SAVED_EDGES
                     store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
                 for block in range(0, count, 2):
-                    add_edges(sums, number_of(blocks, block) * EDGE_SUMS, saved, block // 2 * SAVED_EDGES)
+                    add_edges(sums, number_of(lists, block) * EDGE_SUMS, saved, block // 2 * SAVED_EDGES)
             for number in range(batch):
                 put_totals(sums, number * EDGE_SUMS, scale, totals)
                 face = at(entries, entry + number)
