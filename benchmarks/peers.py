@@ -212,7 +212,7 @@ def _milliseconds(call: Callable[[], Any]) -> float:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a Markdown table."""
     lines = [
-        "| peer | faces | forward ms | backward ms | total ms (quartiles) | peer ms (quartiles) | ratio | peer / ours | first call |",
+        "| peer | faces | forward ms | backward ms | ms (quartiles) | peer ms (quartiles) | ratio | peer / ours | 1st call |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:

@@ -5,6 +5,7 @@ A `Lanes` is a vector of LLVM, which splits it into what the processor has: one 
 NEON. Formulas take scalars and lanes alike; instead of `a if c else b` they say `select(c, a, b)`.
 """
 
+import itertools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import PrimitiveModel
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, overload, register_model
 
 LANES = 16  # float32 in a register of AVX-512, or in two of AVX2
@@ -85,82 +88,45 @@ def _as_lanes(context: Any, builder: ir.IRBuilder, lanes: LanesType, kinds: tupl
     ]
 
 
-def _inline(function: Callable) -> Callable:
-    """Register an overload that is always inlined."""
-    return overload(function, jit_options={"forceinline": True})
+def _define(symbol: Callable, arity: int, emit: Callable, result: Any = None, has_condition: bool = False) -> None:
+    """Let `symbol` take lanes, and scalars beside them, by the instructions that `emit` makes of them.
 
+    Numba's overloads do that with less code, but each is compiled by itself for each combination of types: seconds.
+    """
 
-def _define_operator(symbol: Callable, emit: Callable, compares: bool = False) -> None:
-    @intrinsic
-    def operation(typing_context, a, b):  # type: ignore[no-untyped-def]
-        lanes = _common(a, b)
+    def lanes_among(kinds: tuple) -> LanesType | None:
+        if len(kinds) != arity + has_condition or (has_condition and not isinstance(kinds[0], MaskType)):
+            return None
+        numbers = kinds[1:] if has_condition else kinds
+        return _common(*numbers) or (_LANES.get(numbers[0]) if has_condition else None)
+
+    class Template(AbstractTemplate):
+        key = symbol
+
+        def generic(self, args: tuple, kws: dict) -> Any:
+            lanes = None if kws else lanes_among(args)
+            return lanes and (result or lanes)(*args)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        lanes = lanes_among(signature.args)
         assert lanes is not None
+        values = _as_lanes(context, builder, lanes, signature.args[has_condition:], list(arguments[has_condition:]))
+        return emit(builder, *arguments[:has_condition], *values)
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            return emit(builder, *_as_lanes(context, builder, lanes, (a, b), arguments))
-
-        return (_MASK if compares else lanes)(a, b), generate
-
-    @_inline(symbol)
-    def choose(a, b):  # type: ignore[no-untyped-def]
-        return (lambda a, b: operation(a, b)) if _common(a, b) else None
+    infer_global(symbol)(Template)
+    for kinds in itertools.product((LanesType, types.Float), repeat=arity):
+        if has_condition or LanesType in kinds:
+            lower_builtin(symbol, *((MaskType,) if has_condition else ()), *kinds)(generate)
 
 
-_define_operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=_FLAGS))
-_define_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=_FLAGS))
-_define_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=_FLAGS))
-_define_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=_FLAGS))
-_define_operator(operator.lt, lambda builder, a, b: builder.fcmp_ordered("<", a, b), True)
-_define_operator(operator.le, lambda builder, a, b: builder.fcmp_ordered("<=", a, b), True)
-_define_operator(operator.gt, lambda builder, a, b: builder.fcmp_ordered(">", a, b), True)
-_define_operator(operator.ge, lambda builder, a, b: builder.fcmp_ordered(">=", a, b), True)
-
-
-@intrinsic
-def equal(typing_context, a, b):  # type: ignore[no-untyped-def]
-    """Return where lanes equal lanes or a scalar."""
-    lanes = _common(a, b)
-    assert lanes is not None
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.fcmp_ordered("==", *_as_lanes(context, builder, lanes, (a, b), arguments))
-
-    return _MASK(a, b), generate
-
-
-@intrinsic
-def _negative(typing_context, a):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.fneg(arguments[0], flags=_FLAGS)
-
-    return a(a), generate
-
-
-@_inline(operator.neg)
-def _(a):  # type: ignore[no-untyped-def]
-    return (lambda a: _negative(a)) if _is_lanes(a) else None
+def _inline(function: Callable) -> Callable:
+    """Register an overload for scalars that is always inlined."""
+    return overload(function, jit_options={"forceinline": True})
 
 
 def select(condition, a, b):  # type: ignore[no-untyped-def]
     """Return `a` where the condition holds, else `b`. Both are evaluated."""
     return a if condition else b
-
-
-@intrinsic
-def _select(typing_context, condition, a, b):  # type: ignore[no-untyped-def]
-    lanes = _common(a, b) or _LANES[a]
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.select(arguments[0], *_as_lanes(context, builder, lanes, (a, b), arguments[1:]))
-
-    return lanes(condition, a, b), generate
-
-
-@_inline(select)
-def _(condition, a, b):  # type: ignore[no-untyped-def]
-    if isinstance(condition, MaskType):
-        return lambda condition, a, b: _select(condition, a, b)
-    return lambda condition, a, b: a if condition else b
 
 
 def lower(a, b):  # type: ignore[no-untyped-def]
@@ -173,46 +139,14 @@ def higher(a, b):  # type: ignore[no-untyped-def]
     return a if a > b else b
 
 
-# Not `min` and `max`: those of Numba also mind NaN, and are three instructions instead of one.
-@_inline(lower)
-def _(a, b):  # type: ignore[no-untyped-def]
-    return lambda a, b: select(a < b, a, b)
-
-
-@_inline(higher)
-def _(a, b):  # type: ignore[no-untyped-def]
-    return lambda a, b: select(a > b, a, b)
-
-
 def fma(a, b, c):  # type: ignore[no-untyped-def]
     """Return a * b + c, rounded once where the processor can."""
     return a * b + c
 
 
-@intrinsic
-def _fma(typing_context, a, b, c):  # type: ignore[no-untyped-def]
-    lanes = _common(a, b, c)
-    assert lanes is not None
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        values = _as_lanes(context, builder, lanes, (a, b, c), arguments)
-        return _call(builder, "fmuladd", lanes, values)
-
-    return lanes(a, b, c), generate
-
-
-def _call(builder: ir.IRBuilder, name: str, lanes: LanesType, values: list) -> ir.Value:
-    kind = values[0].type
-    name = f"llvm.{name}.v{kind.count}f{lanes.dtype.bitwidth}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), name)
-    return builder.call(function, values)
-
-
-@_inline(fma)
-def _(a, b, c):  # type: ignore[no-untyped-def]
-    if _common(a, b, c):
-        return lambda a, b, c: _fma(a, b, c)
-    return lambda a, b, c: a * b + c
+def equal(a, b):  # type: ignore[no-untyped-def]
+    """Return where a equals b."""
+    return a == b
 
 
 def times_sign(value, sign):  # type: ignore[no-untyped-def]
@@ -220,18 +154,68 @@ def times_sign(value, sign):  # type: ignore[no-untyped-def]
     return value if sign > 0 else -value
 
 
-@intrinsic
-def _times_sign(typing_context, value, sign):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        bits = _sign_bits(builder, [arguments[1]])
-        return builder.bitcast(builder.xor(builder.bitcast(arguments[0], bits.type), bits), arguments[0].type)
+@_inline(select)
+def _(condition, a, b):  # type: ignore[no-untyped-def]
+    return None if isinstance(condition, MaskType) else select
 
-    return value(value, sign), generate
+
+@_inline(lower)
+def _(a, b):  # type: ignore[no-untyped-def]
+    return None if _is_lanes(a) or _is_lanes(b) else lower
+
+
+@_inline(higher)
+def _(a, b):  # type: ignore[no-untyped-def]
+    return None if _is_lanes(a) or _is_lanes(b) else higher
+
+
+@_inline(fma)
+def _(a, b, c):  # type: ignore[no-untyped-def]
+    return None if _common(a, b, c) else fma
 
 
 @_inline(times_sign)
 def _(value, sign):  # type: ignore[no-untyped-def]
-    return (lambda value, sign: _times_sign(value, sign)) if _is_lanes(value) else times_sign
+    return None if _is_lanes(value) else times_sign
+
+
+def _compare(relation: str) -> Callable:
+    return lambda builder, a, b: builder.fcmp_ordered(relation, a, b)
+
+
+def _choose(relation: str) -> Callable:
+    # Not `min` and `max`: those of Numba also mind NaN, and are three instructions instead of one.
+    return lambda builder, a, b: builder.select(builder.fcmp_ordered(relation, a, b), a, b)
+
+
+def _flip(builder: ir.IRBuilder, value: ir.Value, sign: ir.Value) -> ir.Value:
+    bits = _sign_bits(builder, [sign])
+    return builder.bitcast(builder.xor(builder.bitcast(value, bits.type), bits), value.type)
+
+
+_define(operator.add, 2, lambda builder, a, b: builder.fadd(a, b, flags=_FLAGS))
+_define(operator.sub, 2, lambda builder, a, b: builder.fsub(a, b, flags=_FLAGS))
+_define(operator.mul, 2, lambda builder, a, b: builder.fmul(a, b, flags=_FLAGS))
+_define(operator.truediv, 2, lambda builder, a, b: builder.fdiv(a, b, flags=_FLAGS))
+_define(operator.lt, 2, _compare("<"), _MASK)
+_define(operator.le, 2, _compare("<="), _MASK)
+_define(operator.gt, 2, _compare(">"), _MASK)
+_define(operator.ge, 2, _compare(">="), _MASK)
+_define(equal, 2, _compare("=="), _MASK)
+_define(operator.neg, 1, lambda builder, a: builder.fneg(a, flags=_FLAGS))
+_define(lower, 2, _choose("<"))
+_define(higher, 2, _choose(">"))
+_define(fma, 3, lambda builder, a, b, c: _call(builder, "fmuladd", [a, b, c]))
+_define(times_sign, 2, _flip)
+_define(select, 2, lambda builder, condition, a, b: builder.select(condition, a, b), has_condition=True)
+
+
+def _call(builder: ir.IRBuilder, name: str, values: list) -> ir.Value:
+    kind = values[0].type
+    suffix = "f32" if kind.element == ir.FloatType() else "f64"
+    name = f"llvm.{name}.v{kind.count}{suffix}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), name)
+    return builder.call(function, values)
 
 
 @intrinsic
@@ -265,7 +249,7 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
         for half in range(2):
             numbers = _indices(list(range(half * ACROSS, (half + 1) * ACROSS)))
             parts = [builder.shuffle_vector(value, value, numbers) for value in arguments[2:]]
-            total = _call(builder, "fmuladd", a, [*parts, total])
+            total = _call(builder, "fmuladd", [*parts, total])
         builder.store(total, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -277,7 +261,7 @@ def exp_of_lanes(typing_context, a):  # type: ignore[no-untyped-def]
     """Return e**a by the C library, lane after lane."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _call(builder, "exp", a, list(arguments))
+        return _call(builder, "exp", list(arguments))
 
     return a(a), generate
 
@@ -492,7 +476,7 @@ def round_down(typing_context, a):  # type: ignore[no-untyped-def]
     """Return the largest whole number not above a, for lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _call(builder, "floor", a, list(arguments))
+        return _call(builder, "floor", list(arguments))
 
     return a(a), generate
 
@@ -502,7 +486,7 @@ def root(typing_context, a):  # type: ignore[no-untyped-def]
     """Return the square root of lanes >= 0."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _call(builder, "sqrt", a, list(arguments))
+        return _call(builder, "sqrt", list(arguments))
 
     return a(a), generate
 
@@ -512,7 +496,7 @@ def magnitude(typing_context, a):  # type: ignore[no-untyped-def]
     """Return the absolute value of lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _call(builder, "fabs", a, list(arguments))
+        return _call(builder, "fabs", list(arguments))
 
     return a(a), generate
 

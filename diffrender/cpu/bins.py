@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, SMALLEST_SQUARE
+from ..formulas.constants import AB, BC, CA, COORDINATE_LIMIT, CULLING_MARGIN, HALF, SMALLEST_SQUARE
 from ..formulas.triangle import (
     edge_frame,
     half_length,
@@ -123,14 +123,14 @@ def _prepare(
         if min(area, ab, bc, ca) < SMALLEST_SQUARE:
             continue  # zero in float32
         corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
-        _store_frame(geometry, face, 0, ax, ay, bx, by)
-        _store_frame(geometry, face, 5, bx, by, cx, cy)
-        _store_frame(geometry, face, 10, cx, cy, ax, ay)
+        _store_frame(geometry, face, AB, ax, ay, bx, by)
+        _store_frame(geometry, face, BC, bx, by, cx, cy)
+        _store_frame(geometry, face, CA, cx, cy, ax, ay)
         geometry[face, 15] = 1.0 / area
         rounding = max(
-            _store_slope(geometry, face, 0, ax, ay, bx, by),
-            _store_slope(geometry, face, 1, bx, by, cx, cy),
-            _store_slope(geometry, face, 2, cx, cy, ax, ay),
+            _store_slope(geometry, face, AB, ax, ay, bx, by),
+            _store_slope(geometry, face, BC, bx, by, cx, cy),
+            _store_slope(geometry, face, CA, cx, cy, ax, ay),
         )
         geometry[face, SLOPES + 3] = rounding * (right - left + bottom - top + radius)
         first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
@@ -143,7 +143,8 @@ def _prepare(
 
 
 @formula
-def _store_frame(geometry, face, first, ax, ay, bx, by):
+def _store_frame(geometry, face, edge, ax, ay, bx, by):
+    first = 5 * edge
     half = half_length(ax, ay, bx, by)
     mx, my, nx, ny = edge_frame(ax, ay, bx, by, half)
     geometry[face, first], geometry[face, first + 1] = mx, my
@@ -206,17 +207,18 @@ def store_corners(entry_gradients, slot, width, totals, geometry, face):
     `totals` holds, edge after edge, the sums of g * across, g * over, and both times the nearest point's place along the
     edge from its middle, g being the gradient of d^2; see `squared_distance_backward`.
     """
-    ax0, ay0, bx0, by0 = _ends(totals, 0, load_edge(geometry, face, 0))
-    bx1, by1, cx1, cy1 = _ends(totals, 4, load_edge(geometry, face, 1))
-    cx2, cy2, ax2, ay2 = _ends(totals, 8, load_edge(geometry, face, 2))
+    ax0, ay0, bx0, by0 = _ends(totals, AB, load_edge(geometry, face, AB))
+    bx1, by1, cx1, cy1 = _ends(totals, BC, load_edge(geometry, face, BC))
+    cx2, cy2, ax2, ay2 = _ends(totals, CA, load_edge(geometry, face, CA))
     entry_gradients[slot, 0], entry_gradients[slot, 1] = ax0 + ax2, ay0 + ay2
     entry_gradients[slot, width], entry_gradients[slot, width + 1] = bx0 + bx1, by0 + by1
     entry_gradients[slot, 2 * width], entry_gradients[slot, 2 * width + 1] = cx1 + cx2, cy1 + cy2
 
 
 @formula
-def _ends(totals, first, edge):
+def _ends(totals, number, edge):
     _, _, nx, ny, half = edge
+    first = 4 * number
     across, over = totals[first], totals[first + 1]
     inverse = HALF / half
     # The place along an edge from 0 to 1 is 1/2 + within / length.

@@ -7,7 +7,7 @@ Coordinates are relative to the face's first pixel in the strip, its origin: flo
 
 import numpy as np
 
-from ..formulas.constants import HALF, ONE, TWO, ZERO
+from ..formulas.constants import AB, BC, CA, HALF, ONE, TWO, ZERO
 from ..formulas.triangle import edge_start, nearest_edge, nearest_of
 from ..jit import formula
 from ..lanes import (
@@ -84,6 +84,13 @@ def aligned(count, like):
     padded = np.empty(count + 64 // size, like.dtype)
     first = (-padded.ctypes.data) % 64 // size
     return padded[first : first + count]
+
+
+@formula
+def fill(array, begin, end, value):
+    """Write a value to array[begin:end]: a slice would take Numba half a second to compile, for its error messages."""
+    for i in range(begin, end):
+        put(array, i, value)
 
 
 @formula
@@ -299,13 +306,13 @@ def save_edges(lists, block, saved, into):
     frames, lines = lists[0], lists[8]
     x, first, second = two_blocks(lists, block)
     frame = number_of(lists, block) * FRAME
-    a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
-    a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
-    a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
+    a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
+    a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
+    a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
     w0, w1, w2 = (
-        place_within(frames, frame, 0, a0),
-        place_within(frames, frame, 1, a1),
-        place_within(frames, frame, 2, a2),
+        place_within(frames, frame, AB, a0),
+        place_within(frames, frame, BC, a1),
+        place_within(frames, frame, CA, a2),
     )
     o0, o1, o2 = a0 - w0, a1 - w1, a2 - w2
     d2, is_second, is_third = nearest_edge(c0, o0, c1, o1, c2, o2)

@@ -7,7 +7,7 @@ the precision could show, only its coverage is computed.
 import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
-from ..formulas.constants import ONE, ZERO
+from ..formulas.constants import AB, BC, CA, ONE, ZERO
 from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_end, union_step
 from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
@@ -46,6 +46,7 @@ from .blocks import (
     aligned,
     distance_over,
     edge_of_blocks,
+    fill,
     list_blocks,
     list_groups,
     new_lists,
@@ -167,11 +168,11 @@ def color_forward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        odds[:] = ZERO
-        maximum[:] = background_logit
-        total[:] = ONE
+        fill(odds, 0, len(odds), ZERO)
+        fill(maximum, 0, size, background_logit)
+        fill(total, 0, size, ONE)
         for channel in range(channels):
-            blend[channel * size : (channel + 1) * size] = background[channel]
+            fill(blend, channel * size, (channel + 1) * size, background[channel])
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -180,18 +181,18 @@ def color_forward(
                 face = at(entries, entry + number)
                 tint = number * tint_size
                 _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
-            group = 0
+            group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
                 for block in range(0, count, 2):
                     x, first, second = two_blocks(lists, block)
                     frame = number_of(lists, block) * FRAME
-                    a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
-                    a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
-                    a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
-                    o0 = distance_over(frames, frame, 0, a0)
-                    o1 = distance_over(frames, frame, 1, a1)
-                    o2 = distance_over(frames, frame, 2, a2)
+                    a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
+                    a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
+                    a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
+                    o0 = distance_over(frames, frame, AB, a0)
+                    o1 = distance_over(frames, frame, BC, a1)
+                    o2 = distance_over(frames, frame, CA, a2)
                     d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
                     into = block // 2 * _DRAWN
                     store(drawn, into, negative_beside(d2, c0, c1, c2))
@@ -245,7 +246,9 @@ def color_forward(
                 row_alpha[column], row_transmittance[column] = union_end(row_odds[column])
             for column in range(width):
                 row_inverse[column] = ONE / row_total[column]
-            maxima[row] = maximum[begin:after]
+            row_maxima, row_maximum = maxima[row], maximum[begin:after]
+            for column in range(width):
+                row_maxima[column] = row_maximum[column]
             row_color = color[row]
             for channel in range(channels):
                 row_blend = blend[channel * size + begin : channel * size + after]
@@ -291,7 +294,7 @@ def color_backward(
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     mean = aligned(size, geometry)  # sum_c grad_color_c color_c
     upstream_color = aligned(channels * size, geometry)
-    upstream_color[:] = ZERO
+    fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
     frames, blocks = lists[0], lists[5]
     # Of two blocks: what `save_edges` writes; the places across the edges.
@@ -311,7 +314,8 @@ def color_backward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        upstream[:], maximum[:], inverse_sum[:], mean[:] = ZERO, ZERO, ZERO, ZERO
+        for strip_image in (upstream, maximum, inverse_sum, mean):
+            fill(strip_image, 0, size, ZERO)
         for row in range(top, bottom):
             begin, after = (row - top) * stride, (row - top) * stride + width
             row_upstream, row_mean = upstream[begin:after], mean[begin:after]
@@ -320,8 +324,10 @@ def color_backward(
                 t = row_transmittance[column]
                 # Denormal products cost ten times as much and carry nothing.
                 row_upstream[column] = row_grad[column] * t if t > vanished else ZERO
-            maximum[begin:after] = maxima[row]
-            inverse_sum[begin:after] = inverse_sums[row]
+            row_maxima, row_inverse = maxima[row], inverse_sums[row]
+            row_maximum, row_inverse_sum = maximum[begin:after], inverse_sum[begin:after]
+            for column in range(width):
+                row_maximum[column], row_inverse_sum[column] = row_maxima[column], row_inverse[column]
             row_color, row_grad_color = color[row], grad_color[row]
             for channel in range(channels):
                 row_hue = upstream_color[channel * size + begin : channel * size + after]
@@ -337,10 +343,10 @@ def color_backward(
                 face = at(entries, entry + number)
                 tint = number * tint_size
                 _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
-            edge_sums[: batch * EDGE_SUMS] = ZERO
-            corner_sums[: batch * _CORNER_SUMS] = ZERO
-            shares[: batch * share_size] = ZERO
-            group = 0
+            fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
+            fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
+            fill(shares, 0, batch * share_size, ZERO)
+            group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
                 seen_count = _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)

@@ -27,9 +27,10 @@ def gather(worker, workers, corners, slots, entry_gradients, gradient, rest):
     channels = rest.shape[1]
     width = entry_gradients.shape[1] // 3
     first, last = len(gradient) * worker // workers, len(gradient) * (worker + 1) // workers
-    gradient[first:last] = 0
-    if channels:
-        rest[first:last] = 0
+    for vertex in range(first, last):
+        gradient[vertex, 0], gradient[vertex, 1], gradient[vertex, 2] = 0, 0, 0
+        for channel in range(channels):
+            rest[vertex, channel] = 0
     for face in range(len(corners)):
         begin, end = slots[face], slots[face + 1]
         if begin == end:

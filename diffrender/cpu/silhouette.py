@@ -4,7 +4,9 @@ Both go over the blocks of pixels that faces can reach. The way back does so in 
 a block would be such a long chain of arithmetic that the processor cannot look ahead to the next.
 """
 
-from ..formulas.constants import ZERO
+import numpy as np
+
+from ..formulas.constants import AB, BC, CA, ZERO
 from ..formulas.coverage import union_end, union_step
 from ..formulas.fastmath import exp
 from ..formulas.pixel import covered_logit_backward
@@ -35,6 +37,7 @@ from .blocks import (
     distance_over,
     drop_idle,
     edge_of_blocks,
+    fill,
     list_blocks,
     list_groups,
     new_lists,
@@ -86,23 +89,23 @@ def silhouette_forward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        odds[:] = ZERO
+        fill(odds, 0, len(odds), ZERO)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
-            group = 0
+            group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
                 for block in range(0, count, 2):
                     x, first, second = two_blocks(lists, block)
                     frame = number_of(lists, block) * FRAME
-                    a0, c0 = edge_of_blocks(frames, frame, lines, 0, x, first, second)
-                    a1, c1 = edge_of_blocks(frames, frame, lines, 1, x, first, second)
-                    a2, c2 = edge_of_blocks(frames, frame, lines, 2, x, first, second)
-                    o0 = distance_over(frames, frame, 0, a0)
-                    o1 = distance_over(frames, frame, 1, a1)
-                    o2 = distance_over(frames, frame, 2, a2)
+                    a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
+                    a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
+                    a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
+                    o0 = distance_over(frames, frame, AB, a0)
+                    o1 = distance_over(frames, frame, BC, a1)
+                    o2 = distance_over(frames, frame, CA, a2)
                     d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
                     store(logits, block * ACROSS, negative_beside(d2, c0, c1, c2))
                 for block in range(0, count, 2):
@@ -144,7 +147,7 @@ def silhouette_backward(
     height, width = grad_alpha.shape
     stride = stride_of(width)
     upstream = aligned(strip_size(width), geometry)  # grad_alpha * T, 0 where T has vanished
-    upstream[:] = ZERO
+    fill(upstream, 0, len(upstream), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
     blocks = lists[5]
     saved = aligned((len(blocks) // 2 + 1) * SAVED_EDGES, geometry)
@@ -171,8 +174,8 @@ def silhouette_backward(
         while entry < end:
             batch = min(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
-            sums[: batch * EDGE_SUMS] = ZERO
-            group = 0
+            fill(sums, 0, batch * EDGE_SUMS, ZERO)
+            group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
                 if idle > _MANY_IDLE * width:

@@ -10,3 +10,8 @@ TWO = np.float32(2)
 COORDINATE_LIMIT = np.float32(1e15)  # px: squares of larger coordinates overflow in float32
 SMALLEST_SQUARE = np.float32(1e-30)  # px^2: a smaller area or squared length is zero in float32
 CULLING_MARGIN = 0.01  # px: rounding of a cull must never drop a pixel that counts
+
+# Edges ab, bc and ca. As np.int64: for each literal number Numba would compile a formula again.
+AB = np.int64(0)
+BC = np.int64(1)
+CA = np.int64(2)
