@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import peers, scaling
+from . import peers, processes, scaling
 from .environment import describe
 
 
@@ -21,7 +21,9 @@ def main() -> None:
         "--turns", type=int, default=20, help="of six calls each; the first call of a turn is kept apart"
     )
     parser.add_argument(
-        "--scaling", action="store_true", help="also cost against faces, pixels, sigma, overlap, threads"
+        "--scaling",
+        action="store_true",
+        help="also cost against faces, pixels, sigma, overlap, threads; start-up, memory, a step of a fit",
     )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
@@ -36,6 +38,8 @@ def main() -> None:
     if options.scaling:
         result["scaling"] = scaling.measure()
         print(scaling.table(result["scaling"]))
+        result["processes"] = processes.measure()
+        print(processes.table(result["processes"]))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
