@@ -93,7 +93,7 @@ def count_pairs(mesh: dr.Mesh, camera: dr.Camera, sigma: float) -> int:
             a, b = part[:, k, :, None, None], part[:, (k + 1) % 3, :, None, None]
             ex, ey = b[:, 0] - a[:, 0], b[:, 1] - a[:, 1]
             px, py = x - a[:, 0], y - a[:, 1]
-            t = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0, 1)
+            t = np.clip((px * ex + py * ey) / np.maximum(ex * ex + ey * ey, 1e-30), 0, 1)
             distance = np.minimum(distance, (px - t * ex) ** 2 + (py - t * ey) ** 2)
             signs.append(ex * py - ey * px)
         inside = (np.minimum.reduce(signs) >= 0) | (np.maximum.reduce(signs) <= 0)

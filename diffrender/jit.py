@@ -28,6 +28,11 @@ def formula(function: Callable) -> Callable:
     return numba.njit(forceinline=True, fastmath=FAST_MATH, error_model="numpy")(function)
 
 
+def subroutine(function: Callable) -> Callable:
+    """Compile a function that kernels call, once for all of them: inlined, it would be compiled again with each."""
+    return numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
+
+
 def kernel(function: Callable) -> Callable:
     """Compile a loop that runs without the interpreter lock and is kept in the cache."""
     compiled = numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)

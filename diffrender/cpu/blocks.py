@@ -9,7 +9,7 @@ import numpy as np
 
 from ..formulas.constants import AB, BC, CA, HALF, ONE, TWO, ZERO
 from ..formulas.triangle import edge_start, nearest_edge, nearest_of
-from ..jit import formula
+from ..jit import formula, prefer_wide_vectors, subroutine
 from ..lanes import (
     ACROSS,
     LANES,
@@ -93,7 +93,7 @@ def fill(array, begin, end, value):
         put(array, i, value)
 
 
-@formula
+@subroutine
 def new_lists(width, room, like):
     """Return the memory of the lists, for `room` blocks and what a group can have more: frames, outlines; of each group its
     face's number, row and place; blocks; of each row of the groups its first block, how many blocks it has, its coordinates,
@@ -114,12 +114,13 @@ def new_lists(width, room, like):
     )
 
 
-@formula
+@subroutine
 def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists):
     """Write the frames and outlines of `batch` faces from an entry on, and their groups; return the number of groups.
 
     Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma).
     """
+    prefer_wide_vectors()
     frames, outlines, numbers, rows, places, _, items, counts, lines, line_places, line_numbers = lists
     count = 0
     for number in range(batch):
@@ -170,7 +171,7 @@ def _put_edges(geometry, face, left, first, radius, scale, frames, frame, outlin
         put(outlines, into + 3, half * abs(nx) - LOW)
 
 
-@formula
+@subroutine
 def list_blocks(group, groups, room, stride, lists):
     """Write the blocks of groups from `group` on, as many as there is room for; return the next group and the blocks.
 
