@@ -15,7 +15,7 @@ pytest.importorskip("numba_cuda")
 
 from numba import cuda
 
-from diffrender.cuda import arrays, bins, gather, scan
+from diffrender.cuda import arrays, bins, gather, jit, scan
 
 DEPTH = {"near": 1.0, "far": 6.0}
 
@@ -218,3 +218,22 @@ def test_the_first_stream_is_used_and_others_are_waited_for():
     assert arrays.stream_of(*given) is one
     assert (one.waits, same.waits, other.waits) == (0, 0, 1)
     assert arrays.stream_of(given[0]) == 0
+
+
+@pytest.mark.skipif(not jit.SIMULATED, reason="real GPUs share memory by themselves")
+def test_threads_of_the_simulator_get_the_same_shared_array(on_cuda):
+    @jit.kernel
+    def tell(places):
+        shared = cuda.shared.array(4096, np.int64)
+        places[cuda.blockIdx.x, cuda.threadIdx.x] = shared.ctypes.data
+        cuda.syncthreads()
+
+    places = cuda.device_array((150, jit.THREADS), np.int64)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        tell[150, jit.THREADS](places)
+    finally:
+        sys.setswitchinterval(interval)
+    found = places.copy_to_host()
+    np.testing.assert_array_equal(found, np.broadcast_to(found[:, :1], found.shape))

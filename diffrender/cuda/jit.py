@@ -1,10 +1,13 @@
 """The only place with CUDA compiler flags and the cache of compiled kernels."""
 
+import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from numba import cuda
 from numba.core.errors import NumbaPerformanceWarning
 
@@ -17,6 +20,30 @@ THREADS = 16 if SIMULATED else 256  # of a block of the one-dimensional kernels
 
 # Small images have small grids; that is no fault of the caller's.
 warnings.filterwarnings("ignore", message="Grid size", category=NumbaPerformanceWarning)
+
+
+def _share_safely() -> None:
+    """Let the simulator's threads get one shared array of a line: its own look-up can make two, if threads come together."""
+    from numba.core import types
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+    from numba.np import numpy_support
+
+    lock = threading.Lock()
+
+    def array(self: Any, shape: Any, dtype: Any) -> np.ndarray:
+        caller = sys._getframe(1)
+        line = caller.f_code.co_filename, caller.f_lineno
+        with lock:
+            if line not in self._allocations:
+                real = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else dtype
+                self._allocations[line] = np.empty(shape, real)
+            return self._allocations[line]
+
+    FakeCUDAShared.array = array
+
+
+if SIMULATED:
+    _share_safely()
 
 
 def kernel(function: Callable) -> Any:
