@@ -240,20 +240,41 @@ def _sign_bits(builder: ir.IRBuilder, values: list) -> ir.Value:
 
 
 @intrinsic
-def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped-def]
-    """Add a * b of the first block, then of the second, to ACROSS sums of an array from `place` on."""
+def add_lanes(typing_context, array, place, a):  # type: ignore[no-untyped-def]
+    """Add a of the first and of the second block to ACROSS sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        address = _address(context, builder, array, arguments[:2], ACROSS)
-        total = builder.load(address, align=array.dtype.bitwidth // 8)
-        for half in range(2):
-            numbers = _indices(list(range(half * ACROSS, (half + 1) * ACROSS)))
-            parts = [builder.shuffle_vector(value, value, numbers) for value in arguments[2:]]
-            total = _call(builder, "fmuladd", [*parts, total])
-        builder.store(total, address, align=array.dtype.bitwidth // 8)
+        first, second = _halves(builder, arguments[2])
+        _add_to(context, builder, array, arguments, builder.fadd(first, second, flags=_FLAGS))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, a), generate
+
+
+@intrinsic
+def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped-def]
+    """Add a * b of the first and of the second block to ACROSS sums of an array from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        a_first, a_second = _halves(builder, arguments[2])
+        b_first, b_second = _halves(builder, arguments[3])
+        # Both before what is in memory: blocks of a face wait for each other's sums, and one addition is the shortest wait.
+        product = builder.fmul(a_second, b_second, flags=_FLAGS)
+        _add_to(context, builder, array, arguments, _call(builder, "fmuladd", [a_first, b_first, product]))
         return context.get_dummy_value()
 
     return types.none(array, types.intp, a, b), generate
+
+
+def _halves(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
+    return [
+        builder.shuffle_vector(value, value, _indices(list(range(begin, begin + ACROSS)))) for begin in (0, ACROSS)
+    ]
+
+
+def _add_to(context: Any, builder: ir.IRBuilder, array: types.Array, arguments: tuple, more: ir.Value) -> None:
+    address, align = _address(context, builder, array, arguments[:2], ACROSS), array.dtype.bitwidth // 8
+    builder.store(builder.fadd(builder.load(address, align=align), more, flags=()), address, align=align)
 
 
 @intrinsic
@@ -343,9 +364,7 @@ def store_pair(typing_context, array, first, second, lanes):  # type: ignore[no-
     """Write the lanes of the first block from one place on, those of the second from another."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        for half, place in enumerate(arguments[1:3]):
-            numbers = _indices(list(range(half * ACROSS, (half + 1) * ACROSS)))
-            values = builder.shuffle_vector(arguments[3], arguments[3], numbers)
+        for place, values in zip(arguments[1:3], _halves(builder, arguments[3]), strict=True):
             address = _address(context, builder, array, (arguments[0], place), ACROSS)
             builder.store(values, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..formulas.constants import AB, BC, CA, COORDINATE_LIMIT, CULLING_MARGIN, HALF, SMALLEST_SQUARE
+from ..formulas.constants import AB, BC, CA, COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
 from ..formulas.triangle import (
     edge_frame,
     half_length,
     pixel_range,
     signed_area_twice,
-    squared_distance_backward,
 )
 from ..jit import formula, kernel
-from ..lanes import fma
 from .blocks import LOW, SLOPES, STRIP_ROWS
 from .gather import share_out
 
@@ -185,42 +183,3 @@ def _fill(bounds, slices, starts, entries):
                 place = strip * _SLICES + slices[face]
                 entries[cursor[place]] = face
                 cursor[place] += 1
-
-
-@formula
-def load_edge(geometry, face, edge):
-    """Return (mx, my, nx, ny, half) of an edge."""
-    first = 5 * edge
-    return (
-        geometry[face, first],
-        geometry[face, first + 1],
-        geometry[face, first + 2],
-        geometry[face, first + 3],
-        geometry[face, first + 4],
-    )
-
-
-@formula
-def store_corners(entry_gradients, slot, width, totals, geometry, face):
-    """Write the gradient of corners a, b, c to the first two of `width` numbers that a slot has for each.
-
-    `totals` holds, edge after edge, the sums of g * across, g * over, and both times the nearest point's place along the
-    edge from its middle, g being the gradient of d^2; see `squared_distance_backward`.
-    """
-    ax0, ay0, bx0, by0 = _ends(totals, AB, load_edge(geometry, face, AB))
-    bx1, by1, cx1, cy1 = _ends(totals, BC, load_edge(geometry, face, BC))
-    cx2, cy2, ax2, ay2 = _ends(totals, CA, load_edge(geometry, face, CA))
-    entry_gradients[slot, 0], entry_gradients[slot, 1] = ax0 + ax2, ay0 + ay2
-    entry_gradients[slot, width], entry_gradients[slot, width + 1] = bx0 + bx1, by0 + by1
-    entry_gradients[slot, 2 * width], entry_gradients[slot, 2 * width + 1] = cx1 + cx2, cy1 + cy2
-
-
-@formula
-def _ends(totals, number, edge):
-    _, _, nx, ny, half = edge
-    first = 4 * number
-    across, over = totals[first], totals[first + 1]
-    inverse = HALF / half
-    # The place along an edge from 0 to 1 is 1/2 + within / length.
-    across_t, over_t = fma(totals[first + 2], inverse, HALF * across), fma(totals[first + 3], inverse, HALF * over)
-    return squared_distance_backward(across, over, across_t, over_t, nx, ny)

@@ -8,17 +8,17 @@ Coordinates are relative to the face's first pixel in the strip, its origin: flo
 import numpy as np
 
 from ..formulas.constants import AB, BC, CA, HALF, ONE, TWO, ZERO
-from ..formulas.triangle import edge_start, nearest_edge, nearest_of
+from ..formulas.triangle import edge_start, nearest_edge, nearest_weights
 from ..jit import formula, prefer_wide_vectors, subroutine
 from ..lanes import (
     ACROSS,
     LANES,
     STEPS,
+    add_lanes,
     add_products,
     any_lane,
     at,
     block_columns,
-    equal,
     fma,
     higher,
     lane_numbers,
@@ -50,10 +50,13 @@ LOW = np.float32(0.004)  # px, below CULLING_MARGIN: an edge less twice as high 
 _FAR = np.float32(1e30)
 _PER_BLOCK = np.float32(1 / ACROSS)
 
-# A frame holds of each of a face's edges: the origin's place along and across, the normal, the half length and minus that.
-FRAME = 18
-SAVED_EDGES = 5 * LANES  # numbers of two blocks
-EDGE_SUMS = 12 * ACROSS  # numbers of a face, see `store_corners`
+# A frame holds of each of a face's edges the origin's place along and across, the normal, the half length and minus that;
+# on the way back, from _CORNERS on, the inverse lengths of the edges, corner a and the ways from it to b and c, in px.
+FRAME = 27
+_CORNERS = 18
+SAVED_NEAREST = 5 * LANES  # numbers of two blocks
+EDGE_SUMS = 12 * ACROSS  # numbers of a face, see `add_corners`
+_SUMS = 6
 _ROWS_LISTED = BATCH * _GROUPS * LANES
 # A block is an integer: its row among the listed ones, times 2**_SHIFT, plus its column from its face's origin on.
 _SHIFT = 22
@@ -108,7 +111,7 @@ def new_lists(width, room, like):
         np.empty(room + LANES * (width // ACROSS + 2) + STEPS, np.int32),
         np.empty(_ROWS_LISTED, np.int32),
         np.empty(_ROWS_LISTED, np.int32),
-        aligned(6 * _ROWS_LISTED, like),
+        aligned(7 * _ROWS_LISTED, like),
         np.empty(_ROWS_LISTED, np.int32),
         np.empty(_ROWS_LISTED, np.int32),
     )
@@ -235,6 +238,24 @@ def _put_lines(frames, frame, row, lines, line):
         nx, ny = at(frames, place + 2), at(frames, place + 3)
         store(lines, into, fma(y, -nx, spread(at(frames, place))))
         store(lines, into + _ROWS_LISTED, fma(y, ny, spread(at(frames, place + 1))))
+    store(lines, line + 6 * _ROWS_LISTED, y)
+
+
+@formula
+def put_corners(lists, batch):
+    """Add to the frames of `batch` faces what `save_nearest` needs."""
+    frames, outlines = lists[0], lists[1]
+    for number in range(batch):
+        frame, outline = number * FRAME, number * _OUTLINE
+        x, y = at(outlines, outline), at(outlines, outline + 1)
+        for edge in range(3):
+            put(frames, frame + _CORNERS + edge, HALF / at(frames, frame + 6 * edge + 4))
+        put(frames, frame + _CORNERS + 3, x)
+        put(frames, frame + _CORNERS + 4, y)
+        put(frames, frame + _CORNERS + 5, at(outlines, outline + 2) - x)
+        put(frames, frame + _CORNERS + 6, at(outlines, outline + 3) - y)
+        put(frames, frame + _CORNERS + 7, at(outlines, outline + 4) - x)
+        put(frames, frame + _CORNERS + 8, at(outlines, outline + 5) - y)
 
 
 @formula
@@ -299,10 +320,11 @@ def number_of(lists, block):
 
 
 @formula
-def save_edges(lists, block, saved, into):
-    """Write of two blocks: the coverage logit, the nearest edge's number, and across, over and within on it.
+def save_nearest(lists, block, saved, into):
+    """Write of two blocks: the coverage logit, the weights of corners b and c in the nearest point of the boundary, and the
+    way from that to the pixel in px.
 
-    Returns the places across the three edges. All in units of sqrt(sigma).
+    Returns the places across the three edges in units of sqrt(sigma).
     """
     frames, lines = lists[0], lists[8]
     x, first, second = two_blocks(lists, block)
@@ -310,41 +332,56 @@ def save_edges(lists, block, saved, into):
     a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
     a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
     a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
-    w0, w1, w2 = (
-        place_within(frames, frame, AB, a0),
-        place_within(frames, frame, BC, a1),
-        place_within(frames, frame, CA, a2),
+    w0 = place_within(frames, frame, AB, a0)
+    w1 = place_within(frames, frame, BC, a1)
+    w2 = place_within(frames, frame, CA, a2)
+    d2, is_second, is_third = nearest_edge(c0, a0 - w0, c1, a1 - w1, c2, a2 - w2)
+    place = frame + _CORNERS
+    b, c = nearest_weights(
+        w0, at(frames, place), w1, at(frames, place + 1), w2, at(frames, place + 2), is_second, is_third
     )
-    o0, o1, o2 = a0 - w0, a1 - w1, a2 - w2
-    d2, is_second, is_third = nearest_edge(c0, o0, c1, o1, c2, o2)
+    y = pair(at(lines, first + 6 * _ROWS_LISTED), at(lines, second + 6 * _ROWS_LISTED))
+    dx = fma(c, -at(frames, place + 7), fma(b, -at(frames, place + 5), x - at(frames, place + 3)))
+    dy = fma(c, -at(frames, place + 8), fma(b, -at(frames, place + 6), y - at(frames, place + 4)))
     store(saved, into, negative_beside(d2, c0, c1, c2))
-    store(saved, into + 1 * LANES, nearest_of(spread(saved.dtype.type(ZERO)), ONE, TWO, is_second, is_third))
-    store(saved, into + 2 * LANES, nearest_of(c0, c1, c2, is_second, is_third))
-    store(saved, into + 3 * LANES, nearest_of(o0, o1, o2, is_second, is_third))
-    store(saved, into + 4 * LANES, nearest_of(w0, w1, w2, is_second, is_third))
+    store(saved, into + 1 * LANES, b)
+    store(saved, into + 2 * LANES, c)
+    store(saved, into + 3 * LANES, dx)
+    store(saved, into + 4 * LANES, dy)
     return c0, c1, c2
 
 
 @formula
-def add_edges(sums, place, saved, into):
-    """Add to a face's sums what two blocks send back, the gradient of d^2 having taken the place of the logit."""
-    grad, nearest = load(saved, into), load(saved, into + LANES)
-    across, over = load(saved, into + 2 * LANES), load(saved, into + 3 * LANES)
-    weighted = grad * load(saved, into + 4 * LANES)
-    for edge in range(3):
-        is_nearest = equal(nearest, saved.dtype.type(edge))
-        g, h = select(is_nearest, grad, ZERO), select(is_nearest, weighted, ZERO)
-        add_products(sums, place, g, across)
-        add_products(sums, place + ACROSS, g, over)
-        add_products(sums, place + 2 * ACROSS, h, across)
-        add_products(sums, place + 3 * ACROSS, h, over)
-        place += 4 * ACROSS
+def add_nearest(sums, place, saved, into):
+    """Add to the sums of a face what two blocks send back, the gradient of d^2 having taken the place of the logit.
+
+    d(d^2) = -2 w (p - q) to a corner of weight w in the nearest point q: the weights' own change drops out, since p - q is
+    perpendicular to the edge or q is a corner.
+    """
+    grad = load(saved, into)
+    b, c = load(saved, into + LANES), load(saved, into + 2 * LANES)
+    gx, gy = grad * load(saved, into + 3 * LANES), grad * load(saved, into + 4 * LANES)
+    add_lanes(sums, place, gx)
+    add_lanes(sums, place + ACROSS, gy)
+    add_products(sums, place + 2 * ACROSS, gx, b)
+    add_products(sums, place + 3 * ACROSS, gy, b)
+    add_products(sums, place + 4 * ACROSS, gx, c)
+    add_products(sums, place + 5 * ACROSS, gy, c)
 
 
 @formula
-def put_totals(sums, place, scale, totals):
-    """Write the twelve totals that `store_corners` takes, in px."""
-    sum_up(sums, place, totals, 12)
-    for edge in range(3):
-        totals[4 * edge] *= scale
-        totals[4 * edge + 1] *= scale
+def sums_of(number, turn):
+    """Return the place of a face's sums. There are two sets, taken by turns: two blocks need not wait for the two before."""
+    return number * EDGE_SUMS + (turn & 1) * (_SUMS * ACROSS)
+
+
+@formula
+def put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, width):
+    """Write the gradient of corners a, b, c to the first two of `width` numbers that a slot has for each."""
+    sum_up(sums, number * EDGE_SUMS, totals, 12)
+    factor = -TWO * scale * scale
+    for axis in range(2):
+        b, c = totals[2 + axis] + totals[8 + axis], totals[4 + axis] + totals[10 + axis]
+        entry_gradients[slot, axis] = factor * (totals[axis] + totals[6 + axis] - b - c)
+        entry_gradients[slot, width + axis] = factor * b
+        entry_gradients[slot, 2 * width + axis] = factor * c

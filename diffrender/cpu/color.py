@@ -36,13 +36,12 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim
-from .bins import store_corners
 from .blocks import (
     BATCH,
     EDGE_SUMS,
     FRAME,
     STRIP_ROWS,
-    add_edges,
+    add_nearest,
     aligned,
     distance_over,
     edge_of_blocks,
@@ -52,10 +51,12 @@ from .blocks import (
     new_lists,
     number_of,
     places_of,
-    put_totals,
-    save_edges,
+    put_corner_gradients,
+    put_corners,
+    save_nearest,
     stride_of,
     strip_size,
+    sums_of,
     two_blocks,
 )
 
@@ -297,7 +298,7 @@ def color_backward(
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
     frames, blocks = lists[0], lists[5]
-    # Of two blocks: what `save_edges` writes; the places across the edges.
+    # Of two blocks: what `save_nearest` writes; the places across the edges.
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
@@ -343,6 +344,7 @@ def color_backward(
                 face = at(entries, entry + number)
                 tint = number * tint_size
                 _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
+            put_corners(lists, batch)
             fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
             fill(shares, 0, batch * share_size, ZERO)
@@ -353,7 +355,7 @@ def color_backward(
                 count = _list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):
                     into = k * _SAVED
-                    c0, c1, c2 = save_edges(lists, np.int64(at(seen, k)), saved, into)
+                    c0, c1, c2 = save_nearest(lists, np.int64(at(seen, k)), saved, into)
                     store(saved, into + 5 * LANES, c1)
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
@@ -432,12 +434,12 @@ def color_backward(
                     add_products(corner_sums, corner + 7 * ACROSS, bb, grad_log)
                     add_products(corner_sums, corner + 8 * ACROSS, bc, grad_log)
                 for k in range(count):
-                    add_edges(edge_sums, number_of(lists, np.int64(at(seen, k))) * EDGE_SUMS, saved, k * _SAVED)
+                    place = sums_of(number_of(lists, np.int64(at(seen, k))), k)
+                    add_nearest(edge_sums, place, saved, k * _SAVED)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
-                put_totals(edge_sums, number * EDGE_SUMS, scale, totals)
-                store_corners(entry_gradients, slot, 3 + channels, totals, geometry, face)
+                put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
                 sum_up(corner_sums, number * _CORNER_SUMS, totals, 9)
                 for corner in range(3):
                     first = corner * (3 + channels)

@@ -25,14 +25,13 @@ from ..lanes import (
     store_pair,
 )
 from ..spin import claim
-from .bins import store_corners
 from .blocks import (
     BATCH,
     EDGE_SUMS,
     FRAME,
-    SAVED_EDGES,
+    SAVED_NEAREST,
     STRIP_ROWS,
-    add_edges,
+    add_nearest,
     aligned,
     distance_over,
     drop_idle,
@@ -43,10 +42,12 @@ from .blocks import (
     new_lists,
     number_of,
     places_of,
-    put_totals,
-    save_edges,
+    put_corner_gradients,
+    put_corners,
+    save_nearest,
     stride_of,
     strip_size,
+    sums_of,
     two_blocks,
 )
 
@@ -150,7 +151,7 @@ def silhouette_backward(
     fill(upstream, 0, len(upstream), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
     blocks = lists[5]
-    saved = aligned((len(blocks) // 2 + 1) * SAVED_EDGES, geometry)
+    saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
     sums = aligned(BATCH * EDGE_SUMS, geometry)
     totals = aligned(16, geometry)
     while True:
@@ -174,6 +175,7 @@ def silhouette_backward(
         while entry < end:
             batch = min(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            put_corners(lists, batch)
             fill(sums, 0, batch * EDGE_SUMS, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
@@ -181,16 +183,16 @@ def silhouette_backward(
                 if idle > _MANY_IDLE * width:
                     count = drop_idle(lists, count, upstream)
                 for block in range(0, count, 2):
-                    save_edges(lists, block, saved, block // 2 * SAVED_EDGES)
+                    save_nearest(lists, block, saved, block // 2 * SAVED_NEAREST)
                 for block in range(0, count, 2):
                     above = load_pair(upstream, *places_of(lists, block))
-                    into = block // 2 * SAVED_EDGES
+                    into = block // 2 * SAVED_NEAREST
                     store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
                 for block in range(0, count, 2):
-                    add_edges(sums, number_of(lists, block) * EDGE_SUMS, saved, block // 2 * SAVED_EDGES)
+                    pair_number = block // 2
+                    add_nearest(sums, sums_of(number_of(lists, block), pair_number), saved, pair_number * SAVED_NEAREST)
             for number in range(batch):
-                put_totals(sums, number * EDGE_SUMS, scale, totals)
                 face = at(entries, entry + number)
                 slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
-                store_corners(entry_gradients, slot, 2, totals, geometry, face)
+                put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, 2)
             entry += batch

@@ -80,6 +80,19 @@ def nearest_of(value0, value1, value2, second, third):
 
 
 @formula
+def nearest_weights(within0, inverse0, within1, inverse1, within2, inverse2, second, third):
+    """Return the weights (b, c) of the corners in the nearest point q = (1 - b - c) A + b B + c C of the boundary.
+
+    `within` is q's place along each edge from its middle, inverse0 = 1 / (2 * half0).
+    """
+    to_b, from_b, to_a = fma(within0, inverse0, HALF), fma(within1, -inverse1, HALF), fma(within2, -inverse2, HALF)
+    return (
+        select(third, ZERO, select(second, from_b, to_b)),
+        select(third, to_a, select(second, ONE - from_b, ZERO)),
+    )
+
+
+@formula
 def of_nearest_edge(value0, value1, value2, second, third):
     """Return the value of the nearest edge in its place and 0 for the other two."""
     return (
