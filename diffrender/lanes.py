@@ -267,9 +267,7 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
 
 
 def _halves(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
-    return [
-        builder.shuffle_vector(value, value, _indices(list(range(begin, begin + ACROSS)))) for begin in (0, ACROSS)
-    ]
+    return [builder.shuffle_vector(value, value, _indices(list(range(begin, begin + ACROSS)))) for begin in (0, ACROSS)]
 
 
 def _add_to(context: Any, builder: ir.IRBuilder, array: types.Array, arguments: tuple, more: ir.Value) -> None:

@@ -11,6 +11,7 @@ from .jit import kernel
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
+from .spin import lead, publish
 from .threads import run_on_workers
 
 _PLAIN = 0.8  # albedo of a mesh without colours
@@ -107,10 +108,13 @@ class Rendering:
 
 
 @kernel
-def _join(worker, workers, color, alpha, image):
+def _join(share, shares, board, color, alpha, image):
     """Fill image (H, W, 4): NumPy takes ten times as long to lay three channels beside one."""
+    if share < 0:
+        lead(publish(board))
+        return
     height, width = alpha.shape
-    for row in range(height * worker // workers, height * (worker + 1) // workers):
+    for row in range(height * share // shares, height * (share + 1) // shares):
         for column in range(width):
             image[row, column, 0] = color[row, column, 0]
             image[row, column, 1] = color[row, column, 1]
@@ -119,10 +123,13 @@ def _join(worker, workers, color, alpha, image):
 
 
 @kernel
-def _split(worker, workers, image, color, alpha, any_color):
+def _split(share, shares, board, image, color, alpha, any_color):
     """Undo `_join`, and note for each row (H,) whether any colour is not 0."""
+    if share < 0:
+        lead(publish(board))
+        return
     height, width = alpha.shape
-    for row in range(height * worker // workers, height * (worker + 1) // workers):
+    for row in range(height * share // shares, height * (share + 1) // shares):
         largest = image.dtype.type(0)
         for column in range(width):
             red, green, blue = image[row, column, 0], image[row, column, 1], image[row, column, 2]

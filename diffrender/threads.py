@@ -2,14 +2,17 @@
 
 Python threads instead of Numba's `prange`: no threading layer that aborts when two threads of a program call at once,
 a third of the compile time, and the work of each task is the same whatever the number of threads. A worker that has done
-its share waits awake for about a millisecond, since the way back follows the way forward, and then goes to sleep.
+its shares waits awake for about a millisecond, since the way back follows the way forward, and then goes to sleep. Awake,
+it needs no interpreter lock: `diffrender.spin` has what happens there.
 """
 
 import contextlib
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 _crew: "_Crew | None" = None
@@ -37,35 +40,43 @@ def set_num_threads(count: int) -> None:
         _crew = None
 
 
-def run_on_workers(kernel: Callable[..., None], *arguments: Any) -> None:
-    """Call `kernel(worker, workers, *arguments)` once for each worker, at the same time, and wait for all of them."""
+def run_on_workers(kernel: Callable[..., None], *arguments: Any, most: int | None = None) -> None:
+    """Call `kernel(share, shares, board, *arguments)` for each of as many shares as there are threads, or `most` if fewer.
+
+    The kernel must begin as `diffrender.spin` says. Raises MemoryError if a kernel gets no memory.
+    """
     global _crew
-    workers = get_num_threads()
+    shares = get_num_threads() if most is None else max(1, min(get_num_threads(), most))
     # While another thread of the program has the crew, this one does its work alone: the results are the same.
-    if workers == 1 or not _busy.acquire(blocking=False):
-        kernel(0, 1, *arguments)
+    if shares == 1 or not _busy.acquire(blocking=False):
+        kernel(0, 1, _no_board(), *arguments)
         return
     try:
         if _crew is None:
-            _crew = _Crew(workers)
-        _crew.run(kernel, arguments)
+            _crew = _Crew(get_num_threads())
+        _crew.run(kernel, shares, arguments)
     finally:
         _busy.release()
+
+
+@cache
+def _no_board() -> Any:
+    from .spin import new_board
+
+    return new_board()
 
 
 class _Crew:
     """Threads 1 to workers - 1; the caller of `run` is worker 0."""
 
     def __init__(self, workers: int):
-        from .spin import counters
+        from .spin import new_board
 
-        self.workers = workers
-        self.order = 0
-        self.job: tuple[Callable[..., None], tuple] | None = None
-        self.orders, self.done = counters(workers), counters(workers)
-        self.asleep = [False] * (workers + 1)  # the last is the caller
-        self.bells = [threading.Semaphore(0) for _ in range(workers + 1)]
-        self.errors: list[BaseException] = []
+        self.board = new_board()
+        self.jobs = 0
+        self.dismissed = False
+        self.asleep = [False] * workers
+        self.bells = [threading.Semaphore(0) for _ in range(workers)]
         self.threads = [
             threading.Thread(target=self._work, args=(worker,), name=f"diffrender-{worker}", daemon=True)
             for worker in range(1, workers)
@@ -73,67 +84,59 @@ class _Crew:
         for thread in self.threads:
             thread.start()
 
-    def run(self, kernel: Callable[..., None], arguments: tuple) -> None:
-        """Let all workers do a kernel. Raises what one of them raises."""
-        self.errors.clear()
-        self._publish((kernel, arguments))
+    def run(self, kernel: Callable[..., None], shares: int, arguments: tuple) -> None:
+        """Let the caller and the workers do the shares of a kernel."""
+        from .spin import ERROR
+
+        self._wake(shares)
         try:
-            kernel(0, self.workers, *arguments)
+            kernel(-1, shares, self.board, *arguments)
         finally:
             self._wait()
-            self.job = None  # or it would keep the arrays alive until the next call
-        if self.errors:
-            raise self.errors.pop()
+        if self.board[ERROR]:
+            raise MemoryError("a kernel got no memory for its buffers")
 
     def dismiss(self) -> None:
         """Let the threads end."""
-        self._publish(None)
+        from .spin import dismiss
 
-    def _publish(self, job: tuple[Callable[..., None], tuple] | None) -> None:
-        from .spin import LINE
+        self.dismissed = True
+        dismiss(self.board)
+        self._wake(len(self.asleep))
 
-        self.job = job
-        self.order += 1
-        self.orders[LINE:] = self.order
-        for worker in range(1, self.workers):
-            self._ring(worker)
-
-    def _ring(self, who: int) -> None:
-        if self.asleep[who]:
-            self.asleep[who] = False
-            if who < self.workers:
-                _keep_off_this_core(self.threads[who - 1])
-            self.bells[who].release()
+    def _wake(self, shares: int) -> None:
+        self.jobs += 1  # before it is asked who sleeps: whoever is about to do so sees it
+        for worker in range(1, shares):
+            if self.asleep[worker]:
+                self.asleep[worker] = False
+                _keep_off_this_core(self.threads[worker - 1])
+                self.bells[worker].release()
 
     def _wait(self) -> None:
-        from .spin import LINE, spin_until
+        """Wait until no worker is in the job any more, even if interrupted: they still use the arrays."""
+        from .spin import CLOSED, GATE
 
-        while not spin_until(self.done, 1, self.workers, self.order):
-            # In this order: who is asleep is rung for after `done` is set, so either `done` is seen or the bell.
-            self.asleep[self.workers] = True
-            if (self.done[LINE::LINE] < self.order).any():
-                self.bells[self.workers].acquire()
+        interrupt = None
+        while self.board[GATE] != CLOSED:
+            try:
+                time.sleep(1e-4)
+            except BaseException as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     def _work(self, worker: int) -> None:
-        from .spin import LINE, spin_until
+        from .spin import serve
 
         seen = 0
-        while True:
-            while not spin_until(self.orders, worker, worker + 1, seen + 1):
-                self.asleep[worker] = True
-                if self.orders[LINE * worker] <= seen:
-                    self.bells[worker].acquire()
-            seen = int(self.orders[LINE * worker])  # one that was given up by an interrupt is left out
-            if self.job is None:
-                return
-            kernel, arguments = self.job
-            try:
-                kernel(worker, self.workers, *arguments)
-            except BaseException as error:
-                self.errors.append(error)
-            del kernel, arguments
-            self.done[LINE * worker] = seen
-            self._ring(self.workers)
+        while not self.dismissed:
+            known = self.jobs
+            seen = serve(self.board, seen)
+            self.asleep[worker] = True
+            if self.jobs != known:
+                self.asleep[worker] = False
+                continue
+            self.bells[worker].acquire()
 
 
 def _keep_off_this_core(thread: threading.Thread) -> None:

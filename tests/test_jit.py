@@ -3,11 +3,15 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
+import numba
+import numpy as np
 import pytest
 
 import diffrender as dr
 from diffrender import threads
+from diffrender.spin import lead, publish
 from diffrender.threads import run_on_workers
 
 DRAW = (
@@ -55,105 +59,115 @@ def test_a_forked_child_draws_too():
     assert len(set(result.stdout.split())) == 1 and len(result.stdout.split()) == 3
 
 
-def test_workers_pass_on_errors_and_work_again():
+@pytest.fixture
+def set_threads():
     before = dr.get_num_threads()
-    calls = []
-
-    def kernel(worker, workers, fail):
-        calls.append((worker, workers))
-        if worker == fail:
-            raise ValueError(f"worker {worker} failed")
-
-    try:
-        dr.set_num_threads(3)
-        for fail in (0, 2, 1):
-            with pytest.raises(ValueError, match=f"worker {fail} failed"):
-                run_on_workers(kernel, fail)
-            calls.clear()
-            run_on_workers(kernel, None)
-            assert sorted(calls) == [(0, 3), (1, 3), (2, 3)]
-    finally:
-        dr.set_num_threads(before)
+    yield dr.set_num_threads
+    dr.set_num_threads(before)
 
 
-def test_workers_wake_after_they_have_gone_to_sleep():
-    before = dr.get_num_threads()
-    done = []
-
-    def kernel(worker, workers, seconds):
-        time.sleep(seconds[worker])
-        done.append(worker)
-
-    try:
-        dr.set_num_threads(2)
-        for seconds in ((0, 0), (0, 0.2), (0.2, 0)):  # who waits longest goes to sleep
-            run_on_workers(kernel, seconds)
-            time.sleep(0.2)
-        assert sorted(done) == [0, 0, 0, 1, 1, 1]
-    finally:
-        dr.set_num_threads(before)
+@numba.njit(nogil=True)
+def _note(share, shares, board, done, seconds, fail):
+    """Count in done (S,) which shares are done, after a wait for each; one may fail."""
+    if share < 0:
+        lead(publish(board))
+        return
+    with numba.objmode():
+        time.sleep(seconds[share])
+    if share == fail:
+        raise ValueError
+    done[share] += 1
 
 
-def test_threads_end_when_another_number_is_set():
-    before = dr.get_num_threads()
+def _run(shares, seconds=0.0, fail=-1):
+    done = np.zeros(shares, np.int64)
+    run_on_workers(_note, done, np.broadcast_to(np.float64(seconds), shares).copy(), fail)
+    return done.tolist()
 
+
+def test_workers_pass_on_errors_and_work_again(set_threads):
+    set_threads(3)
+    for fail in range(3):
+        with pytest.raises(MemoryError, match="a kernel got no memory"):
+            _run(3, fail=fail)
+        assert _run(3) == [1, 1, 1]
+
+
+def test_every_share_is_done_once_whoever_sleeps(set_threads):
+    set_threads(3)
+    for pause in (0, 0.05):  # long enough for the workers to go to sleep
+        for seconds in ((0, 0, 0), (0, 0, 0.05), (0.05, 0, 0)):
+            assert _run(3, seconds) == [1, 1, 1]
+            time.sleep(pause)
+    assert [_run(3) for _ in range(300)] == [[1, 1, 1]] * 300
+
+
+@numba.njit(nogil=True)
+def _sign(share, shares, board, threads, seconds):
+    """Write which thread does a share, after a wait: seconds[0] for the caller, seconds[1] for others."""
+    if share < 0:
+        lead(publish(board))
+        return
+    with numba.objmode():
+        threads[share] = threading.get_ident()
+        time.sleep(seconds[int(threads[share] != threading.main_thread().ident)])
+
+
+def test_workers_share_the_work(set_threads):
+    set_threads(2)
+    done_by = np.zeros(2, np.int64)
+    run_on_workers(_sign, done_by, np.zeros(2))  # while this is compiled the workers go to sleep
+    run_on_workers(_sign, done_by, np.array([0.5, 0.5]))
+    assert len(set(done_by.tolist())) == 2
+
+
+def test_a_job_wakes_no_more_workers_than_it_has_shares(set_threads):
+    set_threads(4)
+    done = np.zeros(4, np.int64)
+    run_on_workers(_note, done, np.zeros(4), -1, most=2)
+    assert done.tolist() == [1, 1, 0, 0]
+
+
+def test_threads_end_when_another_number_is_set(set_threads):
     def workers():
         return [thread for thread in threading.enumerate() if thread.name.startswith("diffrender-")]
 
-    try:
-        dr.set_num_threads(4)
-        run_on_workers(lambda worker, workers: None)
-        assert len(workers()) == 3
-        dr.set_num_threads(1)
-        for thread in workers():
-            thread.join(timeout=5)
-        assert not workers()
-    finally:
-        dr.set_num_threads(before)
+    set_threads(4)
+    _run(4)
+    assert len(workers()) == 3
+    set_threads(1)
+    for thread in workers():
+        thread.join(timeout=5)
+    assert not workers()
 
 
-def test_nested_and_simultaneous_calls_do_their_work_alone():
-    seen = []
+def test_simultaneous_calls_do_their_work_alone(set_threads):
+    set_threads(2)
+    results = []
 
-    def inner(worker, workers):
-        seen.append((worker, workers))
+    def call():
+        results.extend(_run(2, 0.0) for _ in range(200))
 
-    def outer(worker, workers):
-        run_on_workers(inner)
-
-    before = dr.get_num_threads()
-    try:
-        dr.set_num_threads(2)
-        run_on_workers(outer)
-        assert seen == [(0, 1), (0, 1)]
-    finally:
-        dr.set_num_threads(before)
+    calls = [threading.Thread(target=call) for _ in range(3)]
+    for thread in calls:
+        thread.start()
+    for thread in calls:
+        thread.join()
+    # Who finds the crew at work does its own as one share.
+    assert len(results) == 600 and all(done in ([1, 1], [1, 0]) for done in results)
 
 
-def test_after_an_interrupt_the_next_call_waits_for_all_workers():
-    done = []
+def test_an_interrupt_waits_for_workers_who_still_use_the_arrays(set_threads, monkeypatch):
+    set_threads(2)
+    sleep, done_by = time.sleep, np.zeros(2, np.int64)
+    finished = []
 
-    def slow(worker, workers):
-        if worker == 0:
-            raise KeyboardInterrupt
-        time.sleep(0.3)
+    def interrupted(seconds):
+        monkeypatch.setattr(threads.time, "sleep", lambda seconds: (sleep(seconds), finished.append(seconds)))
+        raise KeyboardInterrupt  # Ctrl-C comes while the caller waits
 
-    def kernel(worker, workers):
-        time.sleep(0.1 * worker)
-        done.append(worker)
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    before = dr.get_num_threads()
-    try:
-        dr.set_num_threads(2)
-        run_on_workers(lambda worker, workers: None)
-        crew = threads._crew
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(crew, "_wait", interrupted)  # Ctrl-C comes while the caller waits
-            run_on_workers(slow)
-        run_on_workers(kernel)
-        assert sorted(done) == [0, 1]
-    finally:
-        dr.set_num_threads(before)
+    monkeypatch.setattr(threads, "time", types.SimpleNamespace(sleep=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        run_on_workers(_sign, done_by, np.array([0.2, 0.5]))
+    assert finished and len(set(done_by.tolist())) == 2
+    assert _run(2) == [1, 1]

@@ -16,6 +16,7 @@ from ..formulas.triangle import (
     signed_area_twice,
 )
 from ..jit import formula, kernel
+from ..spin import lead, publish
 from .blocks import LOW, SLOPES, STRIP_ROWS
 from .gather import share_out
 
@@ -79,8 +80,9 @@ def sort_into_bins(
 
 @kernel
 def _prepare(
-    worker,
-    workers,
+    share,
+    shares,
+    board,
     vertices,
     faces,
     height,
@@ -94,8 +96,11 @@ def _prepare(
     bounds,
     slices,
 ):
+    if share < 0:
+        lead(publish(board))
+        return
     count = len(faces)
-    for face in range(count * worker // workers, count * (worker + 1) // workers):
+    for face in range(count * share // shares, count * (share + 1) // shares):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         # In float64: the sign and the zero of the area must be those of the exact triangle.
         ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])

@@ -35,7 +35,7 @@ from ..lanes import (
     sum_up,
     times_sign,
 )
-from ..spin import claim
+from ..spin import claim, lead, publish
 from .blocks import (
     BATCH,
     EDGE_SUMS,
@@ -120,8 +120,9 @@ def _list_hidden(lists, count, upstream, seen, seen_count, hidden):
 
 @kernel
 def color_forward(
-    worker,
-    workers,
+    share,
+    shares,
+    board,
     face_corners,
     geometry,
     bounds,
@@ -144,10 +145,13 @@ def color_forward(
     maxima,
     inverse_sums,
 ):
-    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of the strips that this worker gets.
+    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of the strips that this share gets.
 
-    `turn` (1,) counts the strips that workers have taken, in `order`.
+    `turn` (1,) counts the strips that have been taken, in `order`.
     """
+    if share < 0:
+        lead(publish(board))
+        return
     prefer_wide_vectors()
     height, width = alpha.shape
     channels = attributes.shape[1]
@@ -259,8 +263,9 @@ def color_forward(
 
 @kernel
 def color_backward(
-    worker,
-    workers,
+    share,
+    shares,
+    board,
     face_corners,
     geometry,
     bounds,
@@ -286,6 +291,9 @@ def color_backward(
     entry_gradients,
 ):
     """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes."""
+    if share < 0:
+        lead(publish(board))
+        return
     prefer_wide_vectors()
     height, width = grad_alpha.shape
     channels = attributes.shape[1]

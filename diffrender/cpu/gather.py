@@ -4,29 +4,30 @@ from collections.abc import Callable
 from typing import Any
 
 from ..jit import kernel
+from ..spin import lead, publish
 from ..threads import run_on_workers
 
-_FEW = 4096  # vertices or faces are done sooner than other threads wake up
+_LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
 
 
 def share_out(function: Callable[..., None], count: int, *arguments: Any) -> None:
-    """Call a kernel on all workers, or on this thread alone where there is too little to share."""
-    if count < _FEW:
-        function(0, 1, *arguments)
-    else:
-        run_on_workers(function, *arguments)
+    """Call a kernel on as many workers as `count` vertices or faces are worth waking."""
+    run_on_workers(function, *arguments, most=count // _LEAST)
 
 
 @kernel
-def gather(worker, workers, corners, slots, entry_gradients, gradient, rest):
-    """Fill gradient (V, 3) and rest (V, C) of this worker's share of the vertices from the slots of all faces.
+def gather(share, shares, board, corners, slots, entry_gradients, gradient, rest):
+    """Fill gradient (V, 3) and rest (V, C) of a share of the vertices from the slots of all faces.
 
     A slot holds for each of three corners x and y, or x, y, depth and C attributes. All workers go over all faces, since
     slots lie in their order: picking a vertex's slots out of the whole of memory takes three times as long.
     """
+    if share < 0:
+        lead(publish(board))
+        return
     channels = rest.shape[1]
     width = entry_gradients.shape[1] // 3
-    first, last = len(gradient) * worker // workers, len(gradient) * (worker + 1) // workers
+    first, last = len(gradient) * share // shares, len(gradient) * (share + 1) // shares
     for vertex in range(first, last):
         gradient[vertex, 0], gradient[vertex, 1], gradient[vertex, 2] = 0, 0, 0
         for channel in range(channels):

@@ -24,7 +24,7 @@ from ..lanes import (
     store,
     store_pair,
 )
-from ..spin import claim
+from ..spin import claim, lead, publish
 from .blocks import (
     BATCH,
     EDGE_SUMS,
@@ -57,8 +57,9 @@ _MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that
 
 @kernel
 def silhouette_forward(
-    worker,
-    workers,
+    share,
+    shares,
+    board,
     geometry,
     bounds,
     starts,
@@ -72,10 +73,13 @@ def silhouette_forward(
     alpha,
     transmittance,
 ):
-    """Fill alpha and transmittance T = 1 - alpha (H, W) of the strips that this worker gets.
+    """Fill alpha and transmittance T = 1 - alpha (H, W) of the strips that this share gets.
 
-    `turn` (1,) counts the strips that workers have taken, in `order`.
+    `turn` (1,) counts the strips that have been taken, in `order`.
     """
+    if share < 0:
+        lead(publish(board))
+        return
     prefer_wide_vectors()
     height, width = alpha.shape
     stride = stride_of(width)
@@ -125,8 +129,9 @@ def silhouette_forward(
 
 @kernel
 def silhouette_backward(
-    worker,
-    workers,
+    share,
+    shares,
+    board,
     geometry,
     bounds,
     slots,
@@ -144,6 +149,9 @@ def silhouette_backward(
     entry_gradients,
 ):
     """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W)."""
+    if share < 0:
+        lead(publish(board))
+        return
     prefer_wide_vectors()
     height, width = grad_alpha.shape
     stride = stride_of(width)
