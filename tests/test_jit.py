@@ -72,7 +72,7 @@ def _note(share, shares, board, done, seconds, fail):
     if share < 0:
         lead(publish(board))
         return
-    with numba.objmode():
+    with numba.objmode():  # only here: kernels of the package never take the lock
         time.sleep(seconds[share])
     if share == fail:
         raise ValueError
@@ -161,6 +161,7 @@ def test_an_interrupt_waits_for_workers_who_still_use_the_arrays(set_threads, mo
     set_threads(2)
     sleep, done_by = time.sleep, np.zeros(2, np.int64)
     finished = []
+    run_on_workers(_sign, done_by, np.zeros(2))
 
     def interrupted(seconds):
         monkeypatch.setattr(threads.time, "sleep", lambda seconds: (sleep(seconds), finished.append(seconds)))

@@ -51,7 +51,7 @@ _FAR = np.float32(1e30)
 _PER_BLOCK = np.float32(1 / ACROSS)
 
 # A frame holds of each of a face's edges the origin's place along and across, the normal, the half length and minus that;
-# on the way back, from _CORNERS on, the inverse lengths of the edges, corner a and the ways from it to b and c, in px.
+# on the way back, from _CORNERS on, the inverse lengths (minus them for bc and ca), corner a and the ways to it from b and c.
 FRAME = 27
 _CORNERS = 18
 SAVED_NEAREST = 5 * LANES  # numbers of two blocks
@@ -248,14 +248,16 @@ def put_corners(lists, batch):
     for number in range(batch):
         frame, outline = number * FRAME, number * _OUTLINE
         x, y = at(outlines, outline), at(outlines, outline + 1)
-        for edge in range(3):
-            put(frames, frame + _CORNERS + edge, HALF / at(frames, frame + 6 * edge + 4))
+        # With the signs that the blocks need: each would have to change them again.
+        put(frames, frame + _CORNERS, HALF / at(frames, frame + 4))
+        put(frames, frame + _CORNERS + 1, -HALF / at(frames, frame + 10))
+        put(frames, frame + _CORNERS + 2, -HALF / at(frames, frame + 16))
         put(frames, frame + _CORNERS + 3, x)
         put(frames, frame + _CORNERS + 4, y)
-        put(frames, frame + _CORNERS + 5, at(outlines, outline + 2) - x)
-        put(frames, frame + _CORNERS + 6, at(outlines, outline + 3) - y)
-        put(frames, frame + _CORNERS + 7, at(outlines, outline + 4) - x)
-        put(frames, frame + _CORNERS + 8, at(outlines, outline + 5) - y)
+        put(frames, frame + _CORNERS + 5, x - at(outlines, outline + 2))
+        put(frames, frame + _CORNERS + 6, y - at(outlines, outline + 3))
+        put(frames, frame + _CORNERS + 7, x - at(outlines, outline + 4))
+        put(frames, frame + _CORNERS + 8, y - at(outlines, outline + 5))
 
 
 @formula
@@ -341,8 +343,8 @@ def save_nearest(lists, block, saved, into):
         w0, at(frames, place), w1, at(frames, place + 1), w2, at(frames, place + 2), is_second, is_third
     )
     y = pair(at(lines, first + 6 * _ROWS_LISTED), at(lines, second + 6 * _ROWS_LISTED))
-    dx = fma(c, -at(frames, place + 7), fma(b, -at(frames, place + 5), x - at(frames, place + 3)))
-    dy = fma(c, -at(frames, place + 8), fma(b, -at(frames, place + 6), y - at(frames, place + 4)))
+    dx = fma(c, at(frames, place + 7), fma(b, at(frames, place + 5), x - at(frames, place + 3)))
+    dy = fma(c, at(frames, place + 8), fma(b, at(frames, place + 6), y - at(frames, place + 4)))
     store(saved, into, negative_beside(d2, c0, c1, c2))
     store(saved, into + 1 * LANES, b)
     store(saved, into + 2 * LANES, c)

@@ -80,15 +80,16 @@ def nearest_of(value0, value1, value2, second, third):
 
 
 @formula
-def nearest_weights(within0, inverse0, within1, inverse1, within2, inverse2, second, third):
+def nearest_weights(within0, inverse0, within1, minus_inverse1, within2, minus_inverse2, second, third):
     """Return the weights (b, c) of the corners in the nearest point q = (1 - b - c) A + b B + c C of the boundary.
 
     `within` is q's place along each edge from its middle, inverse0 = 1 / (2 * half0).
     """
-    to_b, from_b, to_a = fma(within0, inverse0, HALF), fma(within1, -inverse1, HALF), fma(within2, -inverse2, HALF)
+    b_of_ab = fma(within0, inverse0, HALF)
+    b_of_bc, c_of_ca = fma(within1, minus_inverse1, HALF), fma(within2, minus_inverse2, HALF)
     return (
-        select(third, ZERO, select(second, from_b, to_b)),
-        select(third, to_a, select(second, ONE - from_b, ZERO)),
+        select(third, ZERO, select(second, b_of_bc, b_of_ab)),
+        select(third, c_of_ca, select(second, ONE - b_of_bc, ZERO)),
     )
 
 
