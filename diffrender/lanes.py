@@ -19,9 +19,10 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, overload, register_model
 
 LANES = 16  # float32 in a register of AVX-512, or in two of AVX2
-# Of an image, lanes are two blocks of ACROSS columns in a row: a blurred triangle of a dense mesh is hardly wider.
-ACROSS = LANES // 2
-STEPS = 4  # blocks beside each other, enough for most rows
+# Of an image, lanes are two blocks of COLUMNS in two rows each: a blurred triangle of a dense mesh fills them best.
+BLOCK = LANES // 2
+COLUMNS = BLOCK // 2
+STEPS = 8  # blocks beside each other, enough for most rows
 # Sums keep the order in which they are written: the same bits whatever the compiler's version.
 _FLAGS = ("contract", "nsz", "arcp", "afn")
 _INT32 = ir.IntType(32)
@@ -241,7 +242,7 @@ def _sign_bits(builder: ir.IRBuilder, values: list) -> ir.Value:
 
 @intrinsic
 def add_lanes(typing_context, array, place, a):  # type: ignore[no-untyped-def]
-    """Add a of the first and of the second block to ACROSS sums of an array from `place` on."""
+    """Add a of the first and of the second block to BLOCK sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         first, second = _halves(builder, arguments[2])
@@ -253,7 +254,7 @@ def add_lanes(typing_context, array, place, a):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped-def]
-    """Add a * b of the first and of the second block to ACROSS sums of an array from `place` on."""
+    """Add a * b of the first and of the second block to BLOCK sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         a_first, a_second = _halves(builder, arguments[2])
@@ -267,11 +268,11 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
 
 
 def _halves(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
-    return [builder.shuffle_vector(value, value, _indices(list(range(begin, begin + ACROSS)))) for begin in (0, ACROSS)]
+    return [builder.shuffle_vector(value, value, _indices(list(range(begin, begin + BLOCK)))) for begin in (0, BLOCK)]
 
 
 def _add_to(context: Any, builder: ir.IRBuilder, array: types.Array, arguments: tuple, more: ir.Value) -> None:
-    address, align = _address(context, builder, array, arguments[:2], ACROSS), array.dtype.bitwidth // 8
+    address, align = _address(context, builder, array, arguments[:2], BLOCK), array.dtype.bitwidth // 8
     builder.store(builder.fadd(builder.load(address, align=align), more, flags=()), address, align=align)
 
 
@@ -320,12 +321,23 @@ def lane_numbers(typing_context, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def block_columns(typing_context, like):  # type: ignore[no-untyped-def]
-    """Return 0, 1, ... ACROSS - 1 twice, in the precision of the scalar `like`."""
+def even_then_odd(typing_context, like):  # type: ignore[no-untyped-def]
+    """Return 0, 2, 4, ... and then 1, 3, 5, ... in the precision of the scalar `like`."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         kind = ir.VectorType(context.get_value_type(like), LANES)
-        return ir.Constant(kind, [float(lane % ACROSS) for lane in range(LANES)])
+        return ir.Constant(kind, [float(row) for begin in (0, 1) for row in range(begin, LANES, 2)])
+
+    return _LANES[like](like), generate
+
+
+@intrinsic
+def block_columns(typing_context, like):  # type: ignore[no-untyped-def]
+    """Return the columns of two blocks' numbers, which go down before they go across: 0, 0, 1, 1, ... COLUMNS - 1, twice."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = ir.VectorType(context.get_value_type(like), LANES)
+        return ir.Constant(kind, [float(lane % BLOCK // 2) for lane in range(LANES)])
 
     return _LANES[like](like), generate
 
@@ -336,19 +348,44 @@ def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         first, second = (_spread(builder, value) for value in arguments)
-        return builder.shuffle_vector(first, second, _indices([*range(ACROSS), *range(LANES, LANES + ACROSS)]))
+        return builder.shuffle_vector(first, second, _indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
 
     return _LANES[a](a, b), generate
 
 
 @intrinsic
+def other_half(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the lanes of the second block, then those of the first."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        numbers = _indices([*range(BLOCK, LANES), *range(BLOCK)])
+        return builder.shuffle_vector(arguments[0], arguments[0], numbers)
+
+    return a(a), generate
+
+
+@intrinsic
+def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-def]
+    """Return two numbers of a contiguous array, those of a block's rows, in all its columns, for the first and second block."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        halves = [
+            builder.load(_address(context, builder, array, (arguments[0], place), 2), align=array.dtype.bitwidth // 8)
+            for place in arguments[1:]
+        ]
+        return builder.shuffle_vector(*halves, _indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
+
+    return _LANES[array.dtype](array, types.intp, types.intp), generate
+
+
+@intrinsic
 def load_pair(typing_context, array, first, second):  # type: ignore[no-untyped-def]
-    """Return ACROSS numbers of a contiguous array from one place on and as many from another."""
+    """Return BLOCK numbers of a contiguous array from one place on and as many from another."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         halves = [
             builder.load(
-                _address(context, builder, array, (arguments[0], place), ACROSS), align=array.dtype.bitwidth // 8
+                _address(context, builder, array, (arguments[0], place), BLOCK), align=array.dtype.bitwidth // 8
             )
             for place in arguments[1:]
         ]
@@ -363,11 +400,37 @@ def store_pair(typing_context, array, first, second, lanes):  # type: ignore[no-
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         for place, values in zip(arguments[1:3], _halves(builder, arguments[3]), strict=True):
-            address = _address(context, builder, array, (arguments[0], place), ACROSS)
+            address = _address(context, builder, array, (arguments[0], place), BLOCK)
             builder.store(values, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(array, types.intp, types.intp, lanes), generate
+
+
+@intrinsic
+def load_apart(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Return LANES numbers of each row of a pair, of which those of the first and the second take turns from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        both = builder.load(_address(context, builder, array, arguments, 2 * LANES), align=array.dtype.bitwidth // 8)
+        rows = [builder.shuffle_vector(both, both, _indices(list(range(k, 2 * LANES, 2)))) for k in (0, 1)]
+        return context.make_tuple(builder, signature.return_type, rows)
+
+    return types.UniTuple(_LANES[array.dtype], 2)(array, types.intp), generate
+
+
+@intrinsic
+def store_together(typing_context, array, place, first, second):  # type: ignore[no-untyped-def]
+    """Write LANES numbers of each row of a pair, by turns, from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        numbers = [number for lane in range(LANES) for number in (lane, LANES + lane)]
+        both = builder.shuffle_vector(arguments[2], arguments[3], _indices(numbers))
+        address = _address(context, builder, array, arguments, 2 * LANES)
+        builder.store(both, address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, first, second), generate
 
 
 def _element(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
@@ -437,14 +500,14 @@ def put(typing_context, array, place, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-def]
-    """Write STEPS integers, `first` and then ACROSS more each time, to an array of int32 from `place` on."""
+    """Write STEPS integers, `first` and then COLUMNS more each time, to an array of int32 from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(_INT32, STEPS)
         undefined = ir.Constant(vector, ir.Undefined)
         item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
         item = builder.shuffle_vector(item, undefined, _indices([0] * STEPS))
-        items = builder.add(item, ir.Constant(vector, [k * ACROSS for k in range(STEPS)]))
+        items = builder.add(item, ir.Constant(vector, [k * COLUMNS for k in range(STEPS)]))
         address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
         builder.store(items, address, align=4)
         return context.get_dummy_value()
@@ -520,9 +583,9 @@ def magnitude(typing_context, a):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyped-def]
-    """Write the totals of `count` (a literal) times ACROSS sums from `place` on, always added in the same order.
+    """Write the totals of `count` (a literal) times BLOCK sums from `place` on, always added in the same order.
 
-    `totals` must have room for a multiple of ACROSS numbers.
+    `totals` must have room for a multiple of BLOCK numbers.
     """
     if not isinstance(count, types.IntegerLiteral):
         return None
@@ -530,15 +593,13 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         align = sums.dtype.bitwidth // 8
-        for begin in range(0, number, ACROSS):
+        for begin in range(0, number, BLOCK):
             values = []
-            for k in range(begin, min(begin + ACROSS, number)):
-                where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * ACROSS))
-                values.append(
-                    builder.load(_address(context, builder, sums, (arguments[0], where), ACROSS), align=align)
-                )
+            for k in range(begin, min(begin + BLOCK, number)):
+                where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * BLOCK))
+                values.append(builder.load(_address(context, builder, sums, (arguments[0], where), BLOCK), align=align))
             into = ir.Constant(arguments[1].type, begin)
-            address = _address(context, builder, totals, (arguments[2], into), ACROSS)
+            address = _address(context, builder, totals, (arguments[2], into), BLOCK)
             builder.store(_sums(builder, values), address, align=align)
         return context.get_dummy_value()
 
@@ -546,14 +607,14 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
 
 
 def _sums(builder: ir.IRBuilder, values: list) -> ir.Value:
-    """Return, for up to ACROSS vectors of ACROSS numbers, the total of the k-th as the k-th number."""
+    """Return, for up to BLOCK vectors of BLOCK numbers, the total of the k-th as the k-th number."""
     # Each round halves the partial sums of two vectors and lays them side by side in one.
-    width = ACROSS
+    width = BLOCK
     while width > 1:
         half = width // 2
         if len(values) % 2:
             values = [*values, values[-1]]
-        low = [group + j for group in range(0, 2 * ACROSS, width) for j in range(half)]
+        low = [group + j for group in range(0, 2 * BLOCK, width) for j in range(half)]
         high = [place + half for place in low]
         values = [
             builder.fadd(

@@ -210,7 +210,7 @@ def _bits(rasterize, dtype, scene):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_same_bits_at_any_number_of_threads(dtype):
-    scene = scenes.sphere(subdivisions=2, size=(70, 90))
+    scene = scenes.sphere(subdivisions=2, size=(71, 90))
     before = dr.get_num_threads()
     try:
         bits = set()
@@ -220,6 +220,24 @@ def test_same_bits_at_any_number_of_threads(dtype):
     finally:
         dr.set_num_threads(before)
     assert len(bits) == 1
+
+
+@pytest.mark.parametrize("height, width", [(65, 37), (33, 16), (64, 15), (1, 50)])
+def test_what_lies_below_the_last_row_does_not_count(height, width):
+    whole = scenes.sphere(subdivisions=2, size=(96, width))
+    part = whole._replace(size=(height, width))
+    attributes = whole.attributes(3)
+    results = []
+    for scene in (whole, part):
+        out = dr.rasterize_soft(scene.vertices, scene.faces, scene.size, attributes=attributes, near=1.0, far=6.0)
+        grad_alpha, grad_color = weights(whole), weights(whole, 3)
+        grad_alpha[height:], grad_color[height:] = 0, 0
+        grads = out.backward(grad_alpha[: scene.size[0]], grad_color[: scene.size[0]])
+        alone = out.backward(grad_alpha[: scene.size[0]])
+        arrays = (grads.vertices_pixel, grads.attributes, alone.vertices_pixel)
+        results.append((out.alpha[:height], out.color[:height], *arrays))
+    for ours, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_two_threads_of_a_program_may_call_at_once(on):

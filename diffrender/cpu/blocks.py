@@ -1,7 +1,8 @@
 """From the faces of a strip to blocks of pixels, in three steps, each a loop without branches that are guessed wrongly:
 faces to groups of rows, groups to blocks, and then what a kernel does with a block.
 
-A block is ACROSS pixels of a row, from any column on; two blocks of a face make one value of LANES. A group is LANES rows.
+A block is COLUMNS pixels, from any column on, of a pair of rows; two blocks of a face make one value of LANES. A group is
+LANES rows. In the memory of a strip a pair of rows lies column by column, so that a block is BLOCK numbers in a row.
 Coordinates are relative to the face's first pixel in the strip, its origin: float32 keeps more digits of small ones.
 """
 
@@ -11,7 +12,8 @@ from ..formulas.constants import AB, BC, CA, HALF, ONE, TWO, ZERO
 from ..formulas.triangle import edge_start, nearest_edge, nearest_weights
 from ..jit import formula, prefer_wide_vectors, subroutine
 from ..lanes import (
-    ACROSS,
+    BLOCK,
+    COLUMNS,
     LANES,
     STEPS,
     add_lanes,
@@ -19,14 +21,17 @@ from ..lanes import (
     any_lane,
     at,
     block_columns,
+    even_then_odd,
     fma,
     higher,
     lane_numbers,
     load,
     load_pair,
+    load_rows,
     lower,
     magnitude,
     negative_beside,
+    other_half,
     pair,
     put,
     put_items,
@@ -43,22 +48,24 @@ from ..lanes import (
 STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
 BATCH = 16  # faces at a time: what is known of them fits in the L1 cache
 _GROUPS = STRIP_ROWS // LANES  # of a face at most
-_ROWS = 4  # of a group are gone over in one go
+_PAIRS = LANES // 2  # of rows, of a group
+_AT_ONCE = 4  # pairs that are gone over in one go
 
 SLOPES = 16  # where a face's geometry has dx / dy of its edges, then the rounding of x
 LOW = np.float32(0.004)  # px, below CULLING_MARGIN: an edge less twice as high is left to the circles around its ends
 _FAR = np.float32(1e30)
-_PER_BLOCK = np.float32(1 / ACROSS)
+_PER_BLOCK = np.float32(1 / COLUMNS)
 
 # A frame holds of each of a face's edges the origin's place along and across, the normal, the half length and minus that;
 # on the way back, from _CORNERS on, the inverse lengths (minus them for bc and ca), corner a and the ways to it from b and c.
 FRAME = 27
 _CORNERS = 18
 SAVED_NEAREST = 5 * LANES  # numbers of two blocks
-EDGE_SUMS = 12 * ACROSS  # numbers of a face, see `add_corners`
+EDGE_SUMS = 12 * BLOCK  # numbers of a face, see `add_corners`
 _SUMS = 6
 _ROWS_LISTED = BATCH * _GROUPS * LANES
-# A block is an integer: its row among the listed ones, times 2**_SHIFT, plus its column from its face's origin on.
+_PAIRS_LISTED = _ROWS_LISTED // 2 + LANES  # where LANES are written, half of them count
+# A block is an integer: its pair among the listed ones, times 2**_SHIFT, plus its column from its face's origin on.
 _SHIFT = 22
 _MASK = 2**_SHIFT - 1
 # An outline holds of each corner x, y; of each edge moved outwards a point x, y, dx / dy and half its height; the rounding
@@ -70,14 +77,14 @@ _ROUNDING, _LAST_COLUMN, _LAST_ROW = 18, 19, 20
 
 @formula
 def stride_of(width):
-    """Return how many numbers a row of a strip takes: a block from the last column on still lies within it."""
-    return width + ACROSS
+    """Return how many numbers a row of a strip takes: a block from the last column on still lies within its pair."""
+    return width + COLUMNS
 
 
 @formula
 def strip_size(width):
     """Return how many numbers a strip takes, with room for a block that does not count."""
-    return STRIP_ROWS * stride_of(width) + ACROSS
+    return STRIP_ROWS * stride_of(width) + BLOCK
 
 
 @formula
@@ -99,8 +106,8 @@ def fill(array, begin, end, value):
 @subroutine
 def new_lists(width, room, like):
     """Return the memory of the lists, for `room` blocks and what a group can have more: frames, outlines; of each group its
-    face's number, row and place; blocks; of each row of the groups its first block, how many blocks it has, its coordinates,
-    place and face's number."""
+    face's number, row and place; blocks; of each pair of rows its first block and how many it has; of each row its
+    coordinates; of each pair its place and its face's number."""
     groups = BATCH * _GROUPS + _GROUPS
     return (
         aligned(BATCH * FRAME, like),
@@ -108,12 +115,12 @@ def new_lists(width, room, like):
         np.empty(groups, np.int32),
         np.empty(groups, np.int32),
         np.empty(groups, np.int32),
-        np.empty(room + LANES * (width // ACROSS + 2) + STEPS, np.int32),
-        np.empty(_ROWS_LISTED, np.int32),
-        np.empty(_ROWS_LISTED, np.int32),
+        np.empty(room + _PAIRS * (width // COLUMNS + 2) + STEPS, np.int32),
+        np.empty(_PAIRS_LISTED, np.int32),
+        np.empty(_PAIRS_LISTED, np.int32),
         aligned(7 * _ROWS_LISTED, like),
-        np.empty(_ROWS_LISTED, np.int32),
-        np.empty(_ROWS_LISTED, np.int32),
+        np.empty(_PAIRS_LISTED, np.int32),
+        np.empty(_PAIRS_LISTED, np.int32),
     )
 
 
@@ -124,29 +131,29 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
     Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma).
     """
     prefer_wide_vectors()
-    frames, outlines, numbers, rows, places, _, items, counts, lines, line_places, line_numbers = lists
+    frames, outlines, numbers, rows, places, _, items, counts, lines, pair_places, pair_numbers = lists
     count = 0
     for number in range(batch):
         face = at(entries, entry + number)
-        left, first = bounds[face, 0], max(bounds[face, 2] - top, 0)
+        left, first = bounds[face, 0], max(bounds[face, 2] - top, 0) & -2  # pairs begin at even rows of the strip
         last = min(bounds[face, 3], bottom - 1) - top - first
         outline = number * _OUTLINE
         _put_edges(geometry, face, left, top + first, radius, scale, frames, number * FRAME, outlines, outline)
         put(outlines, outline + _ROUNDING, geometry[face, SLOPES + 3])
         put(outlines, outline + _LAST_COLUMN, bounds[face, 1] - left)
         put(outlines, outline + _LAST_ROW, last)
-        place = first * stride + left
+        place = first * stride + 2 * left
         for k in range(_GROUPS):
             put(numbers, count + k, number)
             put(rows, count + k, k * LANES)
             put(places, count + k, place + k * LANES * stride)
         count += last // LANES + 1
     for group in range(count):
-        number, row, line = at(numbers, group), at(rows, group), group * LANES
-        _find_spans(outlines, number * _OUTLINE, row, radius, line, items, counts)
-        _put_lines(frames, number * FRAME, row, lines, line)
-        put_steps(line_places, line, at(places, group), stride)
-        put_steps(line_numbers, line, number, 0)
+        number, row, first = at(numbers, group), at(rows, group), group * _PAIRS
+        _find_spans(outlines, number * _OUTLINE, row, radius, first, items, counts)
+        _put_lines(frames, number * FRAME, row, lines, group * LANES)
+        put_steps(pair_places, first, at(places, group), 2 * stride)
+        put_steps(pair_numbers, first, number, 0)
     return count
 
 
@@ -184,31 +191,31 @@ def list_blocks(group, groups, room, stride, lists):
     _, outlines, numbers, rows, places, blocks, items, counts, _, _, _ = lists
     count = 0
     while group < groups and count < room:
-        line = group * LANES
+        begin = group * _PAIRS
         last = np.int64(at(outlines, at(numbers, group) * _OUTLINE + _LAST_ROW)) - at(rows, group)
-        for first in range(line, line + min(last, LANES - 1) + 1, _ROWS):
-            for row in range(first, first + _ROWS):
+        for first in range(begin, begin + min(last, LANES - 1) // 2 + 1, _AT_ONCE):
+            for couple in range(first, first + _AT_ONCE):
                 # All STEPS are written and as many counted as there are: a branch guessed wrongly costs more than a block.
-                put_items(blocks, count, at(items, row))
-                for k in range(STEPS, at(counts, row), STEPS):
-                    put_items(blocks, count + k, at(items, row) + k * ACROSS)
-                count += at(counts, row)
-        put(blocks, count, (line << _SHIFT) + STRIP_ROWS * stride - at(places, group))
+                put_items(blocks, count, at(items, couple))
+                for k in range(STEPS, at(counts, couple), STEPS):
+                    put_items(blocks, count + k, at(items, couple) + k * COLUMNS)
+                count += at(counts, couple)
+        put(blocks, count, (begin << _SHIFT) + (STRIP_ROWS * stride - at(places, group)) // 2)
         count += count & 1
         group += 1
     return group, count
 
 
 @formula
-def _find_spans(outlines, outline, row, radius, line, items, counts):
-    """Write for LANES rows from `row` on the block from the first column within `radius` of a face on, and how many there are.
+def _find_spans(outlines, outline, row, radius, first, items, counts):
+    """Write for the pairs of LANES rows from `row` on the first block within `radius` of a face, and how many there are.
 
     The places within `radius` are a convex set, bounded by circles around the corners and by the edges, moved outwards.
     All candidates lie in the set, so that no care is needed which of them are on its boundary.
     """
     real = outlines.dtype.type
     square = spread(radius * radius)
-    y = lane_numbers(radius) + real(row)
+    y = even_then_odd(radius) + real(row)
     left, right = spread(real(_FAR)), spread(real(-_FAR))
     for corner in range(3):
         dy = y - at(outlines, outline + 2 * corner + 1)
@@ -224,10 +231,12 @@ def _find_spans(outlines, outline, row, radius, line, items, counts):
         left, right = lower(left, select(beside, x, _FAR)), higher(right, select(beside, x, -_FAR))
     there = y <= at(outlines, outline + _LAST_ROW)
     rounding, last = at(outlines, outline + _ROUNDING), spread(at(outlines, outline + _LAST_COLUMN))
-    begin = -round_down(-lower(higher(left - rounding, ZERO), last + ONE))
-    end = round_down(select(there, lower(higher(right + rounding, -ONE), last), -ONE - ACROSS))
-    store_integers(items, line, begin, line << _SHIFT, 1 << _SHIFT)
-    store_integers(counts, line, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO), 0, 0)
+    begin = select(there, lower(higher(left - rounding, ZERO), last + ONE), last + ONE)
+    end = select(there, higher(lower(right + rounding, last), -ONE), -ONE)
+    begin, end = lower(begin, other_half(begin)), round_down(higher(end, other_half(end)))
+    begin = -round_down(-begin)
+    store_integers(items, first, begin, first << _SHIFT, 1 << _SHIFT)
+    store_integers(counts, first, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO), 0, 0)
 
 
 @formula
@@ -275,11 +284,11 @@ def drop_idle(lists, count, upstream):
 
 @formula
 def edge_of_blocks(frames, frame, lines, edge, x, first, second):
-    """Return the places along and across an edge, in units of sqrt(sigma), of the pixels in columns x of two rows."""
+    """Return the places along and across an edge, in units of sqrt(sigma), of the pixels in columns x of two pairs of rows."""
     nx, ny = spread(at(frames, frame + 6 * edge + 2)), spread(at(frames, frame + 6 * edge + 3))
     first, second = first + 2 * _ROWS_LISTED * edge, second + 2 * _ROWS_LISTED * edge
-    along = fma(x, ny, pair(at(lines, first), at(lines, second)))
-    return along, fma(x, nx, pair(at(lines, first + _ROWS_LISTED), at(lines, second + _ROWS_LISTED)))
+    along = fma(x, ny, load_rows(lines, first, second))
+    return along, fma(x, nx, load_rows(lines, first + _ROWS_LISTED, second + _ROWS_LISTED))
 
 
 @formula
@@ -297,21 +306,21 @@ def place_within(frames, frame, edge, along):
 
 @formula
 def two_blocks(lists, block):
-    """Return the columns of the pixels of a block and the next one, in lanes, and the rows of both among the listed."""
+    """Return the columns of the pixels of a block and the next one, in lanes, and the first rows of both among the listed."""
     blocks, real = lists[5], lists[8].dtype.type
     first, second = np.int64(at(blocks, block)), np.int64(at(blocks, block + 1))
     x = block_columns(real(ZERO)) + pair(real(first & _MASK), real(second & _MASK))
-    return x, first >> _SHIFT, second >> _SHIFT
+    return x, first >> _SHIFT << 1, second >> _SHIFT << 1
 
 
 @formula
 def places_of(lists, block):
     """Return the places in the strip of a block and the next one."""
-    blocks, line_places = lists[5], lists[9]
+    blocks, pair_places = lists[5], lists[9]
     first, second = np.int64(at(blocks, block)), np.int64(at(blocks, block + 1))
     return (
-        at(line_places, first >> _SHIFT) + (first & _MASK),
-        at(line_places, second >> _SHIFT) + (second & _MASK),
+        at(pair_places, first >> _SHIFT) + ((first & _MASK) << 1),
+        at(pair_places, second >> _SHIFT) + ((second & _MASK) << 1),
     )
 
 
@@ -342,7 +351,7 @@ def save_nearest(lists, block, saved, into):
     b, c = nearest_weights(
         w0, at(frames, place), w1, at(frames, place + 1), w2, at(frames, place + 2), is_second, is_third
     )
-    y = pair(at(lines, first + 6 * _ROWS_LISTED), at(lines, second + 6 * _ROWS_LISTED))
+    y = load_rows(lines, first + 6 * _ROWS_LISTED, second + 6 * _ROWS_LISTED)
     dx = fma(c, at(frames, place + 7), fma(b, at(frames, place + 5), x - at(frames, place + 3)))
     dy = fma(c, at(frames, place + 8), fma(b, at(frames, place + 6), y - at(frames, place + 4)))
     store(saved, into, negative_beside(d2, c0, c1, c2))
@@ -364,17 +373,17 @@ def add_nearest(sums, place, saved, into):
     b, c = load(saved, into + LANES), load(saved, into + 2 * LANES)
     gx, gy = grad * load(saved, into + 3 * LANES), grad * load(saved, into + 4 * LANES)
     add_lanes(sums, place, gx)
-    add_lanes(sums, place + ACROSS, gy)
-    add_products(sums, place + 2 * ACROSS, gx, b)
-    add_products(sums, place + 3 * ACROSS, gy, b)
-    add_products(sums, place + 4 * ACROSS, gx, c)
-    add_products(sums, place + 5 * ACROSS, gy, c)
+    add_lanes(sums, place + BLOCK, gy)
+    add_products(sums, place + 2 * BLOCK, gx, b)
+    add_products(sums, place + 3 * BLOCK, gy, b)
+    add_products(sums, place + 4 * BLOCK, gx, c)
+    add_products(sums, place + 5 * BLOCK, gy, c)
 
 
 @formula
 def sums_of(number, turn):
     """Return the place of a face's sums. There are two sets, taken by turns: two blocks need not wait for the two before."""
-    return number * EDGE_SUMS + (turn & 1) * (_SUMS * ACROSS)
+    return number * EDGE_SUMS + (turn & 1) * (_SUMS * BLOCK)
 
 
 @formula

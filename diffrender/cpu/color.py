@@ -8,14 +8,14 @@ import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import AB, BC, CA, ONE, ZERO
-from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_end, union_step
+from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_step
 from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.pixel import covered_logit_backward
 from ..formulas.triangle import nearest_edge
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
-    ACROSS,
+    BLOCK,
     LANES,
     add_products,
     any_lane,
@@ -59,6 +59,7 @@ from .blocks import (
     sums_of,
     two_blocks,
 )
+from .rows import put_rows, put_upstream, second_of, take_alpha
 
 _BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -68,7 +69,7 @@ _SAVED = 8 * LANES  # and of the way back
 # logits and the highest of them, and the corners' attributes.
 _TINT = 7
 _CORNER_SUMS = (
-    9 * ACROSS
+    9 * BLOCK
 )  # of a face, besides those of its edges and 3 a channel: x, y of a, b and c, their depth logits
 
 
@@ -243,22 +244,23 @@ def color_forward(
                         first += size
                         second += size
             entry += batch
-        for row in range(top, bottom):
-            begin, after = (row - top) * stride, (row - top) * stride + width
-            row_alpha, row_transmittance, row_inverse = alpha[row], transmittance[row], inverse_sums[row]
-            row_odds, row_total = odds[begin:after], total[begin:after]
-            for column in range(width):
-                row_alpha[column], row_transmittance[column] = union_end(row_odds[column])
-            for column in range(width):
-                row_inverse[column] = ONE / row_total[column]
-            row_maxima, row_maximum = maxima[row], maximum[begin:after]
-            for column in range(width):
-                row_maxima[column] = row_maximum[column]
-            row_color = color[row]
-            for channel in range(channels):
-                row_blend = blend[channel * size + begin : channel * size + after]
+        for row in range(top, bottom, 2):
+            place = (row - top) * stride
+            take_alpha(odds, place, row, bottom, alpha, transmittance)
+            for parity in range(min(2, bottom - row)):
+                begin = place + parity
+                row_inverse, row_maxima, row_color = (
+                    inverse_sums[row + parity],
+                    maxima[row + parity],
+                    color[row + parity],
+                )
                 for column in range(width):
-                    row_color[column, channel] = row_blend[column] * row_inverse[column]
+                    row_inverse[column] = ONE / at(total, begin + 2 * column)
+                    row_maxima[column] = at(maximum, begin + 2 * column)
+                for channel in range(channels):
+                    hues = channel * size + begin
+                    for column in range(width):
+                        row_color[column, channel] = at(blend, hues + 2 * column) * row_inverse[column]
 
 
 @kernel
@@ -300,7 +302,10 @@ def color_backward(
     stride = stride_of(width)
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
+    fill(upstream, 0, size, ZERO)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
+    fill(maximum, 0, size, ZERO)
+    fill(inverse_sum, 0, size, ZERO)
     mean = aligned(size, geometry)  # sum_c grad_color_c color_c
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
@@ -313,7 +318,7 @@ def color_backward(
     seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
-    share_size = 3 * channels * ACROSS
+    share_size = 3 * channels * BLOCK
     shares = aligned(BATCH * share_size, geometry)
     totals = aligned(LANES, geometry)
     while True:
@@ -323,27 +328,22 @@ def color_backward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        for strip_image in (upstream, maximum, inverse_sum, mean):
-            fill(strip_image, 0, size, ZERO)
-        for row in range(top, bottom):
-            begin, after = (row - top) * stride, (row - top) * stride + width
-            row_upstream, row_mean = upstream[begin:after], mean[begin:after]
-            row_transmittance, row_grad = transmittance[row], grad_alpha[row]
-            for column in range(width):
-                t = row_transmittance[column]
-                # Denormal products cost ten times as much and carry nothing.
-                row_upstream[column] = row_grad[column] * t if t > vanished else ZERO
-            row_maxima, row_inverse = maxima[row], inverse_sums[row]
-            row_maximum, row_inverse_sum = maximum[begin:after], inverse_sum[begin:after]
-            for column in range(width):
-                row_maximum[column], row_inverse_sum[column] = row_maxima[column], row_inverse[column]
-            row_color, row_grad_color = color[row], grad_color[row]
+        fill(mean, 0, size, ZERO)
+        for row in range(top, bottom, 2):
+            place = (row - top) * stride
+            put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+            put_rows(maxima, row, bottom, -_BEHIND, maximum, place)
+            put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
+            last, there = second_of(row, bottom)
+            color0, color1, grad0, grad1 = color[row], color[last], grad_color[row], grad_color[last]
             for channel in range(channels):
-                row_hue = upstream_color[channel * size + begin : channel * size + after]
+                hues = channel * size + place
                 for column in range(width):
-                    hue = row_grad_color[column, channel]
-                    row_hue[column] = hue
-                    row_mean[column] += hue * row_color[column, channel]
+                    hue0, hue1 = grad0[column, channel], grad1[column, channel] * there
+                    put(upstream_color, hues + 2 * column, hue0)
+                    put(upstream_color, hues + 2 * column + 1, hue1)
+                    mean[place + 2 * column] += hue0 * color0[column, channel]
+                    mean[place + 2 * column + 1] += hue1 * color1[column, channel]
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -405,9 +405,9 @@ def color_backward(
                         dot_b = fma(hue, at(tints, color_of + 1), dot_b)
                         dot_c = fma(hue, at(tints, color_of + 2), dot_c)
                         add_products(shares, share, hue, weight_a)
-                        add_products(shares, share + ACROSS, hue, weight_b)
-                        add_products(shares, share + 2 * ACROSS, hue, weight_c)
-                        share += 3 * ACROSS
+                        add_products(shares, share + BLOCK, hue, weight_b)
+                        add_products(shares, share + 2 * BLOCK, hue, weight_c)
+                        share += 3 * BLOCK
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load_pair(mean, first, second))
                     grad_logit = select(counts, union_backward(load_pair(upstream, first, second), coverage), ZERO)
@@ -433,14 +433,14 @@ def color_backward(
                     )
                     corner = number * _CORNER_SUMS
                     add_products(corner_sums, corner, ua, hx)
-                    add_products(corner_sums, corner + 1 * ACROSS, ua, hy)
-                    add_products(corner_sums, corner + 2 * ACROSS, ub, hx)
-                    add_products(corner_sums, corner + 3 * ACROSS, ub, hy)
-                    add_products(corner_sums, corner + 4 * ACROSS, uc, hx)
-                    add_products(corner_sums, corner + 5 * ACROSS, uc, hy)
-                    add_products(corner_sums, corner + 6 * ACROSS, ba, grad_log)
-                    add_products(corner_sums, corner + 7 * ACROSS, bb, grad_log)
-                    add_products(corner_sums, corner + 8 * ACROSS, bc, grad_log)
+                    add_products(corner_sums, corner + 1 * BLOCK, ua, hy)
+                    add_products(corner_sums, corner + 2 * BLOCK, ub, hx)
+                    add_products(corner_sums, corner + 3 * BLOCK, ub, hy)
+                    add_products(corner_sums, corner + 4 * BLOCK, uc, hx)
+                    add_products(corner_sums, corner + 5 * BLOCK, uc, hy)
+                    add_products(corner_sums, corner + 6 * BLOCK, ba, grad_log)
+                    add_products(corner_sums, corner + 7 * BLOCK, bb, grad_log)
+                    add_products(corner_sums, corner + 8 * BLOCK, bc, grad_log)
                 for k in range(count):
                     place = sums_of(number_of(lists, np.int64(at(seen, k))), k)
                     add_nearest(edge_sums, place, saved, k * _SAVED)
@@ -455,7 +455,7 @@ def color_backward(
                     entry_gradients[slot, first + 1] -= totals[2 * corner + 1]
                     entry_gradients[slot, first + 2] = totals[6 + corner]
                 for channel in range(channels):
-                    sum_up(shares, number * share_size + channel * 3 * ACROSS, totals, 3)
+                    sum_up(shares, number * share_size + channel * 3 * BLOCK, totals, 3)
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
             entry += batch

@@ -7,13 +7,13 @@ a block would be such a long chain of arithmetic that the processor cannot look 
 import numpy as np
 
 from ..formulas.constants import AB, BC, CA, ZERO
-from ..formulas.coverage import union_end, union_step
+from ..formulas.coverage import union_step
 from ..formulas.fastmath import exp
 from ..formulas.pixel import covered_logit_backward
 from ..formulas.triangle import nearest_edge
 from ..jit import kernel, prefer_wide_vectors
 from ..lanes import (
-    ACROSS,
+    BLOCK,
     at,
     higher,
     load,
@@ -50,6 +50,7 @@ from .blocks import (
     sums_of,
     two_blocks,
 )
+from .rows import put_upstream, take_alpha
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that nothing comes from
@@ -86,7 +87,7 @@ def silhouette_forward(
     odds = aligned(strip_size(width), geometry)
     lists = new_lists(width, _FORWARD, geometry)
     frames, blocks, lines = lists[0], lists[5], lists[8]
-    logits = aligned(len(blocks) * ACROSS, geometry)
+    logits = aligned(len(blocks) * BLOCK, geometry)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -112,19 +113,16 @@ def silhouette_forward(
                     o1 = distance_over(frames, frame, BC, a1)
                     o2 = distance_over(frames, frame, CA, a2)
                     d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
-                    store(logits, block * ACROSS, negative_beside(d2, c0, c1, c2))
+                    store(logits, block * BLOCK, negative_beside(d2, c0, c1, c2))
                 for block in range(0, count, 2):
-                    logit = load(logits, block * ACROSS)
+                    logit = load(logits, block * BLOCK)
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
                     exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
                     first, second = places_of(lists, block)
                     store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
             entry += batch
-        for row in range(top, bottom):
-            row_alpha, row_transmittance = alpha[row], transmittance[row]
-            place = (row - top) * stride
-            for column in range(width):
-                row_alpha[column], row_transmittance[column] = union_end(odds[place + column])
+        for row in range(top, bottom, 2):
+            take_alpha(odds, (row - top) * stride, row, bottom, alpha, transmittance)
 
 
 @kernel
@@ -170,15 +168,8 @@ def silhouette_backward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         idle = 0
-        for row in range(top, bottom):
-            row_transmittance, row_grad = transmittance[row], grad_alpha[row]
-            place = (row - top) * stride
-            for column in range(width):
-                t = row_transmittance[column]
-                # Denormal products cost ten times as much and carry nothing.
-                above = row_grad[column] * t if t > vanished else ZERO
-                upstream[place + column] = above
-                idle += above == ZERO
+        for row in range(top, bottom, 2):
+            idle += put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, (row - top) * stride)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
