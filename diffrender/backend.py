@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -63,6 +64,11 @@ def load(name: Literal["cpu", "cuda"]) -> Backend:
         from .cuda.diagnosis import require
 
         require()
+    return _module(name)
+
+
+@cache
+def _module(name: str) -> Backend:
     return cast(Backend, importlib.import_module(f"diffrender.{name}.rasterize"))
 
 
@@ -100,4 +106,6 @@ def warn_of_fallback(reason: str) -> None:
 
 def on_device(value: Any) -> bool:
     """Whether a value is a CUDA array: of Numba, CuPy, PyTorch, JAX or anything with `__cuda_array_interface__`."""
+    if type(value) is np.ndarray or value is None:  # asked a dozen times for every image
+        return False
     return hasattr(value, "__cuda_array_interface__") or bool(getattr(value, "__cuda_ndarray__", False))

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .threads import share_out
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -146,7 +148,7 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     from .pinhole import project_vertices
 
     pixel = np.empty_like(vertices_world, order="C")
-    project_vertices(np.ascontiguousarray(vertices_world), camera.projection, pixel)
+    share_out(project_vertices, len(pixel), np.ascontiguousarray(vertices_world), camera.K, camera.R, camera.t, pixel)
     return pixel
 
 

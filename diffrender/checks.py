@@ -37,11 +37,13 @@ def check_faces(faces: Any, vertices: int) -> Any:
     faces = _array(faces, "faces")
     if faces.ndim != 2 or faces.shape[1] != 3:
         raise ValueError(f"faces must have shape (F, 3), got {faces.shape}")
-    if not np.issubdtype(faces.dtype, np.integer):
+    if faces.dtype.kind not in "iu":
         raise ValueError(f"faces must be integers, got {faces.dtype}")
     if on_device(faces):
         return faces
-    if faces.size and (faces.min() < 0 or faces.max() >= vertices):
+    # As unsigned numbers, negative ones are the largest: one pass instead of two.
+    unsigned = faces if faces.dtype.kind == "u" else faces.view(faces.dtype.str.replace("i", "u"))
+    if faces.size and unsigned.max() >= vertices:
         wrong = np.argwhere((faces < 0) | (faces >= vertices))[0]
         raise face_out_of_range(wrong[0], faces[wrong[0], wrong[1]], vertices)
     return np.ascontiguousarray(faces, np.int32)

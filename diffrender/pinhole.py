@@ -3,24 +3,34 @@
 import numpy as np
 
 from .jit import formula, kernel
+from .spin import lead, publish
 
 
 @formula
-def _affine(matrix, x, y, z):
-    """Return matrix (3, 4) times (x, y, z, 1)."""
-    return (
-        matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
-        matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
-        matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3],
-    )
+def _entry(K, R, t, row, column):
+    """Return an entry of K [R | t]."""
+    total = 0.0
+    for k in range(3):
+        total += K[row, k] * (R[k, column] if column < 3 else t[k])
+    return total
 
 
 @kernel
-def project_vertices(vertices, projection, pixel):
-    """Fill pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
-    for vertex in range(len(vertices)):
+def project_vertices(share, shares, board, vertices, K, R, t, pixel):
+    """Fill a share of pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
+    if share < 0:
+        lead(publish(board))
+        return
+    p = np.empty((3, 4))
+    for row in range(3):
+        for column in range(4):
+            p[row, column] = _entry(K, R, t, row, column)
+    count = len(vertices)
+    for vertex in range(count * share // shares, count * (share + 1) // shares):
         x, y, z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
-        u, v, depth = _affine(projection, x, y, z)
+        u = p[0, 0] * x + p[0, 1] * y + p[0, 2] * z + p[0, 3]
+        v = p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3]
+        depth = p[2, 0] * x + p[2, 1] * y + p[2, 2] * z + p[2, 3]
         inverse = 1.0 / depth if depth > 0.0 else 0.0
         pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u * inverse, v * inverse, depth
 

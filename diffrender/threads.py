@@ -17,6 +17,7 @@ from typing import Any
 
 _crew: "_Crew | None" = None
 _threads: int | None = None
+_LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
 _busy = threading.Lock()
 
 
@@ -57,6 +58,11 @@ def run_on_workers(kernel: Callable[..., None], *arguments: Any, most: int | Non
         _crew.run(kernel, shares, arguments)
     finally:
         _busy.release()
+
+
+def share_out(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
+    """Call `run_on_workers` with as many shares as `count` vertices or faces are worth waking workers for."""
+    run_on_workers(kernel, *arguments, most=count // _LEAST)
 
 
 @cache

@@ -17,8 +17,8 @@ from ..formulas.triangle import (
 )
 from ..jit import formula, kernel
 from ..spin import lead, publish
+from ..threads import share_out
 from .blocks import LOW, SLOPES, STRIP_ROWS
-from .gather import share_out
 
 _SLICES = 16
 

@@ -1,18 +1,7 @@
 """Gradients from slots to vertices, always in the same order."""
 
-from collections.abc import Callable
-from typing import Any
-
 from ..jit import kernel
 from ..spin import lead, publish
-from ..threads import run_on_workers
-
-_LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
-
-
-def share_out(function: Callable[..., None], count: int, *arguments: Any) -> None:
-    """Call a kernel on as many workers as `count` vertices or faces are worth waking."""
-    run_on_workers(function, *arguments, most=count // _LEAST)
 
 
 @kernel

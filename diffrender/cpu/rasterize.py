@@ -7,9 +7,9 @@ import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
-from ..threads import run_on_workers
+from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_into_bins
-from .gather import gather, share_out
+from .gather import gather
 
 
 @dataclass(frozen=True)
