@@ -7,12 +7,20 @@ from .spin import lead, publish
 
 
 @formula
-def _entry(K, R, t, row, column):
-    """Return an entry of K [R | t]."""
-    total = 0.0
-    for k in range(3):
-        total += K[row, k] * (R[k, column] if column < 3 else t[k])
-    return total
+def _to_camera(R, t, vertices, vertex):
+    """Return a vertex in camera space."""
+    X, Y, Z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
+    return (
+        R[0, 0] * X + R[0, 1] * Y + R[0, 2] * Z + t[0],
+        R[1, 0] * X + R[1, 1] * Y + R[1, 2] * Z + t[1],
+        R[2, 0] * X + R[2, 1] * Y + R[2, 2] * Z + t[2],
+    )
+
+
+@formula
+def _to_pixel(K, x, y, inverse):
+    """Return the pixel of a point in camera space, inverse being 1 / z."""
+    return (K[0, 0] * x + K[0, 1] * y) * inverse + K[0, 2], K[1, 1] * y * inverse + K[1, 2]
 
 
 @kernel
@@ -21,18 +29,11 @@ def project_vertices(share, shares, board, vertices, K, R, t, pixel):
     if share < 0:
         lead(publish(board))
         return
-    p = np.empty((3, 4))
-    for row in range(3):
-        for column in range(4):
-            p[row, column] = _entry(K, R, t, row, column)
     count = len(vertices)
     for vertex in range(count * share // shares, count * (share + 1) // shares):
-        x, y, z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
-        u = p[0, 0] * x + p[0, 1] * y + p[0, 2] * z + p[0, 3]
-        v = p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3]
-        depth = p[2, 0] * x + p[2, 1] * y + p[2, 2] * z + p[2, 3]
-        inverse = 1.0 / depth if depth > 0.0 else 0.0
-        pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u * inverse, v * inverse, depth
+        x, y, depth = _to_camera(R, t, vertices, vertex)
+        u, v = _to_pixel(K, x, y, 1.0 / depth) if depth > 0.0 else (0.0, 0.0)
+        pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u, v, depth
 
 
 @kernel
@@ -43,16 +44,12 @@ def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
     exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
     """
     for vertex in range(len(vertices)):
-        X, Y, Z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
-        x = R[0, 0] * X + R[0, 1] * Y + R[0, 2] * Z + t[0]
-        y = R[1, 0] * X + R[1, 1] * Y + R[1, 2] * Z + t[1]
-        z = R[2, 0] * X + R[2, 1] * Y + R[2, 2] * Z + t[2]
+        x, y, z = _to_camera(R, t, vertices, vertex)
         if z <= 0.0:
             grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
             continue
         inverse = 1.0 / z
-        u = (K[0, 0] * x + K[0, 1] * y) * inverse + K[0, 2]
-        v = K[1, 1] * y * inverse + K[1, 2]
+        u, v = _to_pixel(K, x, y, inverse)
         gu, gv = grad_pixel[vertex, 0] * inverse, grad_pixel[vertex, 1] * inverse
         gz = grad_pixel[vertex, 2] - gu * u - gv * v
         gx, gy, gz = K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, K[0, 2] * gu + K[1, 2] * gv + gz
