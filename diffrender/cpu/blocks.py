@@ -292,9 +292,14 @@ def edge_of_blocks(frames, frame, lines, edge, x, first, second):
 
 
 @formula
-def distance_over(frames, frame, edge, along):
-    """Return how far places along an edge are past its nearer end, 0 if they are not."""
-    return higher(magnitude(along) - at(frames, frame + 6 * edge + 4), ZERO)
+def edges_of_blocks(lists, frame, x, first, second):
+    """Return `edge_of_blocks` for the three edges of a face."""
+    frames, lines = lists[0], lists[8]
+    return (
+        edge_of_blocks(frames, frame, lines, AB, x, first, second),
+        edge_of_blocks(frames, frame, lines, BC, x, first, second),
+        edge_of_blocks(frames, frame, lines, CA, x, first, second),
+    )
 
 
 @formula
@@ -331,6 +336,19 @@ def number_of(lists, block):
 
 
 @formula
+def coverage_logits(lists, block):
+    """Return the coverage logit of the pixels of two blocks, and their places across the three edges in sqrt(sigma)."""
+    frames = lists[0]
+    frame = number_of(lists, block) * FRAME
+    (a0, c0), (a1, c1), (a2, c2) = edges_of_blocks(lists, frame, *two_blocks(lists, block))
+    o0 = higher(magnitude(a0) - at(frames, frame + 4), ZERO)
+    o1 = higher(magnitude(a1) - at(frames, frame + 10), ZERO)
+    o2 = higher(magnitude(a2) - at(frames, frame + 16), ZERO)
+    d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
+    return negative_beside(d2, c0, c1, c2), c0, c1, c2
+
+
+@formula
 def save_nearest(lists, block, saved, into):
     """Write of two blocks: the coverage logit, the weights of corners b and c in the nearest point of the boundary, and the
     way from that to the pixel in px.
@@ -340,9 +358,7 @@ def save_nearest(lists, block, saved, into):
     frames, lines = lists[0], lists[8]
     x, first, second = two_blocks(lists, block)
     frame = number_of(lists, block) * FRAME
-    a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
-    a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
-    a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
+    (a0, c0), (a1, c1), (a2, c2) = edges_of_blocks(lists, frame, x, first, second)
     w0 = place_within(frames, frame, AB, a0)
     w1 = place_within(frames, frame, BC, a1)
     w2 = place_within(frames, frame, CA, a2)

@@ -7,12 +7,11 @@ the precision could show, only its coverage is computed.
 import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
-from ..formulas.constants import AB, BC, CA, ONE, ZERO
+from ..formulas.constants import ONE, ZERO
 from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_step
 from ..formulas.fastmath import exp
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.pixel import covered_logit_backward
-from ..formulas.triangle import nearest_edge
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
     BLOCK,
@@ -26,7 +25,6 @@ from ..lanes import (
     load_pair,
     lower,
     magnitude,
-    negative_beside,
     put,
     select,
     spread,
@@ -43,8 +41,7 @@ from .blocks import (
     STRIP_ROWS,
     add_nearest,
     aligned,
-    distance_over,
-    edge_of_blocks,
+    coverage_logits,
     fill,
     list_blocks,
     list_groups,
@@ -57,7 +54,6 @@ from .blocks import (
     stride_of,
     strip_size,
     sums_of,
-    two_blocks,
 )
 from .rows import put_rows, put_upstream, second_of, take_alpha
 
@@ -161,7 +157,7 @@ def color_forward(
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
-    frames, blocks, lines = lists[0], lists[5], lists[8]
+    blocks = lists[5]
     # Of two blocks: the coverage logit, then coverage, 0 where the face does not count; the places across the edges.
     drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
     tint_size = _TINT + 3 * channels
@@ -191,17 +187,9 @@ def color_forward(
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
                 for block in range(0, count, 2):
-                    x, first, second = two_blocks(lists, block)
-                    frame = number_of(lists, block) * FRAME
-                    a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
-                    a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
-                    a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
-                    o0 = distance_over(frames, frame, AB, a0)
-                    o1 = distance_over(frames, frame, BC, a1)
-                    o2 = distance_over(frames, frame, CA, a2)
-                    d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
+                    logit, c0, c1, c2 = coverage_logits(lists, block)
                     into = block // 2 * _DRAWN
-                    store(drawn, into, negative_beside(d2, c0, c1, c2))
+                    store(drawn, into, logit)
                     store(drawn, into + 1 * LANES, c0)
                     store(drawn, into + 2 * LANES, c1)
                     store(drawn, into + 3 * LANES, c2)

@@ -6,11 +6,10 @@ a block would be such a long chain of arithmetic that the processor cannot look 
 
 import numpy as np
 
-from ..formulas.constants import AB, BC, CA, ZERO
+from ..formulas.constants import ZERO
 from ..formulas.coverage import union_step
 from ..formulas.fastmath import exp
 from ..formulas.pixel import covered_logit_backward
-from ..formulas.triangle import nearest_edge
 from ..jit import kernel, prefer_wide_vectors
 from ..lanes import (
     BLOCK,
@@ -19,7 +18,6 @@ from ..lanes import (
     load,
     load_pair,
     lower,
-    negative_beside,
     select,
     store,
     store_pair,
@@ -28,14 +26,12 @@ from ..spin import claim, lead, publish
 from .blocks import (
     BATCH,
     EDGE_SUMS,
-    FRAME,
     SAVED_NEAREST,
     STRIP_ROWS,
     add_nearest,
     aligned,
-    distance_over,
+    coverage_logits,
     drop_idle,
-    edge_of_blocks,
     fill,
     list_blocks,
     list_groups,
@@ -48,7 +44,6 @@ from .blocks import (
     stride_of,
     strip_size,
     sums_of,
-    two_blocks,
 )
 from .rows import put_upstream, take_alpha
 
@@ -86,7 +81,7 @@ def silhouette_forward(
     stride = stride_of(width)
     odds = aligned(strip_size(width), geometry)
     lists = new_lists(width, _FORWARD, geometry)
-    frames, blocks, lines = lists[0], lists[5], lists[8]
+    blocks = lists[5]
     logits = aligned(len(blocks) * BLOCK, geometry)
     while True:
         claimed = claim(turn)
@@ -104,16 +99,8 @@ def silhouette_forward(
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
                 for block in range(0, count, 2):
-                    x, first, second = two_blocks(lists, block)
-                    frame = number_of(lists, block) * FRAME
-                    a0, c0 = edge_of_blocks(frames, frame, lines, AB, x, first, second)
-                    a1, c1 = edge_of_blocks(frames, frame, lines, BC, x, first, second)
-                    a2, c2 = edge_of_blocks(frames, frame, lines, CA, x, first, second)
-                    o0 = distance_over(frames, frame, AB, a0)
-                    o1 = distance_over(frames, frame, BC, a1)
-                    o2 = distance_over(frames, frame, CA, a2)
-                    d2, _, _ = nearest_edge(c0, o0, c1, o1, c2, o2)
-                    store(logits, block * BLOCK, negative_beside(d2, c0, c1, c2))
+                    logit, _, _, _ = coverage_logits(lists, block)
+                    store(logits, block * BLOCK, logit)
                 for block in range(0, count, 2):
                     logit = load(logits, block * BLOCK)
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
