@@ -1,0 +1,306 @@
+"""How near the silhouette's kernels are to what this processor can do.
+
+    python -m benchmarks.roofline [--json FILE]
+
+The five inner loops are compiled by themselves and run on blocks that stay in the L1 cache: their sum is the ceiling, what a
+pair of pixel and face would cost if every lane counted and finding the blocks, sorting and gathering cost nothing. Their
+instructions are counted in their assembly. What `render_silhouette` and its `backward` take per contributing pair on one
+thread is set against that ceiling, and the loops' flops against the fastest loop of fused multiply-adds. docs/roofline.md
+has a run and what it means.
+"""
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+import diffrender as dr
+from diffrender.camera import project
+from diffrender.cpu import blocks
+from diffrender.cpu.bins import sort_into_bins
+from diffrender.formulas.constants import ZERO
+from diffrender.formulas.coverage import union_step
+from diffrender.formulas.fastmath import exp
+from diffrender.formulas.pixel import covered_logit_backward
+from diffrender.jit import FAST_MATH, prefer_wide_vectors
+from diffrender.lanes import BLOCK, LANES, fma, higher, lane_numbers, load, load_pair, lower, select, store, store_pair
+from diffrender.limits import limits_of
+
+from .environment import describe
+from .peers import SIDE, SIGMA, scene
+from .scaling import count_pairs
+
+_CUTOFF = 1e-4
+_LOWEST = np.float32(np.log(_CUTOFF) - np.log1p(-_CUTOFF))
+_HIGHEST = np.float32(limits_of(np.dtype(np.float32)).highest)
+_ROOM = np.int64(96)  # blocks, as many as a kernel does at once
+_REPEATS = 2000
+
+_loop = numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")
+
+
+@_loop
+def _logits(lists, count, repeats, image, saved, sums):
+    prefer_wide_vectors()
+    for _ in range(repeats):
+        for block in range(0, count, 2):
+            logit, _, _, _ = blocks.coverage_logits(lists, block)
+            store(saved, block * BLOCK, logit)
+
+
+@_loop
+def _union(lists, count, repeats, image, saved, sums):
+    prefer_wide_vectors()
+    for _ in range(repeats):
+        for block in range(0, count, 2):
+            logit = load(saved, block * BLOCK)
+            exponential = select(logit >= _LOWEST, exp(higher(lower(logit, _HIGHEST), _LOWEST)), ZERO)
+            first, second = blocks.places_of(lists, block)
+            store_pair(image, first, second, union_step(load_pair(image, first, second), exponential))
+
+
+@_loop
+def _nearest(lists, count, repeats, image, saved, sums):
+    prefer_wide_vectors()
+    for _ in range(repeats):
+        for block in range(0, count, 2):
+            blocks.save_nearest(lists, block, saved, block // 2 * blocks.SAVED_NEAREST)
+
+
+@_loop
+def _slopes(lists, count, repeats, image, saved, sums):
+    prefer_wide_vectors()
+    for _ in range(repeats):
+        for block in range(0, count, 2):
+            above = load_pair(image, *blocks.places_of(lists, block))
+            into = block // 2 * blocks.SAVED_NEAREST
+            store(saved, into, covered_logit_backward(above, load(saved, into), _LOWEST, _HIGHEST))
+
+
+@_loop
+def _sums(lists, count, repeats, image, saved, sums):
+    prefer_wide_vectors()
+    for _ in range(repeats):
+        for block in range(0, count, 2):
+            place = blocks.sums_of(blocks.number_of(lists, block), block // 2)
+            blocks.add_nearest(sums, place, saved, block // 2 * blocks.SAVED_NEAREST)
+
+
+@_loop
+def _multiply_add(repeats, out):
+    """Do 10 fused multiply-adds of LANES a turn that do not wait for each other."""
+    prefer_wide_vectors()
+    a = lane_numbers(out[0])
+    b, c, d, e = a + a, a * a, a - a, a + a * a
+    for _ in range(repeats):
+        a, b, c, d, e = fma(a, out[0], a), fma(b, out[0], b), fma(c, out[0], c), fma(d, out[0], d), fma(e, out[0], e)
+        a, b, c, d, e = fma(a, out[0], a), fma(b, out[0], b), fma(c, out[0], c), fma(d, out[0], d), fma(e, out[0], e)
+    store(out, 0, a + b + (c + d) + e)
+
+
+_LOOPS = {"forward: logits": _logits, "forward: union": _union}
+_LOOPS |= {"backward: nearest points": _nearest, "backward: slopes": _slopes, "backward: sums": _sums}
+
+
+def measure(faces: list[int]) -> dict[str, Any]:
+    """Return the loops' figures, the ceiling in ns per pair, and a row for each number of faces."""
+    peak = _peak()
+    loops = _measure_loops(peak)
+    ceiling = sum(row["ns_per_16"] for row in loops) / LANES
+    rows = []
+    for count in faces:
+        mesh, camera = scene(count)
+        pairs = count_pairs(mesh, camera, SIGMA)
+        time_ns = _best(lambda mesh=mesh, camera=camera: _forward_and_backward(mesh, camera), 15)
+        rows.append(
+            {
+                "faces": count,
+                "pairs": pairs,
+                "lanes_that_count": pairs / (_count_blocks(mesh, camera) * BLOCK),
+                "ns_per_pair": time_ns / pairs,
+                "of_ceiling": ceiling / (time_ns / pairs),
+            }
+        )
+    return {"fma_peak_gflops": peak, "loops": loops, "ceiling_ns_per_pair": ceiling, "silhouette": rows}
+
+
+def _forward_and_backward(mesh: dr.Mesh, camera: dr.Camera) -> None:
+    rendering = dr.render_silhouette(mesh, camera, dr.Soft(sigma=SIGMA))
+    rendering.backward(np.ones((SIDE, SIDE), np.float32))
+
+
+def _peak() -> float:
+    out = np.full(LANES, 1e-9, np.float32)
+    repeats = 200_000
+    return repeats * 10 * LANES * 2 / _best(lambda: _multiply_add(repeats, out))
+
+
+def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float32]:
+    pixel = project(mesh.vertices, camera)
+    bins = sort_into_bins(pixel, mesh.faces, camera.size, float(np.sqrt(-_LOWEST * SIGMA)), False, False)
+    return bins, np.float32(bins.radius), np.float32(1 / np.sqrt(SIGMA))
+
+
+def _measure_loops(peak: float) -> list[dict[str, Any]]:
+    bins, radius, scale = _binned(*scene(5120))
+    stride = SIDE + blocks.COLUMNS
+    lists = blocks.new_lists(SIDE, _ROOM, bins.geometry)
+    strip = 4
+    top = strip * blocks.STRIP_ROWS
+    groups = blocks.list_groups(
+        bins.geometry,
+        bins.bounds,
+        bins.entries,
+        bins.starts[strip],
+        blocks.BATCH,
+        top,
+        top + blocks.STRIP_ROWS,
+        radius,
+        scale,
+        stride,
+        lists,
+    )
+    blocks.put_corners(lists, blocks.BATCH)
+    _, count = blocks.list_blocks(np.int64(0), groups, _ROOM, stride, lists)
+    image = np.full(blocks.STRIP_ROWS * stride + BLOCK, 1e-6, np.float32)
+    saved = np.zeros(2 * count * blocks.SAVED_NEAREST, np.float32)
+    sums = np.zeros(blocks.BATCH * blocks.EDGE_SUMS, np.float32)
+    rows = []
+    for name, loop in _LOOPS.items():
+
+        def run(loop: Callable[..., None] = loop) -> None:
+            image.fill(1e-6)  # or the odds would grow without end
+            loop(lists, count, _REPEATS, image, saved, sums)
+
+        run()
+        time_ns = _best(run) / (_REPEATS * count / 2)
+        instructions, flops = _count_instructions(loop)
+        rows.append(
+            {
+                "loop": name,
+                "instructions_per_16": instructions,
+                "flops_per_16": flops,
+                "ns_per_16": time_ns,
+                "gflops": flops / time_ns,
+                "of_fma_peak": flops / time_ns / peak,
+            }
+        )
+    return rows
+
+
+def _best(call: Callable[[], Any], repeats: int = 25) -> float:
+    """Return the lower quartile of ns: what the machine does when nobody else uses it."""
+    call()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter_ns()
+        call()
+        times.append(time.perf_counter_ns() - begin)
+    return float(np.quantile(times, 0.25))
+
+
+_JUMP = re.compile(r"\s+j\w+\s+(\S+)")
+_WIDTH = {"x": 4, "y": 8, "z": 16}
+_ARITHMETIC = re.compile(r"v(fn?m(?:add|sub)\w*|add|sub|mul|div|max|min|cmp\w*|rcp\w*|sqrt)ps$")
+
+
+def _count_instructions(loop: Any) -> tuple[int, int]:
+    """Return the instructions, and the float32 operations of x86 vectors, of the longest innermost loop in the assembly."""
+    lines = next(iter(loop.inspect_asm().values())).split("\n")
+    places = {line[:-1]: k for k, line in enumerate(lines) if line.endswith(":")}
+    bodies = []
+    for k, line in enumerate(lines):
+        jump = _JUMP.match(line)
+        if jump and places.get(jump[1], k) < k:
+            body = lines[places[jump[1]] : k + 1]
+            if sum(bool(_JUMP.match(other)) for other in body) == 1:
+                bodies.append([part for part in body if part.startswith("\t") and part.strip()[0] != "."])
+    flops = 0
+    for instruction in max(bodies, key=len, default=[]):
+        name, *operands = instruction.split(None, 1)
+        match = _ARITHMETIC.match(name)
+        if match:
+            width = max(_WIDTH[register] for register in re.findall(r"%([xyz])mm", operands[0]))
+            flops += width * (2 if match[1].startswith("f") else 1)
+    return len(max(bodies, key=len, default=[])), flops
+
+
+def _count_blocks(mesh: dr.Mesh, camera: dr.Camera) -> int:
+    bins, radius, scale = _binned(mesh, camera)
+    return _count(bins.geometry, bins.bounds, bins.starts, bins.entries, radius, scale, *camera.size)
+
+
+@_loop
+def _count(geometry, bounds, starts, entries, radius, scale, height, width):
+    stride = blocks.stride_of(width)
+    lists = blocks.new_lists(width, _ROOM, geometry)
+    total = 0
+    for strip in range(len(starts) - 1):
+        top = strip * blocks.STRIP_ROWS
+        bottom = min(top + blocks.STRIP_ROWS, height)
+        for entry in range(starts[strip], starts[strip + 1], blocks.BATCH):
+            batch = min(blocks.BATCH, starts[strip + 1] - entry)
+            groups = blocks.list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists
+            )
+            group = np.int64(0)
+            while group < groups:
+                group, count = blocks.list_blocks(group, groups, _ROOM, stride, lists)
+                total += count
+    return total
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the figures as two Markdown tables."""
+    lines = ["| loop, for 16 lanes | instructions | flops | ns | of the fma peak |", "| --- | --- | --- | --- | --- |"]
+    for row in result["loops"]:
+        lines.append(
+            f"| {row['loop']} | {row['instructions_per_16']} | {row['flops_per_16']} | {row['ns_per_16']:.1f} "
+            f"| {row['of_fma_peak']:.0%} |"
+        )
+    instructions, flops, time_ns = (
+        sum(row[key] for row in result["loops"]) for key in ("instructions_per_16", "flops_per_16", "ns_per_16")
+    )
+    share = flops / time_ns / result["fma_peak_gflops"]
+    lines += [
+        f"| all | {instructions} | {flops} | {time_ns:.1f} | {share:.0%} |",
+        "",
+        f"fma peak of one core: {result['fma_peak_gflops']:.0f} GFLOP/s; "
+        f"ceiling: {result['ceiling_ns_per_pair']:.2f} ns per pair.",
+        "",
+        "| faces | pairs | lanes that count | ns per pair, one thread | of the ceiling |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in result["silhouette"]:
+        lines.append(
+            f"| {row['faces']:,} | {row['pairs']:,} | {row['lanes_that_count']:.0%} | {row['ns_per_pair']:.2f} "
+            f"| {row['of_ceiling']:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure on one thread, print, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=int, nargs="+", default=[1280, 5120, 20480, 81920])
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    before = dr.get_num_threads()
+    dr.set_num_threads(1)
+    try:
+        result = {"environment": describe(), **measure(options.faces)}
+    finally:
+        dr.set_num_threads(before)
+    print(table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
