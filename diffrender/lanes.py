@@ -321,12 +321,12 @@ def lane_numbers(typing_context, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def even_then_odd(typing_context, like):  # type: ignore[no-untyped-def]
-    """Return 0, 2, 4, ... and then 1, 3, 5, ... in the precision of the scalar `like`."""
+def first_rows(typing_context, like):  # type: ignore[no-untyped-def]
+    """Return 0, 2, 4, ... twice, the first rows of LANES / 2 pairs, in the precision of the scalar `like`."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         kind = ir.VectorType(context.get_value_type(like), LANES)
-        return ir.Constant(kind, [float(row) for begin in (0, 1) for row in range(begin, LANES, 2)])
+        return ir.Constant(kind, [float(2 * (lane % BLOCK)) for lane in range(LANES)])
 
     return _LANES[like](like), generate
 
@@ -351,17 +351,6 @@ def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
         return builder.shuffle_vector(first, second, _indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
 
     return _LANES[a](a, b), generate
-
-
-@intrinsic
-def other_half(typing_context, a):  # type: ignore[no-untyped-def]
-    """Return the lanes of the second block, then those of the first."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        numbers = _indices([*range(BLOCK, LANES), *range(BLOCK)])
-        return builder.shuffle_vector(arguments[0], arguments[0], numbers)
-
-    return a(a), generate
 
 
 @intrinsic
@@ -557,16 +546,6 @@ def round_down(typing_context, a):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return _call(builder, "floor", list(arguments))
-
-    return a(a), generate
-
-
-@intrinsic
-def root(typing_context, a):  # type: ignore[no-untyped-def]
-    """Return the square root of lanes >= 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _call(builder, "sqrt", list(arguments))
 
     return a(a), generate
 

@@ -21,7 +21,7 @@ from ..lanes import (
     any_lane,
     at,
     block_columns,
-    even_then_odd,
+    first_rows,
     fma,
     higher,
     lane_numbers,
@@ -31,7 +31,6 @@ from ..lanes import (
     lower,
     magnitude,
     negative_beside,
-    other_half,
     pair,
     put,
     put_items,
@@ -150,9 +149,12 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
             put(rows, count + k, k * LANES)
             put(places, count + k, place + k * LANES * stride)
         count += last // LANES + 1
+    put(numbers, count, 0)  # for the other half of the last two, if their number is odd
+    put(rows, count, 0)
+    for group in range(0, count, 2):
+        _find_spans(outlines, numbers, rows, group, radius, items, counts)
     for group in range(count):
         number, row, first = at(numbers, group), at(rows, group), group * _PAIRS
-        _find_spans(outlines, number * _OUTLINE, row, radius, first, items, counts)
         _put_lines(frames, number * FRAME, row, lines, group * LANES)
         put_steps(pair_places, first, at(places, group), 2 * stride)
         put_steps(pair_numbers, first, number, 0)
@@ -209,37 +211,46 @@ def list_blocks(group, groups, room, stride, lists):
 
 
 @formula
-def _find_spans(outlines, outline, row, radius, first, items, counts):
-    """Write for the pairs of LANES rows from `row` on the first block within `radius` of a face, and how many there are.
+def _find_spans(outlines, numbers, rows, group, radius, items, counts):
+    """Write for each pair of rows of a group and the next one the first block within `radius` of the face, and how many.
 
-    The places within `radius` are a convex set, bounded by circles around the corners and by the edges, moved outwards.
-    All candidates lie in the set, so that no care is needed which of them are on its boundary.
+    The places within `radius` are a convex set, bounded by circles around the corners and by the edges, moved outwards. Of
+    each the part is taken that lies between the two rows.
     """
     real = outlines.dtype.type
-    y = even_then_odd(radius) + real(row)
+    first, second = at(numbers, group) * _OUTLINE, at(numbers, group + 1) * _OUTLINE
+    row = first_rows(radius) + pair(real(at(rows, group)), real(at(rows, group + 1)))
+    middle = row + HALF
     left, right = spread(real(_FAR)), spread(real(-_FAR))
     for corner in range(3):
-        dy = magnitude(y - at(outlines, outline + 2 * corner + 1))
-        x = at(outlines, outline + 2 * corner)
+        x = _pair_of(outlines, first, second, 2 * corner)
+        dy = higher(magnitude(middle - _pair_of(outlines, first, second, 2 * corner + 1)) - HALF, ZERO)
         # Tangents, at most 2 % outside: a square root takes as long as all the rest.
         half = lower(fma(dy, -_TAN_1, spread(radius * _SEC_1)), spread(radius))
         half = lower(lower(half, fma(dy, -_TAN_3, spread(radius * _SEC_3))), fma(dy, -ONE, spread(radius * _SEC_2)))
         half = select(dy <= radius, half, -_FAR)
         left, right = lower(left, x - half), higher(right, x + half)
     for edge in range(3):
-        side = outline + _SIDES + 4 * edge
-        dy = y - at(outlines, side + 1)
-        x = fma(dy, at(outlines, side + 2), spread(at(outlines, side)))
-        beside = magnitude(dy) <= at(outlines, side + 3)
-        left, right = lower(left, select(beside, x, _FAR)), higher(right, select(beside, x, -_FAR))
-    there = y <= at(outlines, outline + _LAST_ROW)
-    rounding, last = at(outlines, outline + _ROUNDING), spread(at(outlines, outline + _LAST_COLUMN))
-    begin = select(there, lower(higher(left - rounding, ZERO), last + ONE), last + ONE)
-    end = select(there, higher(lower(right + rounding, last), -ONE), -ONE)
-    begin, end = lower(begin, other_half(begin)), round_down(higher(end, other_half(end)))
-    begin = -round_down(-begin)
-    store_integers(items, first, begin, first << _SHIFT, 1 << _SHIFT)
-    store_integers(counts, first, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO), 0, 0)
+        side = _SIDES + 4 * edge
+        x, slope = _pair_of(outlines, first, second, side), _pair_of(outlines, first, second, side + 2)
+        dy, high = middle - _pair_of(outlines, first, second, side + 1), _pair_of(outlines, first, second, side + 3)
+        above, below = higher(dy - HALF, -high), lower(dy + HALF, high)
+        beside = above <= below
+        x0, x1 = fma(above, slope, x), fma(below, slope, x)
+        left = lower(left, select(beside, lower(x0, x1), _FAR))
+        right = higher(right, select(beside, higher(x0, x1), -_FAR))
+    there = row <= _pair_of(outlines, first, second, _LAST_ROW)
+    rounding, last = _pair_of(outlines, first, second, _ROUNDING), _pair_of(outlines, first, second, _LAST_COLUMN)
+    begin = -round_down(-lower(higher(left - rounding, ZERO), last + ONE))
+    end = round_down(select(there, higher(lower(right + rounding, last), -ONE), -ONE - COLUMNS))
+    place = group * _PAIRS
+    store_integers(items, place, begin, place << _SHIFT, 1 << _SHIFT)
+    store_integers(counts, place, higher(round_down((end - begin) * _PER_BLOCK) + ONE, ZERO), 0, 0)
+
+
+@formula
+def _pair_of(outlines, first, second, number):
+    return pair(at(outlines, first + number), at(outlines, second + number))
 
 
 @formula
