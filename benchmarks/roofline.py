@@ -14,6 +14,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ _CUTOFF = 1e-4
 _LOWEST = np.float32(np.log(_CUTOFF) - np.log1p(-_CUTOFF))
 _HIGHEST = np.float32(limits_of(np.dtype(np.float32)).highest)
 _ROOM = np.int64(96)  # blocks, as many as a kernel does at once
-_REPEATS = 2000
+_REPEATS = 500
 
 _loop = numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")
 
@@ -108,37 +109,63 @@ _LOOPS = {"forward: logits": _logits, "forward: union": _union}
 _LOOPS |= {"backward: nearest points": _nearest, "backward: slopes": _slopes, "backward: sums": _sums}
 
 
-def measure(faces: list[int]) -> dict[str, Any]:
-    """Return the loops' figures, the ceiling in ns per pair, and a row for each number of faces."""
-    peak = _peak()
-    loops = _measure_loops(peak)
-    ceiling = sum(row["ns_per_16"] for row in loops) / LANES
+def measure(faces: list[int], turns: int = 25) -> dict[str, Any]:
+    """Return the loops' figures, the ceiling in ns per pair, and a row for each number of faces.
+
+    All are timed by turns, and the shares taken within a turn: the machine's speed changes from second to second.
+    """
+    calls: dict[Any, Callable[[], Any]] = {
+        "peak": partial(_multiply_add, _REPEATS * 100, np.full(LANES, 1e-9, np.float32))
+    }
+    count, loops = _prepared_loops()
+    calls |= loops
+    scenes = {number: scene(number) for number in faces}
+    calls |= {number: partial(_forward_and_backward, *drawn) for number, drawn in scenes.items()}
+    for call in calls.values():
+        call()
+    samples: dict[Any, list[int]] = {key: [] for key in calls}
+    for _ in range(turns):
+        for key, call in calls.items():
+            samples[key].append(min(_nanoseconds(call) for _ in range(2)))
+    times = {key: np.array(values, np.float64) for key, values in samples.items()}
+    peak = _REPEATS * 100 * 10 * LANES * 2 / times["peak"]
+    pieces = _REPEATS * count / 2
+    ceiling = sum(times[name] for name in _LOOPS) / pieces / LANES
     rows = []
-    for count in faces:
-        mesh, camera = scene(count)
-        pairs = count_pairs(mesh, camera, SIGMA)
-        time_ns = _best(lambda mesh=mesh, camera=camera: _forward_and_backward(mesh, camera), 15)
+    for name, loop in _LOOPS.items():
+        instructions, flops = _count_instructions(loop)
         rows.append(
             {
-                "faces": count,
-                "pairs": pairs,
-                "lanes_that_count": pairs / (_count_blocks(mesh, camera) * BLOCK),
-                "ns_per_pair": time_ns / pairs,
-                "of_ceiling": ceiling / (time_ns / pairs),
+                "loop": name,
+                "instructions_per_16": instructions,
+                "flops_per_16": flops,
+                "ns_per_16": float(np.median(times[name]) / pieces),
+                "of_fma_peak": float(np.median(flops * pieces / times[name] / peak)),
             }
         )
-    return {"fma_peak_gflops": peak, "loops": loops, "ceiling_ns_per_pair": ceiling, "silhouette": rows}
+    silhouette = []
+    for number, (mesh, camera) in scenes.items():
+        pairs = count_pairs(mesh, camera, SIGMA)
+        silhouette.append(
+            {
+                "faces": number,
+                "pairs": pairs,
+                "lanes_that_count": pairs / (_count_blocks(mesh, camera) * BLOCK),
+                "ns_per_pair": float(np.median(times[number]) / pairs),
+                "of_ceiling": float(np.median(ceiling * pairs / times[number])),
+            }
+        )
+    return {
+        "fma_peak_gflops": float(np.median(peak)),
+        "loops": rows,
+        "ceiling_ns_per_pair": float(np.median(ceiling)),
+        "silhouette": silhouette,
+    }
 
 
 def _forward_and_backward(mesh: dr.Mesh, camera: dr.Camera) -> None:
     rendering = dr.render_silhouette(mesh, camera, dr.Soft(sigma=SIGMA))
     rendering.backward(np.ones((SIDE, SIDE), np.float32))
-
-
-def _peak() -> float:
-    out = np.full(LANES, 1e-9, np.float32)
-    repeats = 200_000
-    return repeats * 10 * LANES * 2 / _best(lambda: _multiply_add(repeats, out))
 
 
 def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float32]:
@@ -147,62 +174,31 @@ def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float
     return bins, np.float32(bins.radius), np.float32(1 / np.sqrt(SIGMA))
 
 
-def _measure_loops(peak: float) -> list[dict[str, Any]]:
+def _prepared_loops() -> tuple[int, dict[str, Callable[[], None]]]:
+    """Return a number of blocks, and for each loop a call that goes over them _REPEATS times."""
     bins, radius, scale = _binned(*scene(5120))
-    stride = SIDE + blocks.COLUMNS
+    stride, top, strip = SIDE + blocks.COLUMNS, 4 * blocks.STRIP_ROWS, 4
     lists = blocks.new_lists(SIDE, _ROOM, bins.geometry)
-    strip = 4
-    top = strip * blocks.STRIP_ROWS
-    groups = blocks.list_groups(
-        bins.geometry,
-        bins.bounds,
-        bins.entries,
-        bins.starts[strip],
-        blocks.BATCH,
-        top,
-        top + blocks.STRIP_ROWS,
-        radius,
-        scale,
-        stride,
-        lists,
-    )
+    borders = (top, top + blocks.STRIP_ROWS, radius, scale, stride)
+    first = bins.starts[strip]
+    groups = blocks.list_groups(bins.geometry, bins.bounds, bins.entries, first, blocks.BATCH, *borders, lists)
     blocks.put_corners(lists, blocks.BATCH)
     _, count = blocks.list_blocks(np.int64(0), groups, _ROOM, stride, lists)
-    image = np.full(blocks.STRIP_ROWS * stride + BLOCK, 1e-6, np.float32)
+    image = np.empty(blocks.STRIP_ROWS * stride + BLOCK, np.float32)
     saved = np.zeros(2 * count * blocks.SAVED_NEAREST, np.float32)
     sums = np.zeros(blocks.BATCH * blocks.EDGE_SUMS, np.float32)
-    rows = []
-    for name, loop in _LOOPS.items():
 
-        def run(loop: Callable[..., None] = loop) -> None:
-            image.fill(1e-6)  # or the odds would grow without end
-            loop(lists, count, _REPEATS, image, saved, sums)
+    def run(loop: Callable[..., None]) -> None:
+        image.fill(1e-6)  # or the odds would grow without end
+        loop(lists, count, _REPEATS, image, saved, sums)
 
-        run()
-        time_ns = _best(run) / (_REPEATS * count / 2)
-        instructions, flops = _count_instructions(loop)
-        rows.append(
-            {
-                "loop": name,
-                "instructions_per_16": instructions,
-                "flops_per_16": flops,
-                "ns_per_16": time_ns,
-                "gflops": flops / time_ns,
-                "of_fma_peak": flops / time_ns / peak,
-            }
-        )
-    return rows
+    return count, {name: partial(run, loop) for name, loop in _LOOPS.items()}
 
 
-def _best(call: Callable[[], Any], repeats: int = 25) -> float:
-    """Return the lower quartile of ns: what the machine does when nobody else uses it."""
+def _nanoseconds(call: Callable[[], Any]) -> int:
+    begin = time.perf_counter_ns()
     call()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter_ns()
-        call()
-        times.append(time.perf_counter_ns() - begin)
-    return float(np.quantile(times, 0.25))
+    return time.perf_counter_ns() - begin
 
 
 _JUMP = re.compile(r"\s+j\w+\s+(\S+)")
