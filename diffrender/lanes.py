@@ -145,11 +145,6 @@ def fma(a, b, c):  # type: ignore[no-untyped-def]
     return a * b + c
 
 
-def equal(a, b):  # type: ignore[no-untyped-def]
-    """Return where a equals b."""
-    return a == b
-
-
 def times_sign(value, sign):  # type: ignore[no-untyped-def]
     """Return value where `sign` is positive, -value where it is negative; at 0 either."""
     return value if sign > 0 else -value
@@ -202,7 +197,6 @@ _define(operator.lt, 2, _compare("<"), _MASK)
 _define(operator.le, 2, _compare("<="), _MASK)
 _define(operator.gt, 2, _compare(">"), _MASK)
 _define(operator.ge, 2, _compare(">="), _MASK)
-_define(equal, 2, _compare("=="), _MASK)
 _define(operator.neg, 1, lambda builder, a: builder.fneg(a, flags=_FLAGS))
 _define(lower, 2, _choose("<"))
 _define(higher, 2, _choose(">"))

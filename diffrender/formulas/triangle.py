@@ -74,12 +74,6 @@ def nearest_edge(across0, over0, across1, over1, across2, over2):
 
 
 @formula
-def nearest_of(value0, value1, value2, second, third):
-    """Return the value of the nearest edge."""
-    return select(third, value2, select(second, value1, value0))
-
-
-@formula
 def nearest_weights(within0, inverse0, within1, minus_inverse1, within2, minus_inverse2, second, third):
     """Return the weights (b, c) of the corners in the nearest point q = (1 - b - c) A + b B + c C of the boundary.
 
