@@ -14,6 +14,8 @@ from diffrender import threads
 from diffrender.spin import lead, publish
 from diffrender.threads import run_on_workers
 
+pytestmark = pytest.mark.filterwarnings("ignore:Code running in object mode")
+
 DRAW = (
     "import numpy as np, diffrender as dr;"
     "v = np.array([(1, 1, 2), (9, 2, 2), (4, 8, 2)], np.float32);"
