@@ -217,14 +217,14 @@ def _count_instructions(loop: Any) -> tuple[int, int]:
             body = lines[places[jump[1]] : k + 1]
             if sum(bool(_JUMP.match(other)) for other in body) == 1:
                 bodies.append([part for part in body if part.startswith("\t") and part.strip()[0] != "."])
-    flops = 0
-    for instruction in max(bodies, key=len, default=[]):
+    longest, flops = max(bodies, key=len, default=[]), 0
+    for instruction in longest:
         name, *operands = instruction.split(None, 1)
         match = _ARITHMETIC.match(name)
         if match:
             width = max(_WIDTH[register] for register in re.findall(r"%([xyz])mm", operands[0]))
             flops += width * (2 if match[1].startswith("f") else 1)
-    return len(max(bodies, key=len, default=[])), flops
+    return len(longest), flops
 
 
 def _count_blocks(mesh: dr.Mesh, camera: dr.Camera) -> int:

@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import kernel, subroutine
+from .jit import formula, kernel, subroutine
 
 _LINE = 8  # int64 a cache line: numbers that different threads write must not share one
 _ORDER = 0 * _LINE  # number of the job; negative: the crew is dismissed
@@ -217,12 +217,7 @@ def serve(board, seen):
     return seen
 
 
-@intrinsic
-def claim(typing_context, turn):  # type: ignore[no-untyped-def]
+@formula
+def claim(turn):
     """Return turn[0] (int64) and add 1 to it, in one step that threads cannot do at the same time."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        structure = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.atomic_rmw("add", structure.data, ir.Constant(_INT64, 1), "monotonic")
-
-    return types.int64(turn), generate
+    return _add(turn, 0, 1)

@@ -52,7 +52,7 @@ _AT_ONCE = 4  # pairs that are gone over in one go
 SLOPES = 16  # where a face's geometry has dx / dy of its edges, then the rounding of x
 LOW = np.float32(0.004)  # px, below CULLING_MARGIN: an edge less twice as high is left to the circles around its ends
 _FAR = np.float32(1e30)
-# Tangents of a circle at 1, 2 and 3 eighths of a right angle...
+# Of tangents of a circle, at 1, 2 and 3 quarters of a right angle.
 _TAN_1, _TAN_3 = (np.float32(np.tan(np.radians(angle))) for angle in (22.5, 67.5))
 _SEC_1, _SEC_2, _SEC_3 = (np.float32(1 / np.cos(np.radians(angle))) for angle in (22.5, 45, 67.5))
 _PER_BLOCK = np.float32(1 / COLUMNS)
@@ -62,7 +62,7 @@ _PER_BLOCK = np.float32(1 / COLUMNS)
 FRAME = 27
 _CORNERS = 18
 SAVED_NEAREST = 5 * LANES  # numbers of two blocks
-EDGE_SUMS = 12 * BLOCK  # numbers of a face, see `add_corners`
+EDGE_SUMS = 12 * BLOCK  # numbers of a face, in two sets, see `add_nearest` and `sums_of`
 _SUMS = 6
 _ROWS_LISTED = BATCH * _GROUPS * LANES
 _PAIRS_LISTED = _ROWS_LISTED // 2 + LANES  # where LANES are written, half of them count
