@@ -30,6 +30,27 @@ def is_closed_manifold(faces: np.ndarray) -> bool:
     return len(unique) == len(reverse) and bool((unique == reverse).all())
 
 
+def is_vertex_manifold(faces: np.ndarray) -> bool:
+    """Return whether the faces (F, 3) at each vertex form one fan: no two parts of the surface meet in a point only."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    keys, count = _edge_keys(faces)
+    order = np.argsort(keys, kind="stable")
+    same = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+    # Corners are nodes, numbered as half edges are; an edge joins the corners of its two faces at each of its ends.
+    half, other = order[same], order[same + 1]
+    corners = 3 * len(faces)
+    half_end, other_end = (half + len(faces)) % corners, (other + len(faces)) % corners
+    start = faces.T.ravel()
+    alike = start[half] == start[other]  # of faces that are not oriented alike
+    here = np.concatenate([half, half_end])
+    there = np.concatenate([np.where(alike, other, other_end), np.where(alike, other_end, other)])
+    joined = coo_matrix((np.ones(len(here), np.int8), (here, there)), (corners, corners))
+    fans, _ = connected_components(joined, directed=False)
+    return bool(fans == np.count_nonzero(np.bincount(start, minlength=count)))
+
+
 def uniform_laplacian(faces: np.ndarray, vertices: int) -> Any:
     """Return the sparse graph Laplacian D - A (V, V), symmetric and positive semidefinite, for V vertices."""
     edges = unique_edges(faces)
