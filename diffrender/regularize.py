@@ -45,3 +45,51 @@ def normal_consistency(vertices: np.ndarray, faces: np.ndarray, pairs: np.ndarra
         - add_at(faces[:, 0], grad_first + grad_second, len(vertices))
     )
     return float((1 - cosine).mean(dtype=np.float64)), gradient.astype(vertices.dtype)
+
+
+def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Return the volume within faces (F, 3), positive if they are counter-clockwise from outside; of an open surface, the
+    volume of its cone from the origin."""
+    a, b, c = np.moveaxis(vertices[faces].astype(np.float64), 1, 0)
+    return float((a * np.cross(b, c)).sum()) / 6
+
+
+def volume(vertices: np.ndarray, faces: np.ndarray, target: float) -> tuple[float, np.ndarray]:
+    """Return (V / target - 1)^2 for the signed volume V of faces (F, 3). Raises ValueError if the target is 0 or not finite."""
+    if not (np.isfinite(target) and target != 0):
+        raise ValueError(f"target must be a finite volume that is not 0, got {target}")
+    excess = signed_volume(vertices, faces) / target - 1
+    # Six volumes are a . (b x c), which is linear in each corner and stays the same as they change places in turn.
+    a, b, c = np.moveaxis(vertices[faces].astype(np.float64), 1, 0)
+    step = excess / target / 3
+    gradient = (
+        add_at(faces[:, 0], step * np.cross(b, c), len(vertices))
+        + add_at(faces[:, 1], step * np.cross(c, a), len(vertices))
+        + add_at(faces[:, 2], step * np.cross(a, b), len(vertices))
+    )
+    return excess**2, gradient.astype(vertices.dtype)
+
+
+def arap(vertices: np.ndarray, rest: np.ndarray, matrix: Any) -> tuple[float, np.ndarray]:
+    """Return sum_i sum_j w_ij |(v_i - v_j) - R_i (r_i - r_j)|^2 / V, the departure of each vertex and its edges from turning.
+
+    `rest` (V, 3) is the shape at rest and R_i the rotation that fits the edges of vertex i best; w_ij are the weights of a
+    Laplacian (V, V), uniform, or cotangent of the rest shape. As-rigid-as-possible, Sorkine & Alexa 2007.
+    """
+    weights = matrix.tocoo()
+    off = weights.row != weights.col
+    here, there, weight = weights.row[off], weights.col[off], -weights.data[off][:, None]
+    along, along_rest = (points[here].astype(np.float64) - points[there] for points in (vertices, rest))
+    covariance = np.stack(
+        [add_at(here, weight * along_rest[:, [axis]] * along, len(vertices)) for axis in range(3)], axis=1
+    )
+    left, _, right = np.linalg.svd(covariance)
+    right = np.swapaxes(right, 1, 2)
+    # A reflection would fit better here and there: turn the least singular direction back.
+    right[..., 2] *= np.sign(np.linalg.det(left) * np.linalg.det(right))[:, None]
+    rotations = right @ np.swapaxes(left, 1, 2)
+    residual = along - np.einsum("eij,ej->ei", rotations[here], along_rest)
+    # Rotations are at their best, so their own change is of second order: the gradient holds them fixed.
+    step = 2 / len(vertices) * weight * residual
+    gradient = add_at(here, step, len(vertices)) - add_at(there, step, len(vertices))
+    return float((weight * residual * residual).sum()) / len(vertices), gradient.astype(vertices.dtype)

@@ -1,0 +1,249 @@
+"""A template of which a small part has changed: how exactly that part is found, and how much of the rest stays at 0.
+
+python -m benchmarks.proximal              # two minutes; --json writes the figures
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import diffrender as dr
+from diffrender import loss
+from diffrender.optimize.adam import Adam
+from diffrender.optimize.proximal import Only, ProximalAdam, holding_weight
+from diffrender.optimize.schedule import cosine
+from diffrender.optimize.smoothing import Smoothing
+from diffrender.optimize.transformation import Transformation, chain
+from diffrender.topology import uniform_laplacian
+
+from .environment import describe
+
+CHANGED = 0.05  # of the vertices
+HEIGHT = 0.15  # of the bump or dent, of a template with a radius of about 1; 6 to 7 px
+VIEWS, SIZE, FOV_DEGREES, DISTANCE = 16, (128, 128), 36, 4.0
+SOFT = dr.Soft(sigma=0.1, gamma=1e-3, near=DISTANCE - 1.5, far=DISTANCE + 1.5)
+SHARP = dr.Soft(sigma=1e-2, gamma=1e-4, near=DISTANCE - 1.5, far=DISTANCE + 1.5)
+SAMPLES = 4  # of a sharp image's pixel, along each side
+STEPS, LEARNING_RATE, SWEEPS = 100, 1e-2, 24
+REFIT_STEPS, REFIT_LEARNING_RATE, REFIT_SWEEPS = 40, 3e-3, 4
+WEIGHT = 0.015  # of the one that holds the template
+ADAM = Adam(0.8, 0.95, vector=True)
+
+# What the images are: drawn by the renderer that the fit draws with; sharp, as photos are, where soft edges differ from them
+# all around the mesh; or sharp, plus what soft and sharp images of the template differ by. Then what the optimiser is.
+METHODS = (
+    ("soft", "Adam"),
+    ("soft", "proximal"),
+    ("soft", "smoothing, proximal"),
+    ("soft", "smoothing, proximal, refit"),
+    ("sharp", "smoothing, proximal"),
+    ("sharp, corrected", "smoothing, proximal"),
+    ("sharp, corrected", "smoothing, proximal, refit"),
+)
+
+
+class Scene(NamedTuple):
+    """A template, the offsets (V, 3) of its vertices that are true, and the cameras."""
+
+    template: dr.Mesh
+    truth: np.ndarray
+    cameras: list[dr.Camera]
+
+
+def scene(seed: int) -> Scene:
+    """Return a bumpy ball of 2,562 vertices with smooth colours, of which a patch has risen, or sunk for an odd seed.
+
+    The patch is the 5 % of the vertices that are nearest to a point; the change falls off to 0 at its edge as a parabola.
+    """
+    random = np.random.default_rng(seed)
+    ball = dr.icosphere(4)
+    around = ball.vertices.astype(np.float64)
+    radius = 1 + 0.25 * _waves(random, around, 2.5)
+    colors = np.stack([0.5 + 0.9 * _waves(random, around, 4.0) for _ in range(3)], axis=1)
+    # Vertices in float32, as they are drawn: unchanged ones are then the same numbers in the truth.
+    template = dr.Mesh((around * radius[:, None]).astype(np.float32), ball.faces, np.clip(colors, 0.05, 0.95))
+    middle = random.normal(size=3)
+    middle /= np.linalg.norm(middle)
+    distance = np.linalg.norm(around - middle, axis=1)
+    count = round(CHANGED * len(around))
+    reach = np.sort(distance)[count - 1 : count + 1].mean()
+    height = HEIGHT * np.maximum(0, 1 - (distance / reach) ** 2) * (1 if seed % 2 == 0 else -1)
+    cameras = [dr.Camera.look_at(DISTANCE * eye, fov_degrees=FOV_DEGREES, size=SIZE) for eye in _eyes(VIEWS)]
+    return Scene(template, height[:, None] * middle, cameras)
+
+
+def draw(scene: Scene, kind: str) -> list[np.ndarray]:
+    """Return an image (H, W, 4) of the truth per camera, colours over black and alpha, as METHODS says."""
+    mesh = _moved(scene.template, scene.truth)
+    images = []
+    for camera in scene.cameras:
+        image = _soft(mesh, camera) if kind == "soft" else _sharp(mesh, camera)
+        if kind == "sharp, corrected":
+            image = image + _soft(scene.template, camera) - _sharp(scene.template, camera)
+        images.append(image)
+    return images
+
+
+def fit(scene: Scene, images: list[np.ndarray], method: str) -> tuple[np.ndarray, float]:
+    """Return the offsets (V, 3) found from the template, and the seconds a step took."""
+    offset = np.zeros_like(scene.truth)
+    laplacian = uniform_laplacian(scene.template.faces, len(offset))
+    smoothing = Smoothing(laplacian, SWEEPS if "smoothing" in method else 0)
+    gradient, _ = smoothing.update(_gradient(scene, images, offset), None)
+    last: Transformation = ProximalAdam(WEIGHT * holding_weight(gradient)) if "proximal" in method else ADAM
+    begin, steps = time.perf_counter(), STEPS
+    offset = _descend(scene, images, offset, chain(smoothing, last), STEPS, LEARNING_RATE)
+    if "refit" in method:
+        steps += REFIT_STEPS
+        again = chain(Smoothing(laplacian, REFIT_SWEEPS), Only((offset != 0).any(axis=1)), ADAM)
+        offset = _descend(scene, images, offset, again, REFIT_STEPS, REFIT_LEARNING_RATE)
+    return offset, (time.perf_counter() - begin) / steps
+
+
+def _descend(
+    scene: Scene,
+    images: list[np.ndarray],
+    offset: np.ndarray,
+    optimizer: Transformation,
+    steps: int,
+    learning_rate: float,
+) -> np.ndarray:
+    state = optimizer.init(offset)
+    for step in range(steps):
+        rate = cosine(learning_rate, 0.01 * learning_rate, step / steps)
+        delta, state = optimizer.update(_gradient(scene, images, offset), state, rate)
+        offset = offset + delta
+    return offset
+
+
+def _gradient(scene: Scene, images: list[np.ndarray], offset: np.ndarray) -> np.ndarray:
+    """Return the gradient (V, 3) of the images' mean squared difference, colours blended over black and alpha."""
+    mesh = _moved(scene.template, offset)
+    gradient = np.zeros_like(offset)
+    for camera, target in zip(scene.cameras, images, strict=True):
+        rendering = dr.render(mesh, camera, SOFT)
+        _, grad_blended = loss.l2(_blended(rendering.image), target)
+        gradient += rendering.backward(_blended_backward(rendering.image, grad_blended)).vertices
+    return gradient / len(images)
+
+
+def figures(scene: Scene, offset: np.ndarray) -> dict[str, float]:
+    """Return the share of unchanged vertices that moved by exactly 0, and how well the changed ones were found.
+
+    A vertex counts as changed if its true offset is not 0, in the fit likewise: there is no threshold. The error is
+    |offsets - truth| / |truth| over all vertices, the largest error a vertex's distance from its place over the height.
+    """
+    true, found = (scene.truth != 0).any(axis=1), (offset != 0).any(axis=1)
+    both = int(np.count_nonzero(true & found))
+    return {
+        "still": float((~found[~true]).mean()),
+        "precision": both / max(1, int(found.sum())),
+        "recall": float(found[true].mean()),
+        "error": float(np.linalg.norm(offset - scene.truth) / np.linalg.norm(scene.truth)),
+        "largest_error": float(np.linalg.norm(offset - scene.truth, axis=1).max() / HEIGHT),
+    }
+
+
+def measure(seeds: int) -> list[dict[str, Any]]:
+    """Return a row per seed and method."""
+    rows = []
+    for seed in range(seeds):
+        changed = scene(seed)
+        images = {kind: draw(changed, kind) for kind, _ in METHODS}
+        for kind, method in METHODS:
+            offset, seconds = fit(changed, images[kind], method)
+            rows.append(
+                {
+                    "images": kind,
+                    "method": method,
+                    "seed": seed,
+                    **figures(changed, offset),
+                    "seconds_per_step": seconds,
+                }
+            )
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the medians of the seeds as a Markdown table, with the worst in brackets."""
+    lines = [
+        "| images | method | unchanged at exactly 0 | precision | recall | error of offsets | largest error | ms a step |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for kind, method in METHODS:
+        seen = [row for row in rows if (row["images"], row["method"]) == (kind, method)]
+        shares = []
+        for name, worst in (
+            ("still", min),
+            ("precision", min),
+            ("recall", min),
+            ("error", max),
+            ("largest_error", max),
+        ):
+            values = [100 * row[name] for row in seen]
+            shares.append(f"{np.median(values):.1f} % ({worst(values):.1f})")
+        milliseconds = 1e3 * np.median([row["seconds_per_step"] for row in seen])
+        lines.append(f"| {kind} | {method} | {' | '.join(shares)} | {milliseconds:.0f} |")
+    return "\n".join(lines)
+
+
+def _moved(mesh: dr.Mesh, offset: np.ndarray) -> dr.Mesh:
+    return dr.Mesh((mesh.vertices + offset).astype(np.float32), mesh.faces, mesh.vertex_colors)
+
+
+def _soft(mesh: dr.Mesh, camera: dr.Camera) -> np.ndarray:
+    return _blended(dr.render(mesh, camera, SOFT).image)
+
+
+def _sharp(mesh: dr.Mesh, camera: dr.Camera) -> np.ndarray:
+    """Return the image that a sharp one becomes when the values within a pixel are averaged."""
+    height, width = camera.size
+    large = camera.resized((SAMPLES * height, SAMPLES * width))
+    image = _blended(dr.render(mesh, large, SHARP).image)
+    return image.reshape(height, SAMPLES, width, SAMPLES, 4).mean(axis=(1, 3))
+
+
+def _blended(image: np.ndarray) -> np.ndarray:
+    """Return colours over black, and alpha."""
+    return np.dstack([image[..., :3] * image[..., 3:], image[..., 3]])
+
+
+def _blended_backward(image: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    grad_alpha = grad[..., 3] + (grad[..., :3] * image[..., :3]).sum(axis=2)
+    return np.dstack([grad[..., :3] * image[..., 3:], grad_alpha])
+
+
+def _waves(random: np.random.Generator, points: np.ndarray, frequency: float) -> np.ndarray:
+    """Return the mean (N,) of six plane waves at points (N, 3)."""
+    directions, phases = frequency * random.normal(size=(6, 3)), random.uniform(0, 2 * np.pi, 6)
+    return np.cos(points @ directions.T + phases).mean(axis=1)
+
+
+def _eyes(count: int) -> np.ndarray:
+    """Return unit vectors (N, 3), evenly over the sphere and not at its poles. Fibonacci lattice."""
+    number = np.arange(count) + 0.5
+    height, angle = 1 - 2 * number / count, np.pi * (1 + np.sqrt(5)) * number
+    radius = np.sqrt(1 - height * height)
+    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1)
+
+
+def main() -> None:
+    """Measure, print a Markdown table, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    facts = describe()
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    rows = measure(options.seeds)
+    print(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
