@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import doctor, fit, gif, mask, render
+from . import convert, doctor, eval, fit, gif, mask, render
 
 app = typer.Typer(
     name="diffrender",
@@ -18,6 +18,8 @@ app.command("fit", help=fit.HELP)(fit.fit)
 app.command("render", help=render.HELP)(render.render)
 app.command("gif", help=gif.HELP)(gif.gif)
 app.command("mask", help=mask.HELP)(mask.mask)
+app.command("eval", help=eval.HELP)(eval.eval_)
+app.command("convert", help=convert.HELP)(convert.convert)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 
 

@@ -18,7 +18,7 @@ from .picture import headlight, picture
 if TYPE_CHECKING:
     from PIL import Image
 
-_FRAME_MS = 60
+FRAME_MS = 60
 _HOLD_MS = 900
 _GUTTER = 6  # px between target and optimisation
 
@@ -39,7 +39,7 @@ def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def save_gif(
-    frames: Sequence[np.ndarray], path: str | os.PathLike, hold: Sequence[int] = (), frame_ms: int = _FRAME_MS
+    frames: Sequence[np.ndarray], path: str | os.PathLike, hold: Sequence[int] = (), frame_ms: int = FRAME_MS
 ) -> None:
     """Write frames (H, W, 3) uint8 as an endless GIF, the frames numbered in `hold` shown for longer.
 
@@ -51,12 +51,17 @@ def save_gif(
         raise ValueError("a GIF needs at least one frame, got none")
     palette = _palette(frames[:: max(1, len(frames) // 16)])
     pages = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    held = {number % len(frames) for number in hold}
-    durations = [_HOLD_MS if number in held else frame_ms for number in range(len(frames))]
+    durations = frame_durations(len(frames), hold, frame_ms)
     with atomic_path(path) as temporary:
         pages[0].save(
             temporary, format="GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0, optimize=False
         )
+
+
+def frame_durations(count: int, hold: Sequence[int], frame_ms: int) -> list[int]:
+    """Return for how many ms each of `count` frames is shown: longer for those in `hold`, whose numbers may be negative."""
+    held = {number % count for number in hold}
+    return [_HOLD_MS if number in held else frame_ms for number in range(count)]
 
 
 def _palette(frames: Sequence[np.ndarray]) -> Image.Image:

@@ -91,7 +91,7 @@ def _off_plain_background(srgb: np.ndarray) -> np.ndarray | None:
         return None  # a texture, not a colour
     difference = np.abs(srgb - terms @ coefficients).max(axis=2)
     differs = difference >= max(5 * noise, 0.04)
-    return None if _runs_along_border(differs) > _BORDER_RUNS else _clean(differs, smallest_hole=0.0002)
+    return None if _runs_along_border(differs) > _BORDER_RUNS else clean(differs, smallest_hole=0.0002)
 
 
 def _runs_along_border(differs: np.ndarray) -> int:
@@ -110,8 +110,8 @@ def _mode(colors: np.ndarray) -> np.ndarray:
     return np.median(colors[bins == values[counts.argmax()]], axis=0)
 
 
-def _clean(mask: np.ndarray, smallest_hole: float) -> np.ndarray:
-    """Keep the parts of at least a tenth of the largest one; fill holes smaller than a share of the image."""
+def clean(mask: np.ndarray, smallest_hole: float, smallest_part: float = 0.1) -> np.ndarray:
+    """Keep the parts of at least a share of the largest one; fill holes smaller than a share of the image."""
     from scipy.ndimage import label
 
     labels, count = label(mask)
@@ -119,7 +119,7 @@ def _clean(mask: np.ndarray, smallest_hole: float) -> np.ndarray:
         return mask.astype(np.float32)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
-    mask = (areas >= 0.1 * areas.max())[labels] & mask
+    mask = (areas >= smallest_part * areas.max())[labels] & mask
     holes, count = label(~mask)
     if count:
         areas = np.bincount(holes.ravel())
@@ -134,14 +134,14 @@ def _grabcut(rgb: np.ndarray) -> np.ndarray:
 
     Several first guesses run at a small size; the result is the one whose edge lies best on edges of the photo.
     """
-    cv2 = _opencv()
+    cv2 = opencv()
     cv2.setRNGSeed(0)  # its colour clusters start at random
     height, width = rgb.shape[:2]
     scale = min(1.0, _WORKING_SIDE / max(height, width))
     small = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     candidates = [_cut(cv2, small, guess) for guess in _guesses(cv2, small)]
     best = max(candidates, key=lambda mask: _score(cv2, small, mask))
-    best = _clean(_smoothed(cv2, best), smallest_hole=0.01) > 0.5
+    best = clean(_smoothed(cv2, best), smallest_hole=0.01) > 0.5
     if scale == 1.0:
         return best.astype(np.float32)
     large = cv2.resize(best.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -155,7 +155,7 @@ def _guesses(cv2: Any, image: np.ndarray) -> list[np.ndarray]:
     band = max(2, round(0.03 * min(height, width)))
     border = np.ones((height, width), bool)
     border[band:-band, band:-band] = False
-    distance = _distance_to_colors(lab, lab[border])
+    distance = distance_to_colors(lab, lab[border])
     y, x = np.mgrid[0:height, 0:width]
     radius = np.hypot((x - width / 2) / (width / 2), (y - height / 2) / (height / 2))
     guesses = []
@@ -177,7 +177,7 @@ def _guesses(cv2: Any, image: np.ndarray) -> list[np.ndarray]:
     return guesses
 
 
-def _distance_to_colors(lab: np.ndarray, samples: np.ndarray, clusters: int = 6) -> np.ndarray:
+def distance_to_colors(lab: np.ndarray, samples: np.ndarray, clusters: int = 6) -> np.ndarray:
     """Return the distance (H, W) of each pixel to the nearest of the samples' colour clusters, in their own spread."""
     from scipy.cluster.vq import kmeans2
 
@@ -212,7 +212,7 @@ def _smoothed(cv2: Any, mask: np.ndarray) -> np.ndarray:
 
 def _score(cv2: Any, image: np.ndarray, mask: np.ndarray) -> float:
     """Judge a cut: its edge lies on edges of the photo, it is compact, in the middle, and does not run along the border."""
-    kept = _clean(_smoothed(cv2, mask), smallest_hole=0.01) > 0.5
+    kept = clean(_smoothed(cv2, mask), smallest_hole=0.01) > 0.5
     share = kept.mean()
     if not 0.02 < share < 0.9:
         return -1.0
@@ -230,7 +230,7 @@ def _score(cv2: Any, image: np.ndarray, mask: np.ndarray) -> float:
     )
 
 
-def _opencv() -> Any:
+def opencv() -> Any:
     try:
         import cv2
     except ImportError:

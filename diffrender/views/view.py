@@ -11,7 +11,7 @@ from ..checks import check_finite
 
 @dataclass(frozen=True)
 class View:
-    """A linear RGB image (H, W, 3) in [0, 1], the object's mask (H, W) in [0, 1] and the camera, all of one size.
+    """A linear RGB image (H, W, 3) in [0, 1], the object's mask (H, W) in [0, 1] and the camera, all of one size; and a name.
 
     Raises ValueError for shapes that differ, values out of range or an empty mask.
     """
@@ -19,6 +19,7 @@ class View:
     image: np.ndarray
     mask: np.ndarray
     camera: Camera
+    name: str = ""
 
     def __post_init__(self) -> None:
         image, mask = np.asarray(self.image, np.float32), np.asarray(self.mask, np.float32)
@@ -43,13 +44,26 @@ class View:
         if tuple(size) == tuple(self.camera.size):
             return self
         image, mask = (np.clip(resize(values, size), 0, 1) for values in (self.image, self.mask))
-        return View(image, mask, self.camera.resized(size))
+        return View(image, mask, self.camera.resized(size), self.name)
 
     def limited(self, long_side: int) -> "View":
         """Return the view scaled down so that its long side has at most `long_side` px."""
         scale = min(1.0, long_side / max(self.camera.size))
         height, width = self.camera.size
         return self.resized((max(1, round(height * scale)), max(1, round(width * scale))))
+
+    def cropped(self, margin: int) -> "View":
+        """Return the part of the view within `margin` px of the mask: what a fit compares, without the empty rest."""
+        top, bottom, left, right = (
+            bound
+            for axis in (1, 0)
+            for places in [np.flatnonzero((self.mask > 0).any(axis=axis))]
+            for bound in (max(0, places[0] - margin), min(self.mask.shape[1 - axis], places[-1] + 1 + margin))
+        )
+        window = slice(top, bottom), slice(left, right)
+        K = self.camera.K - [[0, 0, left], [0, 0, top], [0, 0, 0]]
+        camera = Camera(K, self.camera.R, self.camera.t, (bottom - top, right - left))
+        return View(self.image[window], self.mask[window], camera, self.name)
 
     @staticmethod
     def from_photo(path: str | os.PathLike, mask_path: str | os.PathLike | None = None) -> "View":
