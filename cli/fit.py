@@ -1,4 +1,4 @@
-"""`diffrender fit`: a photo to a mesh."""
+"""`diffrender fit`: a photo, or a folder of photos with cameras, to a mesh."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,24 +11,33 @@ if TYPE_CHECKING:
     from diffrender.fitting import FitSettings
     from diffrender.record.run import Run
 
-HELP = """Fit a coloured mesh to the object in a photo.
+HELP = """Fit a coloured mesh to the object in a photo, or in a folder of photos whose cameras are known.
 
 Writes into the folder: [bold]mesh.glb[/], [bold]fit.gif[/] (photo beside the optimisation, then a turntable),
 [bold]mask.png[/] (what was taken for the object: look at it first if a result is odd), metrics.json, settings.json and
-checkpoint.npz (for --resume).
+checkpoint.npz (for --resume), log.jsonl. Of a folder also [bold]views.png[/] (every photo beside its render) and
+[bold]turntable.webp[/].
+
+A folder holds transforms.json (NeRF, nerfstudio), a COLMAP model, or image/ and cameras_sphere.npz (IDR, NeuS); masks that
+are missing are found in all photos together.
 
 Example: [cyan]diffrender fit cup.jpg --out cup[/]
+
+Example: [cyan]diffrender fit photos --out statue --hold-out 8[/]
 """
 
 
 def fit(
     target: Path = typer.Argument(
-        help="The photo: JPEG, PNG, TIFF, WebP, of any mode; transparent pixels are background."
+        metavar="PHOTO_OR_DIRECTORY",
+        help="The photo: JPEG, PNG, TIFF, WebP, of any mode; transparent pixels are background. "
+        "Or a folder of photos with their cameras.",
     ),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results, made if need be."),
     mesh: str = typer.Option(
         None,
-        help="Start mesh: [bold]balloon[/] (the silhouette blown up, the default), [bold]sphere[/], "
+        help="Start mesh: [bold]balloon[/] (the silhouette blown up, the default for a photo), [bold]hull[/] (all that no "
+        "mask contradicts, the default for a folder), [bold]sphere[/], "
         "or a file (OBJ, PLY, STL, GLB), which is moved and scaled onto the mask.",
     ),
     mask: Path = typer.Option(
@@ -36,9 +45,14 @@ def fit(
     ),
     steps: int = typer.Option(None, min=1, help="Optimisation steps. [dim]Default: 200.[/]"),
     seed: int = typer.Option(None, min=0, help="Seed of everything random. [dim]Default: 0.[/]"),
-    faces: int = typer.Option(None, min=100, help="Faces of the start mesh. [dim]Default: 40000.[/]"),
+    faces: int = typer.Option(None, min=100, help="Faces of the start mesh. [dim]Default: 40000; hull: 100000.[/]"),
     thickness: float = typer.Option(None, help="Depth of the balloon: 1 makes a disc a sphere. [dim]Default: 0.8.[/]"),
-    resolution: int = typer.Option(None, min=16, help="Long side in px that the fit works at. [dim]Default: 384.[/]"),
+    resolution: int = typer.Option(
+        None, min=16, help="Long side in px that the fit works at. [dim]Default: 384; hull: 768.[/]"
+    ),
+    hold_out: int = typer.Option(
+        None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
+    ),
     backend: Backend = BACKEND,
     resume: bool = typer.Option(
         False, "--resume", help="Go on with the run in the folder, to the bits of an uninterrupted one."
@@ -48,9 +62,13 @@ def fit(
     asked = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
-    run = _open_run(target, out, mesh, mask, chosen, resume)
+    run = _open_run(target, out, mesh, mask, chosen, hold_out, resume)
     run.backend = drawn_by
-    typer.echo(f"mask from the {_SOURCES[run.mask.source]}: {out / 'mask.png'}")
+    if run.request.mask_source is None:
+        left_out = f", {len(run.held_out)} more left out" if run.held_out else ""
+        typer.echo(f"{len(run.views)} photos{left_out}; how they were cut out: {out / 'views.png'} at the end")
+    else:
+        typer.echo(f"mask from the {_SOURCES[run.request.mask_source]}: {out / 'mask.png'}")
     try:
         _advance(run)
     except KeyboardInterrupt:
@@ -72,7 +90,13 @@ _SOURCES = {
 
 
 def _open_run(
-    target: Path, out: Path, mesh: str | None, mask: Path | None, chosen: dict[str, float], resume: bool
+    target: Path,
+    out: Path,
+    mesh: str | None,
+    mask: Path | None,
+    chosen: dict[str, float],
+    hold_out: int | None,
+    resume: bool,
 ) -> "Run":
     from diffrender.fitting import FitSettings
     from diffrender.record.run import Run
@@ -80,6 +104,8 @@ def _open_run(
     if resume and (out / "settings.json").exists():
         run = Run.resume(out, target)
         _refuse_changes(run.request.settings, chosen)
+        if hold_out not in (None, run.request.hold_out):
+            raise ValueError(f"--hold-out {hold_out} cannot be given with --resume: the run has {run.request.hold_out}")
         if mask is not None:
             raise ValueError("--mask cannot be given with --resume: the run has its mask already")
         if mesh is not None and mesh != run.request.mesh:
@@ -89,7 +115,7 @@ def _open_run(
     if resume:
         typer.echo(f"no run in {out} yet: starting one")
     settings = FitSettings(**chosen)  # type: ignore[arg-type]
-    return Run.start(out, target, mesh, mask, settings)
+    return Run.start(out, target, mesh, mask, settings, hold_out)
 
 
 def _refuse_changes(settings: "FitSettings", chosen: dict[str, float]) -> None:
@@ -121,4 +147,10 @@ def _report(run: "Run") -> None:
         f"silhouette_iou {metrics['silhouette_iou']:.4f}, psnr_db {metrics['psnr_db']:.2f}, "
         f"{metrics['faces']} faces, {metrics['steps']} steps in {metrics['seconds']:.1f} s"
     )
-    typer.echo(f"wrote {run.folder / 'mesh.glb'}, {run.folder / 'fit.gif'}, {run.folder / 'metrics.json'}")
+    if held_out := metrics.get("held_out"):
+        typer.echo(
+            f"on {len(held_out['views'])} photos left out: silhouette_iou {held_out['silhouette_iou']:.4f}, "
+            f"psnr_db {held_out['psnr_db']:.2f}"
+        )
+    names = ["mesh.glb", "fit.gif", *(["turntable.webp", "views.png"] if "views" in metrics else []), "metrics.json"]
+    typer.echo(f"wrote {', '.join(str(run.folder / name) for name in names)}")

@@ -126,7 +126,7 @@ class Camera:
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Camera":
         """Return the camera with x_camera' = exp([rotation]x) x_camera + translation, both (3,) in camera space."""
-        turn = _rotation_matrix(_checked("rotation", rotation, (3,)))
+        turn = rotation_matrix(_checked("rotation", rotation, (3,)))
         left, _, right = np.linalg.svd(turn @ self.R)  # many increments must not drift from the rotations
         return replace(self, R=left @ right, t=turn @ self.t + _checked("translation", translation, (3,)))
 
@@ -163,7 +163,7 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
     return ProjectGradients(grad_world, sums[3:], sums[:3])
 
 
-def _rotation_matrix(vector: np.ndarray) -> np.ndarray:
+def rotation_matrix(vector: np.ndarray) -> np.ndarray:
     """Rodrigues' formula, with its limit at angle 0."""
     angle = np.linalg.norm(vector)
     x, y, z = vector

@@ -10,17 +10,20 @@ import numpy as np
 from . import loss, regularize
 from .backend import Name
 from .camera import Camera, project
+from .hull import hull_mesh
 from .inflate import inflate
-from .mesh import Mesh, icosphere
+from .mesh import Mesh, icosphere, subdivide
 from .optimize.adam import Adam, AdamState
 from .optimize.large_steps import LargeSteps
 from .optimize.schedule import cosine, geometric
-from .paint import paint, visibility
+from .paint import blend, paint, visibility
 from .placement import place
 from .rendering import Soft, render
 from .repair import unfold
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
+
+_MARGIN = 16  # px around the masks of several views: the mesh may begin outside them
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,18 @@ class FitSettings:
 
     steps: int = 200
     seed: int = 0
-    faces: int = 40_000  # of the start mesh that `fit` makes itself
+    faces: int | None = None  # of the start mesh that `fit` makes itself; None: 40,000, or 100,000 for a hull
     thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
-    resolution: int = 384  # px of the long side that the fit works at
-    sigma_start: float | None = None  # px^2; None: 0.05 for a balloon, (4 % of the long side)^2 further off
+    resolution: int | None = None  # px of the long side that the fit works at; None: 384, or 768 for a hull
+    sigma_start: float | None = None  # px^2; None: 0.05 for a balloon or hull, (4 % of the long side)^2 further off
     sigma_end: float = 0.02  # px^2; a union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
     learning_rate: float | None = None  # in units of the object's size; None: 2e-3 for a balloon, 5e-2 further off
-    color_learning_rate: float = 2e-2
+    color_learning_rate: float | None = None  # None: 2e-2, or 5e-3 for a hull, which begins with the photos' colours
     smoothness_start: float | None = None  # None: as below for a balloon, 50 times as much further off
-    smoothness: float = 8.0  # lambda of the Large-Steps preconditioner at the end, for a mesh of 20,000 faces
+    smoothness: float | None = None  # lambda of Large Steps at the end, for 20,000 faces; None: 8, or 1 for a hull
     silhouette_weight: float = 1.0
-    color_weight: float = 1.0
+    color_weight: float | None = None  # None: 1, or 10 for a hull, whose silhouettes fit to begin with
     laplacian_weight: float = 0.3
     color_space: loss.ColorSpace = "srgb"
     views_per_step: int = 4
@@ -48,6 +51,8 @@ class FitSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "faces", "resolution", "views_per_step"):
             value = getattr(self, name)
+            if value is None and name in ("faces", "resolution"):
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
         for field in fields(self):
@@ -100,7 +105,8 @@ def fit(
     """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
 
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
-    silhouette of the first view blown up; None takes the balloon for one view, the sphere for several. `state`, of an
+    silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes the balloon for
+    one view, the hull for several. `state`, of an
     earlier Step, goes on from there. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
     another mesh, or a state that has ended, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
     Large Steps (Nicolet 2021).
@@ -108,37 +114,59 @@ def fit(
     views = list(views)
     if not views:
         raise ValueError("fit needs at least one view, got none")
-    views = [view.limited(settings.resolution) for view in views]
     if mesh is None:
-        mesh = "balloon" if len(views) == 1 else "sphere"
-    settings = _resolved(settings, close=mesh == "balloon", side=max(views[0].camera.size))
+        mesh = "balloon" if len(views) == 1 else "hull"
+    views, settings = _worked_on(views, settings, mesh == "hull")
+    settings = _resolved(settings, mesh, max(views[0].camera.size))
     if state is None:
         state = _start(_start_mesh(mesh, views, settings), views, settings)
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    return _steps(views, settings, state, backend)
+    return _steps(views, settings, state, backend, mesh == "hull")
 
 
-def _resolved(settings: FitSettings, close: bool, side: int) -> FitSettings:
+def _worked_on(views: Sequence[View], settings: FitSettings, hull: bool) -> tuple[list[View], FitSettings]:
+    """Return the views as a fit compares them, and settings with the size of image and mesh filled in."""
+    faces, resolution = (100_000, 768) if hull else (40_000, 384)
+    settings = replace(settings, faces=settings.faces or faces, resolution=settings.resolution or resolution)
+    assert settings.resolution is not None
+    views = [view.limited(settings.resolution) for view in views]
+    if len(views) > 1:
+        views = [view.cropped(_MARGIN) for view in views]
+    return views, settings
+
+
+def _resolved(settings: FitSettings, mesh: Mesh | str, side: int) -> FitSettings:
     """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
+    hull, close = mesh == "hull", mesh in ("balloon", "hull")
     reach = 0.22 if close else 0.04 * side
-    sigma, rate, smoothness = settings.sigma_start, settings.learning_rate, settings.smoothness_start
+    smoothness = _given(settings.smoothness, 1.0 if hull else 8.0)
     return replace(
         settings,
-        sigma_start=max(reach**2, settings.sigma_end) if sigma is None else sigma,
-        learning_rate=(2e-3 if close else 5e-2) if rate is None else rate,
-        smoothness_start=settings.smoothness * (1 if close else 50) if smoothness is None else smoothness,
+        sigma_start=_given(settings.sigma_start, max(reach**2, settings.sigma_end)),
+        learning_rate=_given(settings.learning_rate, 2e-3 if close else 5e-2),
+        color_learning_rate=_given(settings.color_learning_rate, 5e-3 if hull else 2e-2),
+        color_weight=_given(settings.color_weight, 10.0 if hull else 1.0),
+        smoothness=smoothness,
+        smoothness_start=_given(settings.smoothness_start, smoothness * (2 if hull else 1 if close else 50)),
     )
 
 
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
 def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> Mesh:
+    assert settings.faces is not None
+    if mesh == "hull":
+        return hull_mesh(views, settings.faces)
     if mesh == "balloon":
         return inflate(views[0], settings.faces, settings.thickness)
     if mesh == "sphere":
         subdivisions = max(1, round(math.log(settings.faces / 20, 4)))
         return place(icosphere(subdivisions), views, stretch=True)
     if not isinstance(mesh, Mesh):
-        raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon' or None, got {mesh!r}")
+        raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon', 'hull' or None, got {mesh!r}")
     return place(mesh, views)
 
 
@@ -148,7 +176,9 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     smoothness = _smoothness(settings, 0, len(mesh.faces))
     parameter = LargeSteps(laplacian, smoothness).to_parameter(vertices)
     colors = mesh.vertex_colors
-    if colors is None:
+    if colors is None and len(views) > 1:
+        colors = blend(Mesh(vertices.astype(np.float32), mesh.faces), views)
+    elif colors is None:
         inside = np.concatenate([view.image[view.mask > 0.5] for view in views])
         colors = np.tile(inside.mean(axis=0), (len(vertices), 1))  # the photo paints it, step by step
     colors = colors.astype(np.float32)
@@ -164,7 +194,7 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     )
 
 
-def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name) -> Iterator[Step]:
+def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
     pairs = adjacent_faces(faces)
@@ -174,6 +204,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     scale = state.scale
     levels: dict[int, list[View]] = {}
     assert settings.sigma_start is not None and settings.learning_rate is not None
+    assert settings.color_learning_rate is not None
     for step in range(state.step, settings.steps):
         smoothness = _smoothness(settings, step, len(faces))
         if smoothness != state.smoothness:
@@ -215,17 +246,20 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         state = FitState(step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments)
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
-            shown = _paint_unseen(shown, views, settings)
+            shown = (_paint_again if hull else _paint_unseen)(shown, views, settings)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
 
 
-def finish(state: FitState, views: Sequence[View], settings: FitSettings) -> Mesh:
-    """Return the mesh that a fit would end with if `state` were its last: for a run that was interrupted or has ended."""
+def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: bool = False) -> Mesh:
+    """Return the mesh that a fit would end with if `state` were its last: for a run that was interrupted or has ended.
+
+    `hull` says that it started from one.
+    """
     laplacian = uniform_laplacian(state.faces, len(state.colors))
     vertices = LargeSteps(laplacian, state.smoothness).to_vertices(state.parameter)
     vertices = unfold(vertices, state.faces, laplacian)
     mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
-    return _paint_unseen(mesh, [view.limited(settings.resolution) for view in views], settings)
+    return (_paint_again if hull else _paint_unseen)(mesh, *_worked_on(views, settings, hull))
 
 
 def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
@@ -233,9 +267,9 @@ def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
 
     It is proportional to the number of faces: the square root of lambda is a distance in edges.
     """
-    start = settings.smoothness if settings.smoothness_start is None else settings.smoothness_start
+    assert settings.smoothness is not None and settings.smoothness_start is not None
     stage = min(2, 3 * step // settings.steps)
-    return geometric(max(start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
+    return geometric(max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
 
 
 def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
@@ -290,6 +324,7 @@ def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSetti
 
 def _image_losses(image: np.ndarray, view: View, settings: FitSettings) -> tuple[dict[str, float], np.ndarray]:
     """Return the weighted losses by name and their gradient for an image (H, W, 4)."""
+    assert settings.color_weight is not None
     silhouette, grad_alpha = loss.silhouette_iou(image[..., 3], view.mask)
     color, grad_rgb = loss.l2(image[..., :3], view.image, view.mask, settings.color_space)
     parts = {"silhouette": settings.silhouette_weight * silhouette, "color": settings.color_weight * color}
@@ -311,6 +346,15 @@ def _paint_unseen(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
     seen = visibility(mesh, views, settings.gamma)[:, None].astype(np.float32)
     colors = seen * mesh.vertex_colors + (1 - seen) * paint(mesh, views)
     return replace(mesh, vertex_colors=np.clip(colors, 0, 1))
+
+
+def _paint_again(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
+    """Cut each face in four, so that colours are as fine as the photos, and blend the colours from all views.
+
+    `settings` has no part in it: the two ways to paint are called alike.
+    """
+    fine = subdivide(mesh)
+    return replace(fine, vertex_colors=blend(fine, views))
 
 
 def settings_from(values: dict[str, Any]) -> FitSettings:

@@ -49,11 +49,11 @@ def _surface(squared: np.ndarray, mask: np.ndarray, step: float) -> tuple[np.nda
     z = (np.arange(-depth_steps, depth_steps) + 0.5) * step
     plane = _sample(squared, y, x)
     plane[[0, -1]] = plane[:, [0, -1]] = -1  # a mask that touches the edge of the photo is cut off there
-    vertices, triangles = _without_crumbs(*polygonize(plane[:, :, None] - z * z))
+    vertices, triangles = without_crumbs(*polygonize(plane[:, :, None] - z * z))
     return [y[0], x[0], z[0]] + vertices * step, triangles
 
 
-def _without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drop parts of less than a fiftieth of the largest one: a limb thinner than the grid breaks into them."""
     from scipy.sparse.csgraph import connected_components
 

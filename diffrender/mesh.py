@@ -123,6 +123,29 @@ def icosphere(subdivisions: int = 3, radius: float = 1.0) -> Mesh:
     return Mesh(sphere.vertices.astype(np.float32), sphere.faces)
 
 
+def subdivide(mesh: Mesh) -> Mesh:
+    """Return the mesh with each face cut in four at the middles of its edges; colours in between are means."""
+    from .topology import unique_edges
+
+    edges = unique_edges(mesh.faces).astype(np.int64)
+    count = len(mesh.vertices)
+    keys = edges[:, 0] * count + edges[:, 1]
+    a, b, c = mesh.faces.astype(np.int64).T
+    ab, bc, ca = (
+        count + np.searchsorted(keys, np.minimum(first, second) * count + np.maximum(first, second))
+        for first, second in ((a, b), (b, c), (c, a))
+    )
+    faces = np.concatenate(
+        [np.stack(corners, axis=1) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+    )
+
+    def with_middles(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, (values[edges[:, 0]] + values[edges[:, 1]]) / 2])
+
+    colors = None if mesh.vertex_colors is None else with_middles(mesh.vertex_colors)
+    return Mesh(with_middles(mesh.vertices), faces, colors)
+
+
 def _vertex_colors(part: Any, linear: bool) -> np.ndarray | None:
     visual = part.visual
     textured = visual.kind == "texture"

@@ -3,11 +3,15 @@
 import numpy as np
 
 from .camera import project
+from .color import linear_to_srgb, srgb_to_linear
 from .mesh import Mesh
 from .rasterize import rasterize_soft
+from .topology import uniform_laplacian
 from .views.view import View
 
 _EDGE = 2  # px that a mask may be off by, and the lens may blur
+_ENOUGH = 0.02  # px: a vertex with less of all photos has no colour of its own
+_PULL = 1e-6
 _SEEN = 0.3  # of the median weight: a vertex with less has next to no pixel of its own
 
 
@@ -36,6 +40,54 @@ def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
         seen += weights[:, 0]
     visible = seen[seen > 1e-3]
     return np.clip(seen / (_SEEN * np.median(visible)), 0, 1) if len(visible) else seen
+
+
+def blend(mesh: Mesh, views: list[View]) -> np.ndarray:
+    """Return linear colours (V, 3) blended from the views; vertices hidden in all of them get those of their neighbours.
+
+    A vertex's weight on a pixel is that of the renderer, so that views count by visibility and by the area that they see:
+    the colours are the gradient of a render for its attributes, with the photo for the cotangent. They are mixed as sRGB.
+    """
+    sums, weights = np.zeros((2, *mesh.vertices.shape))
+    for view in views:
+        pixel = project(mesh.vertices, view.camera)
+        near, far = float(pixel[:, 2].min()), float(pixel[:, 2].max())
+        raster = rasterize_soft(
+            pixel,
+            mesh.faces,
+            view.camera.size,
+            sigma=0.1,
+            attributes=np.ones_like(mesh.vertices),
+            gamma=1e-3,
+            near=near,
+            far=far + 1e-6,
+        )
+        core = np.repeat(_core(view.mask)[..., None], 3, axis=2).astype(pixel.dtype)
+        for total, cotangent in ((sums, linear_to_srgb(view.image) * core), (weights, core)):
+            part = raster.backward(grad_color=cotangent.astype(pixel.dtype)).attributes
+            assert part is not None
+            total += part
+    seen = weights[:, 0] > _ENOUGH
+    colors = _spread(np.where(seen[:, None], sums / np.maximum(weights, 1e-9), 0.5), seen, mesh.faces)
+    return srgb_to_linear(np.clip(colors, 0, 1).astype(mesh.vertices.dtype))
+
+
+def _spread(colors: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return colours (V, 3) whose unknown ones are the mean of their neighbours, or of all where nothing near is known."""
+    from scipy.sparse import identity
+    from scipy.sparse.linalg import spsolve
+
+    if known.all() or not known.any():
+        return colors
+    hidden = np.flatnonzero(~known)
+    laplacian = uniform_laplacian(faces, len(colors)).tocsr()[hidden]
+    mean = colors[known].mean(axis=0)
+    # The mean has next to no weight, but makes the system regular where a part of the mesh is hidden as a whole.
+    matrix = laplacian[:, hidden] + _PULL * identity(len(hidden))
+    right = _PULL * mean - laplacian[:, np.flatnonzero(known)] @ colors[known]
+    colors = colors.copy()
+    colors[hidden] = spsolve(matrix.tocsc(), right).reshape(-1, 3)
+    return colors
 
 
 def _core(mask: np.ndarray) -> np.ndarray:

@@ -26,16 +26,40 @@ def place(mesh: Mesh, views: list[View], stretch: bool = False) -> Mesh:
     """
     if len(views) == 1:
         return (_stretch_in_one if stretch else _place_in_one)(mesh, views[0])
-    center = _meeting_point([view.camera for view in views], [_centroid(view.mask) for view in views])
-    radii = []
-    for view in views:
-        depth = view.camera.R[2] @ center + view.camera.t[2]
-        if depth <= 0:
-            raise ValueError(f"the masks' rays meet at {center.round(3)}, behind a camera (depth {depth:.3g})")
-        radii.append(np.sqrt((view.mask > 0.5).sum() / np.pi) * depth / view.camera.focal)
+    center, radii = _common_center(views)
     middle, extent = _middle(mesh.vertices), _extent(mesh.vertices)
     vertices = (mesh.vertices - middle) / extent * np.median(radii) + center
     return replace(mesh, vertices=vertices.astype(mesh.vertices.dtype))
+
+
+def bounding_sphere(views: list[View]) -> tuple[np.ndarray, float]:
+    """Return the centre (3,) and radius of a sphere that holds every point seen in the masks of two or more views."""
+    center, _ = _common_center(views)
+    radius = 0.0
+    for view in views:
+        pixel, depth = view.camera.K @ (view.camera.R @ center + view.camera.t), _depth(view.camera, center)
+        reach = np.linalg.norm(_pixels(view.mask) - pixel[:2] / depth, axis=1).max()
+        radius = max(radius, reach * depth / view.camera.focal)
+    return center, 1.2 * radius  # what is nearer to a camera looks larger
+
+
+def _common_center(views: list[View]) -> tuple[np.ndarray, list[float]]:
+    """Return where the rays through the masks' centroids meet (3,), and the radius of a disc of each mask's area there.
+
+    Raises ValueError if that is behind a camera.
+    """
+    center = _meeting_point([view.camera for view in views], [_centroid(view.mask) for view in views])
+    return center, [
+        float(np.sqrt((view.mask > 0.5).sum() / np.pi)) * _depth(view.camera, center) / view.camera.focal
+        for view in views
+    ]
+
+
+def _depth(camera: Camera, point: np.ndarray) -> float:
+    depth = float(camera.R[2] @ point + camera.t[2])
+    if depth <= 0:
+        raise ValueError(f"the masks' rays meet at {point.round(3)}, behind a camera (depth {depth:.3g})")
+    return depth
 
 
 def _place_in_one(mesh: Mesh, view: View) -> Mesh:

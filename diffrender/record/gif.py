@@ -23,12 +23,14 @@ _HOLD_MS = 900
 _GUTTER = 6  # px between target and optimisation
 
 
-def turntable(mesh: Mesh, camera: Camera, frames: int = 36, backend: Name = "cpu") -> list[np.ndarray]:
-    """Return pictures (H, W, 3) uint8 of a mesh seen from a camera that goes once around it."""
+def turntable(
+    mesh: Mesh, camera: Camera, frames: int = 36, backend: Name = "cpu", down: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Return pictures (H, W, 3) uint8 of a mesh seen from a camera that goes once around it, about `down` as `orbited`."""
     if frames < 1:
         raise ValueError(f"a turntable needs at least one frame, got {frames}")
     center = middle(mesh)
-    cameras = [orbited(camera, center, 360 * number / frames) for number in range(frames)]
+    cameras = [orbited(camera, center, 360 * number / frames, down) for number in range(frames)]
     return [picture(mesh, view, headlight(view), backend=backend) for view in cameras]
 
 

@@ -16,31 +16,41 @@ from ..color import to_bytes
 from ..files import write_atomically
 from ..fitting import FitSettings, FitState, Step, finish, fit, settings_from
 from ..mesh import Mesh, load_mesh
+from ..orbit import common_down, facing
 from ..placement import photo_camera
-from ..views.mask import Mask, Source, find_mask, save_mask
+from ..views.load import load_views
+from ..views.mask import Source, find_mask, save_mask
 from ..views.photo import Photo, load_photo
 from ..views.view import View
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, inspect
 from .gif import beside, save_gif, turntable
-from .picture import picture
+from .log import Log
+from .picture import picture, save_image
+from .sheet import contact_sheet
+from .webp import save_webp
 
 _CHECKPOINT_EVERY = 20  # steps
 _GIF_FRAMES = 24  # of the optimisation
 _GIF_SIDE = 280  # px, long side of a panel
+_GIF_MARGIN = 16  # px around the object, in a photo of many
+_TURNTABLE_SIDE, _TURNTABLE_FRAMES = 480, 60
+_MADE = (None, "sphere", "balloon", "hull")  # start meshes that are no files
 _DIMMED = 0.25  # of the photo outside the mask, in linear light: the GIF shows what counted as the object
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked to do: the photo by its content, the mask's source, the start mesh and the settings."""
+    """What a run was asked to do: the photo, or the views of a folder, by content, the mask's source (None for a folder's
+    many), the start mesh, the settings, and every which view is left out to judge the result by."""
 
     target: str
     target_sha256: str
-    mask_source: Source
+    mask_source: Source | None
     mesh: str | None
     mesh_sha256: str | None
     settings: FitSettings
+    hold_out: int | None = None
 
     def to_json(self) -> str:
         """Return the request as JSON text."""
@@ -55,7 +65,8 @@ class Request:
 
 
 class Run:
-    """A fit of one photo in a folder. `advance` goes on from the last checkpoint; `export` writes what a user looks at.
+    """A fit of a photo, or of a folder of photos with cameras, in a folder of its own. `advance` goes on from the last
+    checkpoint; `export` writes what a user looks at.
 
     `backend` draws; it is not part of the request, since any of them may go on with a run, to the same bits only if it is
     the same one.
@@ -63,9 +74,11 @@ class Run:
 
     backend: Name = "cpu"
 
-    def __init__(self, folder: Path, request: Request, photo: Photo, mask: Mask):
-        self.folder, self.request, self.mask = folder, request, mask
-        self.view = View(photo.image, mask.mask, photo_camera(mask.mask.shape))
+    def __init__(self, folder: Path, request: Request, views: list[View]):
+        self.folder, self.request = folder, request
+        held = set() if request.hold_out is None else set(range(0, len(views), request.hold_out))
+        self.views = [view for number, view in enumerate(views) if number not in held]
+        self.held_out = [view for number, view in enumerate(views) if number in held]
         self.state: FitState | None = None
         self.frames: list[np.ndarray] = []
         self.seconds = 0.0
@@ -77,21 +90,34 @@ class Run:
         mesh: str | None = None,
         mask: Path | None = None,
         settings: FitSettings = FitSettings(),  # noqa: B008
+        hold_out: int | None = None,
     ) -> "Run":
-        """Begin a run in `folder`, made if need be: find the mask and write it down with the settings.
+        """Begin a run in `folder`, made if need be: find the mask of a photo and write it down with the settings; or load
+        the views of a folder, of which every `hold_out`-th, from the first on, is left out.
 
-        Raises what reading the photo, the mask and the mesh raises.
+        Raises what reading the photo or the views, the mask and the mesh raises, and ValueError for a mask beside a folder,
+        a `hold_out` below 2 or without a folder, or a start that needs other views.
         """
-        photo = load_photo(target)
-        found = find_mask(photo, mask)
+        many = target.is_dir() or target.suffix.lower() == ".json"
+        if many:
+            views, sha256, source = _checked_views(target, mesh, mask, hold_out)
+        else:
+            if hold_out is not None:
+                raise ValueError(f"holding out every {hold_out}th view needs a folder of photos, {target} is one photo")
+            if mesh == "hull":
+                raise ValueError(f"a hull needs a folder of photos with cameras, {target} is one photo")
+            photo = load_photo(target)
+            found = find_mask(photo, mask)
+            views, sha256, source = [_lone_view(photo, found.mask)], _sha256(target), found.source
         hashed = None
-        if mesh not in (None, "sphere", "balloon"):
+        if mesh not in _MADE:
             load_mesh(mesh)  # a bad file must stop the run before it has written anything
             hashed = _sha256(Path(mesh))
         folder.mkdir(parents=True, exist_ok=True)
-        request = Request(str(target), _sha256(target), found.source, mesh, hashed, settings)
-        run = Run(folder, request, photo, found)
-        save_mask(found.mask, folder / "mask.png")
+        request = Request(str(target), sha256, source, mesh, hashed, settings, hold_out)
+        run = Run(folder, request, views)
+        if not many:
+            save_mask(views[0].mask, folder / "mask.png")
         write_atomically(folder / "settings.json", request.to_json())
         return run
 
@@ -99,14 +125,24 @@ class Run:
     def resume(folder: Path, target: Path) -> "Run":
         """Take up the run in `folder` from its last checkpoint, or from its beginning if it had not come to one.
 
-        Raises FileNotFoundError if there is no run, ValueError if it was of another photo or its files are damaged.
+        Raises FileNotFoundError if there is no run, ValueError if it was of another photo, or of a folder in which
+        something has changed, or if its files are damaged.
         """
         request = _load_request(folder / "settings.json")
-        if _sha256(target) != request.target_sha256:
-            raise ValueError(f"{target}: not the photo that the run in {folder} was started with ({request.target})")
-        photo = load_photo(target)
-        mask = Mask(_load_saved_mask(folder / "mask.png", photo), request.mask_source)
-        run = Run(folder, request, photo, mask)
+        if request.mask_source is None:
+            views = load_views(target)
+            if _views_sha256(views) != request.target_sha256:
+                raise ValueError(
+                    f"{target}: not the photos, masks and cameras that the run in {folder} was started with ({request.target})"
+                )
+        else:
+            if target.is_dir() or _sha256(target) != request.target_sha256:
+                raise ValueError(
+                    f"{target}: not the photo that the run in {folder} was started with ({request.target})"
+                )
+            photo = load_photo(target)
+            views = [_lone_view(photo, _load_saved_mask(folder / "mask.png", photo))]
+        run = Run(folder, request, views)
         path = folder / "checkpoint.npz"
         if path.exists():
             checkpoint = load_checkpoint(path)
@@ -134,13 +170,23 @@ class Run:
             return
         settings = self.request.settings
         frame_steps = _frame_steps(settings.steps)
-        camera = self.view.limited(_GIF_SIDE).camera
+        camera = self._shown.camera
         before, began = self.seconds, time.perf_counter()
-        for step in fit([self.view], self._start_mesh(), settings, self.state, self.backend):
+        log = Log(self.folder / "log.jsonl", self.step)
+        for step in fit(self.views, self._start_mesh(), settings, self.state, self.backend):
             # A frame belongs to its step: both or neither, or a resumed run would show it twice.
             frame = [picture(step.mesh, camera, backend=self.backend)] if step.step in frame_steps else []
             self.state, self.frames = step.state, self.frames + frame
             self.seconds = before + time.perf_counter() - began
+            log.append(
+                {
+                    "step": step.step,
+                    "loss": step.loss,
+                    **step.parts,
+                    "faces": len(step.mesh.faces),
+                    "seconds": self.seconds,
+                }
+            )
             report(step)
             if step.step % _CHECKPOINT_EVERY == 0 or step.done:
                 self.save()
@@ -148,42 +194,93 @@ class Run:
     def save(self) -> None:
         """Write the checkpoint. Raises OSError if the folder cannot take it."""
         if self.state is not None:
-            camera = self.view.limited(_GIF_SIDE).camera
-            frames = np.array(self.frames, np.uint8).reshape(-1, *camera.size, 3)
+            frames = np.array(self.frames, np.uint8).reshape(-1, *self._shown.camera.size, 3)
             save_checkpoint(
                 Checkpoint(self.state, frames, self.seconds, self.request.identity), self.folder / "checkpoint.npz"
             )
 
     def export(self) -> dict[str, Any]:
-        """Write mesh.glb, fit.gif and metrics.json of the state reached, and return the metrics."""
+        """Write mesh.glb, fit.gif and metrics.json of the state reached, for many views also views.png and turntable.webp,
+        and return the metrics."""
         if self.state is None:
             raise ValueError("no step has been made: there is nothing to write")
-        mesh = finish(self.state, [self.view], self.request.settings)
+        mesh = finish(self.state, self.views, self.request.settings, self._hull)
         mesh.save(self.folder / "mesh.glb")
-        self._save_gif(mesh)
+        self._save_animations(mesh)
         metrics: dict[str, Any] = {
-            **evaluate(mesh, self.view),
+            **_mean([evaluate(mesh, view) for view in self.views]),
             "seconds": round(self.seconds, 2),
             "steps": self.step,
             **inspect(mesh),
-            "mask_source": self.mask.source,
         }
+        if self.held_out:
+            metrics["held_out"] = _mean([evaluate(mesh, view) for view in self.held_out])
+            metrics["held_out"]["views"] = [view.name for view in self.held_out]
+        if self._many:
+            save_image(contact_sheet(mesh, [*self.views, *self.held_out]), self.folder / "views.png")
+            metrics["views"] = len(self.views)
+        else:
+            metrics["mask_source"] = self.request.mask_source
         write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         return metrics
 
+    @property
+    def _many(self) -> bool:
+        return len(self.views) > 1
+
+    @property
+    def _hull(self) -> bool:
+        return self._many and self.request.mesh in (None, "hull")
+
+    @property
+    def _shown(self) -> View:
+        """The view that the GIF shows beside the optimisation."""
+        return (self.views[0].cropped(_GIF_MARGIN) if self._many else self.views[0]).limited(_GIF_SIDE)
+
     def _start_mesh(self) -> Mesh | str | None:
         start = self.request.mesh
-        return start if start in (None, "sphere", "balloon") else load_mesh(start)
+        return start if start in _MADE else load_mesh(start)
 
-    def _save_gif(self, mesh: Mesh) -> None:
-        view = self.view.limited(_GIF_SIDE)
+    def _save_animations(self, mesh: Mesh) -> None:
+        view = self._shown
         shown = view.mask[..., None]
         target = to_bytes(view.image * (_DIMMED + (1 - _DIMMED) * shown))
         optimisation = [*self.frames, picture(mesh, view.camera, backend=self.backend)]
-        frames = [
-            beside(target, frame) for frame in (*optimisation, *turntable(mesh, view.camera, backend=self.backend))
-        ]
+        camera, down = view.camera, None
+        if self._many:
+            down = common_down([view.camera for view in self.views])
+            camera = facing(mesh, camera, camera.size)
+            around = facing(mesh, camera, (_TURNTABLE_SIDE, _TURNTABLE_SIDE))
+            frames = turntable(mesh, around, _TURNTABLE_FRAMES, self.backend, down)
+            save_webp(frames, self.folder / "turntable.webp")
+        turn = turntable(mesh, camera, backend=self.backend, down=down)
+        frames = [beside(target, frame) for frame in (*optimisation, *turn)]
         save_gif(frames, self.folder / "fit.gif", hold=(0, len(optimisation) - 1))
+
+
+def _checked_views(
+    target: Path, mesh: str | None, mask: Path | None, hold_out: int | None
+) -> tuple[list[View], str, None]:
+    """Return the views of a folder and the hash of their content. Raises ValueError for what does not go with a folder."""
+    if mask is not None:
+        raise ValueError(f"--mask is for one photo: put the masks of {target} beside its photos, in its folder mask")
+    if hold_out is not None and hold_out < 2:
+        raise ValueError(f"every hold_out-th view is left out, so it must be at least 2, got {hold_out}")
+    views = load_views(target)
+    left = len(views) - (0 if hold_out is None else len(range(0, len(views), hold_out)))
+    if left < 2:
+        raise ValueError(f"{target}: a fit needs at least two photos with cameras, {left} of {len(views)} left")
+    if mesh == "balloon":
+        raise ValueError("the balloon is made from one photo: for a folder use --mesh hull, sphere or a file")
+    return views, _views_sha256(views), None
+
+
+def _lone_view(photo: Photo, mask: np.ndarray) -> View:
+    return View(photo.image, mask, photo_camera(mask.shape))
+
+
+def _mean(measures: list[dict[str, float]]) -> dict[str, Any]:
+    return {name: float(np.mean([measure[name] for measure in measures])) for name in measures[0]}
 
 
 def _frame_steps(steps: int) -> set[int]:
@@ -213,6 +310,16 @@ def _load_saved_mask(path: Path, photo: Photo) -> np.ndarray:
     if mask.shape != photo.image.shape[:2]:
         raise ValueError(f"{path}: the mask has {mask.shape} pixels, the photo {photo.image.shape[:2]}")
     return mask
+
+
+def _views_sha256(views: list[View]) -> str:
+    """Hash all that a fit takes from views."""
+    digest = hashlib.sha256()
+    for view in views:
+        digest.update(view.name.encode())
+        for values in (view.image, view.mask, view.camera.K, view.camera.R, view.camera.t):
+            digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -83,15 +83,7 @@ def _choose(surface: Surface, links: Links, crease: float) -> _Chosen:
         fine, place[:, fresh] = _judge(surface, links, normals, half[fresh], share[fresh])
         rank[fresh] = np.where(fine, -1, len(half))  # a chosen one goes before all others
         left = left[(first >= 0) & (rank[left] < len(half)) | (rank[left] < 0)]
-    chosen = np.flatnonzero(rank < 0)
-    # Of those that take an edge from the same vertex, only the first where it could not spare more.
-    rank, wings = np.arange(len(chosen)), _wings(links, half[chosen])
-    lowest = np.full(len(links.valence), len(chosen))
-    for wing in wings:
-        np.minimum.at(lowest, wing, rank)
-    spare = links.valence - np.bincount(wings.ravel(), minlength=len(lowest)) >= 3
-    chosen = chosen[(spare[wings] | (lowest[wings] == rank)).all(axis=0)]
-    return _Chosen(half, share, place).some(chosen)
+    return _Chosen(half, share, place).some(np.flatnonzero(rank < 0))
 
 
 def _candidates(surface: Surface, links: Links) -> np.ndarray:
@@ -107,26 +99,20 @@ def _candidates(surface: Surface, links: Links) -> np.ndarray:
     # Where lengths change steadily, each edge would wait for the next shorter one: a little disorder lets many go at once.
     urgency = squared[short] / limit[short] ** 2 + _DISORDER * (short * _GOLDEN % 1)
     half = half[short[np.argsort(urgency, kind="stable")]]
-    # The two vertices opposite lose an edge, and must keep three; a tetrahedron must stay one.
-    fine = (links.valence[_wings(links, half)] > 3).all(axis=0)
-    fine &= links.valence[links.start[half]] + links.valence[links.end[half]] > 6
-    half = half[fine]
+    # The two vertices opposite lose an edge, and must keep three: then a tetrahedron stays one, too.
+    opposite = np.stack([links.end[links.after(half)], links.end[links.after(links.twin[half])]])
+    half = half[(links.valence[opposite] > 3).all(axis=0)]
     if len(half):
         middle = (points.take(links.start[half], 1) + points.take(links.end[half], 1)) / 2
         half = half[_within_reach(surface, links, half, _ring(links, half), middle)]
     return half
 
 
-def _wings(links: Links, half: np.ndarray) -> np.ndarray:
-    """Return the vertices (2, N) opposite half-edges (N,) in their two faces."""
-    return np.stack([links.end[links.after(half)], links.end[links.after(links.twin[half])]])
-
-
 def _first_nearby(links: Links, half: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """Return for each half-edge (N,) the lowest rank of those that have, or are next to, one of its ends, itself included.
 
-    Edges that are not next to each other change other faces: what is found for one holds for all of them together, but for
-    folds along edges between two changed faces.
+    Edges that are not next to each other change other faces, and take edges from the same vertex only if it has six: what is
+    found for one holds for all of them together, but for folds between two changed faces.
     """
     start, end = links.start[half], links.end[half]
     lowest = np.full(len(links.valence), np.iinfo(np.int64).max)

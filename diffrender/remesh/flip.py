@@ -58,12 +58,9 @@ def _choose(surface: Surface, links: Links, crease: float) -> np.ndarray:
     edge = np.flatnonzero(gain > _GAIN)
     edge = edge[np.argsort(-gain[edge], kind="stable")]
     half, other = links.pairs[:, edge]
-    ends = links.start[half], links.end[half]
     apexes = links.start[links.before(half)], links.start[links.before(other)]
-    enough = ~links.has_edge(*apexes) & (apexes[0] != apexes[1])
-    for end in ends:
-        enough &= links.valence[end] > np.where(links.boundary[end], 2, 3)
-    edge = edge[enough]
+    # No edge must be there twice. So no vertex is left with two: the neighbours of one with three are all joined.
+    edge = edge[~links.has_edge(*apexes)]
     edge = edge[_judge(surface, links, normals, edge, crease)]
     half, other = links.pairs[:, edge]
     around = np.stack([links.start[half], links.end[half], links.end[links.after(half)], links.end[links.after(other)]])

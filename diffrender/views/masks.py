@@ -49,6 +49,7 @@ def find_masks(photos: Sequence[Photo]) -> list[np.ndarray]:
         rows = slice(starts[number], starts[number + 1])
         guess = np.ascontiguousarray(labels[rows, : small[number].shape[1]])
         guess = cv2.resize(guess, (width, height), interpolation=cv2.INTER_NEAREST)
+        guess[guess == cv2.GC_BGD] = cv2.GC_PR_BGD  # with the colours known, an object may reach the photo's border
         models = background.copy(), foreground.copy()
         cv2.grabCut(pictures[number], guess, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
         found = (guess == cv2.GC_FGD) | (guess == cv2.GC_PR_FGD)

@@ -8,6 +8,8 @@ import numpy as np
 from ..camera import Camera
 from ..checks import check_finite
 
+_RIM = 0.02  # of the long side
+
 
 @dataclass(frozen=True)
 class View:
@@ -52,17 +54,27 @@ class View:
         height, width = self.camera.size
         return self.resized((max(1, round(height * scale)), max(1, round(width * scale))))
 
+    def cut_off_border(self) -> int:
+        """Return the width in px of the photo's border that says nothing, since the object goes on beyond it; 0 if it ends
+        before. Scans and video frames have a dark rim, where the object seems to end."""
+        width = max(1, round(_RIM * max(self.mask.shape)))
+        inner = self.mask[width:-width, width:-width] > 0.5
+        if not inner.size:
+            return 0
+        return width if max(inner[0].sum(), inner[-1].sum(), inner[:, 0].sum(), inner[:, -1].sum()) else 0
+
     def cropped(self, margin: int) -> "View":
-        """Return the part of the view within `margin` px of the mask: what a fit compares, without the empty rest."""
-        top, bottom, left, right = (
-            bound
-            for axis in (1, 0)
-            for places in [np.flatnonzero((self.mask > 0).any(axis=axis))]
-            for bound in (max(0, places[0] - margin), min(self.mask.shape[1 - axis], places[-1] + 1 + margin))
-        )
-        window = slice(top, bottom), slice(left, right)
-        K = self.camera.K - [[0, 0, left], [0, 0, top], [0, 0, 0]]
-        camera = Camera(K, self.camera.R, self.camera.t, (bottom - top, right - left))
+        """Return the part of the view within `margin` px of the mask, less the border where the photo cuts the object off:
+        what a fit compares, without the empty rest."""
+        border = self.cut_off_border()
+        low, high = [], []
+        for axis, length in enumerate(self.mask.shape):
+            places = np.flatnonzero((self.mask > 0.5).any(axis=1 - axis))
+            low.append(max(border, int(places[0]) - margin))
+            high.append(min(length - border, int(places[-1]) + 1 + margin))
+        window = slice(low[0], high[0]), slice(low[1], high[1])
+        K = self.camera.K - [[0, 0, low[1]], [0, 0, low[0]], [0, 0, 0]]
+        camera = Camera(K, self.camera.R, self.camera.t, (high[0] - low[0], high[1] - low[1]))
         return View(self.image[window], self.mask[window], camera, self.name)
 
     @staticmethod
