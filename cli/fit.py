@@ -37,7 +37,7 @@ def fit(
     mesh: str = typer.Option(
         None,
         help="Start mesh: [bold]balloon[/] (the silhouette blown up, the default for a photo), [bold]hull[/] (all that no "
-        "mask contradicts, the default for a folder), [bold]sphere[/], "
+        "mask contradicts, the default for 12 photos or more), [bold]sphere[/] (for fewer), "
         "or a file (OBJ, PLY, STL, GLB), which is moved and scaled onto the mask.",
     ),
     mask: Path = typer.Option(

@@ -23,6 +23,7 @@ from .repair import unfold
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
+_VIEWS_FOR_HULL = 12
 _MARGIN = 16  # px around the masks of several views: the mesh may begin outside them
 
 
@@ -105,8 +106,8 @@ def fit(
     """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
 
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
-    silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes the balloon for
-    one view, the hull for several. `state`, of an
+    silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes
+    what `default_start` says. `state`, of an
     earlier Step, goes on from there. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
     another mesh, or a state that has ended, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
     Large Steps (Nicolet 2021).
@@ -115,7 +116,7 @@ def fit(
     if not views:
         raise ValueError("fit needs at least one view, got none")
     if mesh is None:
-        mesh = "balloon" if len(views) == 1 else "hull"
+        mesh = default_start(len(views))
     views, settings = _worked_on(views, settings, mesh == "hull")
     settings = _resolved(settings, mesh, max(views[0].camera.size))
     if state is None:
@@ -123,6 +124,11 @@ def fit(
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
     return _steps(views, settings, state, backend, mesh == "hull")
+
+
+def default_start(views: int) -> str:
+    """Return the start mesh for a number of views: a hull needs many, with few it has edges that no object has."""
+    return "balloon" if views == 1 else "sphere" if views < _VIEWS_FOR_HULL else "hull"
 
 
 def _worked_on(views: Sequence[View], settings: FitSettings, hull: bool) -> tuple[list[View], FitSettings]:

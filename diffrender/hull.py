@@ -15,6 +15,7 @@ from .views.view import View
 _MAP_SIDE = 512  # px of the long side of the distance maps: distances are smooth, and sampled between pixels
 _COARSE = 4  # steps of the fine grid in one of the coarse grid, which finds out where the surface is
 _MARGIN = 2  # coarse cells around the object, so that the border of the grid is outside
+_CELLS_PER_ROOT_FACE = 0.5  # twice as many faces as asked for, on a slim object: the evened mesh takes its pick
 _SLACK = 0.4  # px that a mask may be too small by: thin limbs must not be cut by one photo's rounding
 
 
@@ -60,7 +61,7 @@ def visual_hull(views: list[View], cells: int = 160) -> Mesh:
 
 def hull_mesh(views: list[View], faces: int) -> Mesh:
     """Return the visual hull as a mesh of about `faces` nearly equilateral faces, fine enough to keep thin limbs."""
-    hull = visual_hull(views)
+    hull = visual_hull(views, int(np.clip(_CELLS_PER_ROOT_FACE * np.sqrt(faces), 48, 256)))
     corners = hull.vertices[hull.faces].astype(np.float64)
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
     side = np.sqrt(4 / np.sqrt(3) * area / faces)  # of an equilateral triangle

@@ -14,7 +14,7 @@ from .. import __version__
 from ..backend import Name
 from ..color import to_bytes
 from ..files import write_atomically
-from ..fitting import FitSettings, FitState, Step, finish, fit, settings_from
+from ..fitting import FitSettings, FitState, Step, default_start, finish, fit, settings_from
 from ..mesh import Mesh, load_mesh
 from ..orbit import common_down, facing
 from ..placement import photo_camera
@@ -230,7 +230,7 @@ class Run:
 
     @property
     def _hull(self) -> bool:
-        return self._many and self.request.mesh in (None, "hull")
+        return (self.request.mesh or default_start(len(self.views))) == "hull"
 
     @property
     def _shown(self) -> View:
