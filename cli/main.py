@@ -1,6 +1,7 @@
 """The command `diffrender`. The only code that prints; commands import what they need when they run."""
 
 import sys
+import warnings
 
 import typer
 
@@ -40,6 +41,7 @@ def _options(
 
 def main() -> None:
     """Run the command line: what a user can cause ends in one line on standard error and exit status 1."""
+    warnings.showwarning = _warn
     try:
         app()
     except (ValueError, OSError, ModuleNotFoundError, MemoryError) as error:
@@ -53,6 +55,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("diffrender: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _warn(message: Warning | str, *where: object, **more: object) -> None:
+    print(f"diffrender: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(error: Exception) -> None:

@@ -252,7 +252,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         state = FitState(step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments)
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
-            shown = (_paint_again if hull else _paint_unseen)(shown, views, settings)
+            shown = _painted(shown, views, settings, hull)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
 
 
@@ -265,7 +265,7 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     vertices = LargeSteps(laplacian, state.smoothness).to_vertices(state.parameter)
     vertices = unfold(vertices, state.faces, laplacian)
     mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
-    return (_paint_again if hull else _paint_unseen)(mesh, *_worked_on(views, settings, hull))
+    return _painted(mesh, *_worked_on(views, settings, hull), hull)
 
 
 def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
@@ -346,21 +346,19 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
     return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
 
 
-def _paint_unseen(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
-    """Give vertices that no view sees well the colour that a view has at their place: the back mirrors the front."""
+def _painted(mesh: Mesh, views: list[View], settings: FitSettings, hull: bool) -> Mesh:
+    """Return the mesh with its final colours, `views` and `settings` being those of `_worked_on`.
+
+    A fit from a hull has its faces cut in four, so that colours are as fine as the photos, and these blended from all views.
+    Of another, vertices that no view sees well get the colour that a view has at their place: the back mirrors the front.
+    """
+    if hull:
+        fine = subdivide(mesh)
+        return replace(fine, vertex_colors=blend(fine, views))
     assert mesh.vertex_colors is not None
     seen = visibility(mesh, views, settings.gamma)[:, None].astype(np.float32)
     colors = seen * mesh.vertex_colors + (1 - seen) * paint(mesh, views)
     return replace(mesh, vertex_colors=np.clip(colors, 0, 1))
-
-
-def _paint_again(mesh: Mesh, views: list[View], settings: FitSettings) -> Mesh:
-    """Cut each face in four, so that colours are as fine as the photos, and blend the colours from all views.
-
-    `settings` has no part in it: the two ways to paint are called alike.
-    """
-    fine = subdivide(mesh)
-    return replace(fine, vertex_colors=blend(fine, views))
 
 
 def settings_from(values: dict[str, Any]) -> FitSettings:

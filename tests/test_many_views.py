@@ -77,8 +77,11 @@ def folder(tmp_path_factory, views):
 
 
 def test_masks_are_found_in_all_photos_together(views):
-    for found, view in zip(find_masks([Photo(view.image) for view in views]), views, strict=True):
-        assert iou(found > 0.5, view.mask > 0.5) > 0.97
+    mixed = [view.resized((60, 80)) if number == 3 else view for number, view in enumerate(views)]
+    for found, view in zip(find_masks([Photo(view.image) for view in mixed]), mixed, strict=True):
+        assert iou(found > 0.5, view.mask > 0.5) > (
+            0.97 if view.mask.shape == SIZE else 0.95
+        )  # the same rim is more of less
 
 
 def test_a_photo_without_the_object_is_left_out_with_a_warning(folder, tmp_path, views):
@@ -252,6 +255,33 @@ def test_a_folder_that_has_changed_is_not_resumed(folder, tmp_path):
     Image.fromarray(picture).save(changed / "image" / "002.png")
     with pytest.raises(ValueError, match="not the photos, masks and cameras"):
         Run.resume(tmp_path / "run", changed)
+
+
+def test_the_command_fits_a_folder_and_judges_it(folder, tmp_path, monkeypatch, capsys):
+    from diffrender.cli.main import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["diffrender", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as exit_:
+            return int(exit_.code or 0), *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    for name, value in (("_TURNTABLE_SIDE", 60), ("_TURNTABLE_FRAMES", 4), ("_GIF_SIDE", 60)):
+        monkeypatch.setattr(f"diffrender.record.run.{name}", value)
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)  # put back after the command has set its own
+    quick = ["--mesh", "hull", "--steps", "4", "--faces", "2000", "--resolution", "90"]
+    status, printed, _ = run("fit", folder, "--out", tmp_path / "run", "--hold-out", "4", *quick)
+    assert status == 0 and "6 photos, 2 more left out" in printed and "on 2 photos left out" in printed
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"mesh.glb", "fit.gif", "turntable.webp", "views.png", "metrics.json", "log.jsonl"} <= written
+    status, printed, _ = run("eval", tmp_path / "run", folder, "--every", "4", "--json")
+    judged = json.loads(printed)["mean"]
+    held_out = json.loads((tmp_path / "run" / "metrics.json").read_text())["held_out"]
+    assert judged["silhouette_iou"] == pytest.approx(held_out["silhouette_iou"], abs=1e-4)
+    status, _, errors = run("fit", folder, "--out", tmp_path / "run", "--hold-out", "3", "--resume")
+    assert status == 1 and "--hold-out 3 cannot be given with --resume: the run has 4" in errors
 
 
 @pytest.mark.parametrize(
