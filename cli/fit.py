@@ -50,6 +50,11 @@ def fit(
     resolution: int = typer.Option(
         None, min=16, help="Long side in px that the fit works at. [dim]Default: 384; hull: 768.[/]"
     ),
+    remesh: int = typer.Option(
+        None,
+        min=0,
+        help="Even out the triangles every n steps: limbs grow without stretched ones. [dim]Default: never.[/]",
+    ),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
@@ -60,6 +65,7 @@ def fit(
 ) -> None:
     """Fit a coloured mesh to the object in a photo."""
     asked = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}
+    asked["remesh_every"] = remesh
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
     run = _open_run(target, out, mesh, mask, chosen, hold_out, resume)
@@ -121,7 +127,9 @@ def _open_run(
 def _refuse_changes(settings: "FitSettings", chosen: dict[str, float]) -> None:
     for name, value in chosen.items():
         if value != getattr(settings, name):
-            raise ValueError(f"--{name} {value} cannot be given with --resume: the run has {getattr(settings, name)}")
+            raise ValueError(
+                f"--{name.removesuffix('_every')} {value} cannot be given with --resume: the run has {getattr(settings, name)}"
+            )
 
 
 def _advance(run: "Run") -> None:

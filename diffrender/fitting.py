@@ -18,6 +18,8 @@ from .optimize.large_steps import LargeSteps
 from .optimize.schedule import cosine, geometric
 from .paint import blend, paint, visibility
 from .placement import place
+from .quality import even_edge_length
+from .remesh import remesh
 from .rendering import Soft, render
 from .repair import unfold
 from .topology import adjacent_faces, uniform_laplacian
@@ -48,6 +50,7 @@ class FitSettings:
     laplacian_weight: float = 0.3
     color_space: loss.ColorSpace = "srgb"
     views_per_step: int = 4
+    remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
 
     def __post_init__(self) -> None:
         for name in ("steps", "faces", "resolution", "views_per_step"):
@@ -56,6 +59,8 @@ class FitSettings:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        if not isinstance(self.remesh_every, int) or self.remesh_every < 0:
+            raise ValueError(f"remesh_every must be an integer >= 0, got {self.remesh_every!r}")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
@@ -117,6 +122,8 @@ def fit(
         raise ValueError("fit needs at least one view, got none")
     if mesh is None:
         mesh = default_start(len(views))
+    if isinstance(mesh, Mesh) and settings.faces is None:
+        settings = replace(settings, faces=len(mesh.faces))
     views, settings = _worked_on(views, settings, mesh == "hull")
     settings = _resolved(settings, mesh, max(views[0].camera.size))
     if state is None:
@@ -249,11 +256,48 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
             parameter = preconditioner.to_parameter(unfolded)
             vertices = preconditioner.to_vertices(parameter)
+        if _is_remeshed(settings, step + 1):
+            vertices, faces, colors, shape_moments, color_moments = _remeshed(
+                vertices, faces, colors, shape_moments, color_moments, settings
+            )
+            laplacian, pairs = uniform_laplacian(faces, len(colors)), adjacent_faces(faces)
+            smoothness = _smoothness(settings, step + 1, len(faces))
+            preconditioner = LargeSteps(laplacian, smoothness)
+            parameter = preconditioner.to_parameter(vertices)
+            vertices = preconditioner.to_vertices(parameter)
         state = FitState(step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments)
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
             shown = _painted(shown, views, settings, hull)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
+
+
+def _is_remeshed(settings: FitSettings, step: int) -> bool:
+    """Return whether the mesh gets new triangles after a step: not in the last tenth, which only sharpens."""
+    return settings.remesh_every > 0 and step % settings.remesh_every == 0 and step < 0.9 * settings.steps
+
+
+def _remeshed(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    colors: np.ndarray,
+    shape_moments: AdamState,
+    color_moments: AdamState,
+    settings: FitSettings,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, AdamState, AdamState]:
+    """Return a fit's mesh with about `settings.faces` even triangles, and all that the optimisers know of its vertices."""
+    assert settings.faces is not None
+    length = even_edge_length(vertices, faces, settings.faces)
+    carried = [colors, *shape_moments[1:], *color_moments[1:]]
+    mesh = remesh(vertices, faces, length, carried, rounds=2)
+    colors, first, second, color_first, color_second = mesh.carried
+    return (
+        mesh.vertices,
+        mesh.faces,
+        colors,
+        AdamState(shape_moments.step, first, second),
+        AdamState(color_moments.step, color_first, color_second),
+    )
 
 
 def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: bool = False) -> Mesh:

@@ -9,6 +9,7 @@ from .inflate import smooth, without_crumbs
 from .mesh import Mesh
 from .placement import bounding_sphere
 from .polygonize import polygonize
+from .quality import even_edge_length
 from .remesh import remesh
 from .views.view import View
 
@@ -62,10 +63,8 @@ def visual_hull(views: list[View], cells: int = 160) -> Mesh:
 def hull_mesh(views: list[View], faces: int) -> Mesh:
     """Return the visual hull as a mesh of about `faces` nearly equilateral faces, fine enough to keep thin limbs."""
     hull = visual_hull(views, int(np.clip(_CELLS_PER_ROOT_FACE * np.sqrt(faces), 48, 256)))
-    corners = hull.vertices[hull.faces].astype(np.float64)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
-    side = np.sqrt(4 / np.sqrt(3) * area / faces)  # of an equilateral triangle
-    even = remesh(hull.vertices.astype(np.float64), hull.faces, side, rounds=4)
+    length = even_edge_length(hull.vertices, hull.faces, faces)
+    even = remesh(hull.vertices.astype(np.float64), hull.faces, length, rounds=4)
     return Mesh(even.vertices.astype(np.float32), even.faces)
 
 

@@ -23,6 +23,13 @@ def aspect_ratios(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.divide(lengths.max(axis=1) * lengths.sum(axis=1), 4 * np.sqrt(3) * area, out=ratios, where=area > 0)
 
 
+def even_edge_length(vertices: np.ndarray, faces: np.ndarray, count: int) -> float:
+    """Return the length of the edges that the surface would have, cut into `count` equilateral triangles."""
+    corners = vertices[faces].astype(np.float64)
+    doubled = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
+    return float(np.sqrt(2 / np.sqrt(3) * doubled / count))
+
+
 def self_intersections(vertices: np.ndarray, faces: np.ndarray, corners_too: bool = False) -> np.ndarray:
     """Return the pairs (N, 2) of faces that meet and share no vertex, lower face first, sorted; touching counts.
 

@@ -43,7 +43,7 @@ def test_fit_writes_everything_and_resume_of_a_finished_run_changes_nothing(tmp_
     assert (status, errors) == (0, "")
     assert "silhouette_iou" in printed and "plain background" in printed
     names = {path.name for path in out.iterdir()}
-    assert names == {*RESULTS, "metrics.json", "checkpoint.npz"}
+    assert names == {*RESULTS, "metrics.json", "checkpoint.npz", "log.jsonl"}
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["silhouette_iou"] > 0.9 and metrics["psnr_db"] > 15
     assert metrics["steps"] == 24 and metrics["flipped_faces"] == 0 and metrics["closed"]

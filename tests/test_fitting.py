@@ -10,6 +10,7 @@ from diffrender.optimize.adam import Adam
 from diffrender.optimize.large_steps import LargeSteps
 from diffrender.optimize.schedule import cosine, geometric
 from diffrender.placement import place
+from diffrender.quality import aspect_ratios
 from diffrender.record.evaluate import evaluate, inspect
 from diffrender.thickness import squared_half_thickness
 from diffrender.topology import is_closed_manifold, uniform_laplacian
@@ -159,10 +160,26 @@ def test_many_views_shape_the_mesh_from_all_sides():
     assert inspect(mesh)["flipped_faces"] == 0
 
 
-@pytest.mark.parametrize("start", ["balloon", "sphere"])
-def test_going_on_from_a_state_gives_the_same_bits(start):
+def test_a_sphere_that_is_remeshed_grows_a_limb_without_stretched_triangles():
+    view = disc_view((96, 120), 18)
+    y, x = np.mgrid[0:96, 0:120] + 0.5
+    mask = np.maximum(view.mask, ((np.abs(y - 48) < 5) & (x > 60) & (x < 112)).astype(np.float32))
+    view = dr.View(view.image, mask, view.camera)
+    worst = []
+    for remesh_every in (0, 5):
+        settings = dr.FitSettings(steps=80, faces=1500, resolution=120, remesh_every=remesh_every)
+        mesh = last(dr.fit([view], "sphere", settings)).mesh
+        assert is_closed_manifold(mesh.faces) and inspect(mesh)["flipped_faces"] == 0
+        assert evaluate(mesh, view)["silhouette_iou"] > 0.85
+        worst.append(np.quantile(aspect_ratios(mesh.vertices, mesh.faces), 0.95))
+    assert 1000 < len(mesh.faces) < 2500
+    assert worst[1] < 1.7 < worst[0]
+
+
+@pytest.mark.parametrize("start, remesh_every", [("balloon", 0), ("sphere", 0), ("sphere", 4)])
+def test_going_on_from_a_state_gives_the_same_bits(start, remesh_every):
     view = disc_view()
-    settings = dr.FitSettings(steps=12, faces=600, resolution=48)
+    settings = dr.FitSettings(steps=12, faces=600, resolution=48, remesh_every=remesh_every)
     steps = list(dr.fit([view], start, settings))
     for stop in (3, 4, 8):
         resumed = last(dr.fit([view], start, settings, steps[stop - 1].state))
@@ -176,7 +193,7 @@ def test_going_on_from_a_state_gives_the_same_bits(start):
     "call, message",
     [
         (lambda: dr.fit([]), "at least one view, got none"),
-        (lambda: dr.fit([disc_view()], "cube"), "'sphere', 'balloon' or None, got 'cube'"),
+        (lambda: dr.fit([disc_view()], "cube"), "'sphere', 'balloon', 'hull' or None, got 'cube'"),
         (lambda: dr.FitSettings(steps=0), "steps must be a positive integer, got 0"),
         (lambda: dr.FitSettings(sigma_end=0.0), "sigma_end must be positive, got 0.0"),
         (lambda: dr.FitSettings(learning_rate=np.nan), "learning_rate must be finite and >= 0, got nan"),

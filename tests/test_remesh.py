@@ -190,6 +190,7 @@ def test_splits_leave_the_shape_and_carry_linear_functions_exactly():
     assert measures(done.vertices, done.faces) == pytest.approx(measures(vertices, faces), rel=1e-12)
     assert (done.vertices[: len(vertices)] == vertices).all()
     assert (done.carried[2] == done.vertices).all()
+    assert roundness(*done[:2]).mean() > 0.38  # with the shorter diagonals
     direct = done.vertices @ np.random.default_rng(0).normal(size=(3, 2)) + [1, 2]
     np.testing.assert_allclose(done.carried[0], direct, rtol=0, atol=1e-14)
     assert done.carried[1].dtype == np.float32 and done.carried[1].shape == (len(done.vertices),)
@@ -319,7 +320,7 @@ def test_lengths_follow_the_target_of_each_vertex():
     relaxed = lengths(
         relax(*mesh, target, rounds=40).vertices, mesh[1]
     )  # towards these lengths, not towards equal ones
-    assert relaxed[high].mean() > 3 * relaxed[low].mean()
+    assert relaxed[high].mean() > 4.5 * relaxed[low].mean()
     np.testing.assert_allclose(target, 0.05 + 0.15 * (mesh[0][:, 2] + 1), atol=0.02)
 
 
@@ -377,6 +378,7 @@ def test_the_boundary_of_an_open_mesh_stays(target):
     assert not 0.8 < len(mesh[1]) / len(faces) < 1.2
     fine = split(vertices, faces, 0.02)  # beside edges that are much longer and stay
     assert rim(*fine[:2]) == rim(vertices, faces)
+    assert roundness(*fine[:2]).min() > 0.3
     assert len(fine.faces) < 2 * measures(vertices, faces)[1] / (np.sqrt(3) / 4 * 0.02**2)
     assert measures(*mesh)[1] == pytest.approx(measures(vertices, faces)[1], rel=0.02)
 
@@ -424,6 +426,21 @@ def test_no_input_breaks_the_surface(base, seed, noise, target, varied, spoilt):
             mesh, target = done[:2], done.carried[0] if done.carried else target
             check_surface((vertices, faces), mesh, folds=spoilt == "as it is")  # flat ones fold as rounding has it
             assert (target > 0).all()
+
+
+@pytest.mark.parametrize("seed", [133, 719, 874, 1434])
+def test_flattened_meshes_are_still_surfaces(seed):
+    """Geometry says nothing here: these are seeds at which edges would double if connectivity were not asked first."""
+    vertices, faces = BASES()[seed % 5]
+    random = np.random.default_rng(seed)
+    random.integers(4)
+    vertices = vertices + random.normal(size=vertices.shape) * 10 ** random.uniform(-3, 0.3)
+    vertices[:, 2] = 0
+    for done in (
+        flip(vertices, faces, crease=180),
+        collapse(vertices, faces, np.linalg.norm(np.ptp(vertices, axis=0))),
+    ):
+        check_surface((vertices, faces), done[:2], folds=False)
 
 
 def test_points_that_coincide_and_faces_without_area_are_repaired():
