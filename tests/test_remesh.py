@@ -145,7 +145,7 @@ def test_remesh_is_its_operations_in_turn_and_the_same_every_time(name):
         whole = remesh(*mesh, target, carried)
         parts = split(*mesh, target, carried)
         parts = collapse(*parts[:2], target, parts.carried, passes=3)
-        parts = parts._replace(faces=flip(*parts[:2], target).faces)
+        parts = parts._replace(faces=flip(*parts[:2], target, passes=3).faces)
         parts = relax(*parts[:2], target, parts.carried)
         assert (whole.vertices == parts.vertices).all() and (whole.faces == parts.faces).all()
         for a, b in zip(whole.carried, parts.carried):
@@ -190,7 +190,7 @@ def test_splits_leave_the_shape_and_carry_linear_functions_exactly():
     assert measures(done.vertices, done.faces) == pytest.approx(measures(vertices, faces), rel=1e-12)
     assert (done.vertices[: len(vertices)] == vertices).all()
     assert (done.carried[2] == done.vertices).all()
-    assert roundness(*done[:2]).mean() > 0.38  # with the shorter diagonals
+    assert roundness(*done[:2]).mean() > 0.45  # with the shorter diagonals
     direct = done.vertices @ np.random.default_rng(0).normal(size=(3, 2)) + [1, 2]
     np.testing.assert_allclose(done.carried[0], direct, rtol=0, atol=1e-14)
     assert done.carried[1].dtype == np.float32 and done.carried[1].shape == (len(done.vertices),)
@@ -396,7 +396,7 @@ def two_small():
     return np.concatenate([a, b + [3, 0, 0]]), np.concatenate([f, g + len(a)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 4),
     st.integers(0, 2**32 - 1),

@@ -10,7 +10,6 @@ from .split import LONGEST
 from .surface import Remeshed, Surface, enter, leave
 from .vectors import TINY, area_vectors, cross, dot, roundness, unit
 
-_PASSES = 8
 _ROUNDS = 3  # of choosing in a pass
 _TURN = 0.5  # cosine of the angle between a new face and the two that it is made of
 _VALENCE = 0.05  # of a vertex's squared excess of edges, in units of the roundness of a triangle
@@ -23,8 +22,9 @@ def flip(
     faces: np.ndarray,
     target_length: float | np.ndarray | None = None,
     crease: float = CREASE,
+    passes: int = 32,
 ) -> Remeshed:
-    """Turn edges where that makes rounder triangles, or more vertices have six edges, until nothing is left to gain.
+    """Turn edges where that makes rounder triangles, or more vertices have six edges, in up to `passes` over the mesh.
 
     No edge is turned across a crease, where normals differ by more than `crease` degrees, nor where a face would turn over,
     nor into one longer than 4/3 of the target length, if that is given. Raises ValueError as `remesh` does. Valences:
@@ -34,12 +34,12 @@ def flip(
     surface, links, form = enter(vertices, faces, target_length, any_length=True)
     if target_length is None:
         surface = surface._replace(values=np.full_like(surface.values, np.inf))
-    return leave(flip_edges(surface, links, crease)[0], form)
+    return leave(flip_edges(surface, links, crease, passes)[0], form)
 
 
-def flip_edges(surface: Surface, links: Links, crease: float) -> tuple[Surface, Links]:
+def flip_edges(surface: Surface, links: Links, crease: float, passes: int) -> tuple[Surface, Links]:
     """Return the surface, and its links, with edges turned."""
-    for _ in range(_PASSES):
+    for _ in range(passes):
         edge = _choose(surface, links, math.cos(math.radians(crease)))
         if not len(edge):
             break

@@ -12,7 +12,7 @@ from .relax import relax_vertices
 from .split import split_edges
 from .surface import Remeshed, enter, leave
 
-_COLLAPSES = 3  # passes in a round: what they leave is for the next
+_PASSES = 3  # over the mesh in a round, for collapses and for flips: what they leave is for the next
 
 
 def remesh(
@@ -40,7 +40,7 @@ def remesh(
     surface, links, form = enter(vertices, faces, target_length, carried)
     for _ in range(rounds):
         surface, links = split_edges(surface, links)
-        surface, links = collapse_edges(surface, links, crease, _COLLAPSES)
-        surface, links = flip_edges(surface, links, crease)
+        surface, links = collapse_edges(surface, links, crease, _PASSES)
+        surface, links = flip_edges(surface, links, crease, _PASSES)
         surface = relax_vertices(surface, links, crease)
     return leave(surface, form)
