@@ -32,7 +32,7 @@ class _Outline(NamedTuple):
 def visual_hull(views: list[View], cells: int = 160) -> Mesh:
     """Return the closed surface of the points that lie in the masks of all views, on a grid of `cells` along its long side.
 
-    Raises ValueError if the masks have no point in common, and shows which view excludes most. Laurentini, The visual
+    Raises ValueError if the masks have no point in common. Laurentini, The visual
     hull concept for silhouette-based image understanding, 1994.
     """
     if len(views) < 2:
@@ -41,10 +41,13 @@ def visual_hull(views: list[View], cells: int = 160) -> Mesh:
     center, radius = bounding_sphere(views)
     low, high = center - radius, center + radius
     for count in (48, 64):  # the first finds the box that the second fills
-        axes, values = _sampled(outlines, low, high, 2 * radius / count if count == 48 else (high - low).max() / count)
+        axes, values = _sampled(outlines, low, high, (high - low).max() / count)
         inside = np.argwhere(values > 0)
         if not len(inside):
-            raise ValueError(_why_empty(outlines, center, radius))
+            raise ValueError(
+                f"the masks of the {len(outlines)} views have no point in common within {radius:.3g} of {center.round(3)}: "
+                "check the masks and the cameras"
+            )
         step = axes[0][1] - axes[0][0]
         low, high = (
             np.array([axes[axis][inside[:, axis].min()] - step for axis in range(3)]),
@@ -115,10 +118,3 @@ def _refined(outlines: list[_Outline], low: np.ndarray, high: np.ndarray, step: 
     near = np.abs(fine) < _COARSE * step * np.sqrt(3)
     fine[near] = _depth_in_hull(outlines, low + np.argwhere(near) * step)
     return axes, fine
-
-
-def _why_empty(outlines: list[_Outline], center: np.ndarray, radius: float) -> str:
-    return (
-        f"the masks of the {len(outlines)} views have no point in common within {radius:.3g} of {center.round(3)}: "
-        "check the masks and the cameras"
-    )
