@@ -14,6 +14,7 @@ from .hull import hull_mesh
 from .inflate import inflate
 from .mesh import Mesh, icosphere, subdivide
 from .optimize.adam import Adam, AdamState
+from .optimize.clip import shortened
 from .optimize.large_steps import LargeSteps
 from .optimize.schedule import cosine, geometric
 from .paint import blend, paint, visibility
@@ -38,18 +39,23 @@ class FitSettings:
     faces: int | None = None  # of the start mesh that `fit` makes itself; None: 40,000, or 100,000 for a hull
     thickness: float = 0.8  # of the balloon start: 1 makes a disc a sphere
     resolution: int | None = None  # px of the long side that the fit works at; None: 384, or 768 for a hull
-    sigma_start: float | None = None  # px^2; None: 0.05 for a balloon or hull, (4 % of the long side)^2 further off
+    sigma_start: float | None = None  # px^2; None: 0.05 for a balloon, 0.8 hull, (4 % of the long side)^2 further off
     sigma_end: float = 0.02  # px^2; a union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
-    learning_rate: float | None = None  # in units of the object's size; None: 2e-3 for a balloon, 5e-2 further off
+    learning_rate: float | None = (
+        None  # in units of the object's size; None: 2e-3 for a balloon, 1.2e-2 for a hull, 5e-2 further off
+    )
     color_learning_rate: float | None = None  # None: 2e-2, or 5e-3 for a hull, which begins with the photos' colours
     smoothness_start: float | None = None  # None: as below for a balloon, 50 times as much further off
     smoothness: float | None = None  # lambda of Large Steps at the end, for 20,000 faces; None: 8, or 1 for a hull
     silhouette_weight: float = 1.0
-    color_weight: float | None = None  # None: 1, or 10 for a hull, whose silhouettes fit to begin with
+    color_weight: float | None = None  # None: 1, or 40 for a hull, whose silhouettes fit to begin with
     laplacian_weight: float = 0.3
     color_space: loss.ColorSpace = "srgb"
     views_per_step: int = 4
+    longest_gradient: float | None = (
+        None  # quantile of the vertices' gradients that longer ones are shortened to; None: 1, or 0.5 for a hull
+    )
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
 
     def __post_init__(self) -> None:
@@ -152,14 +158,15 @@ def _worked_on(views: Sequence[View], settings: FitSettings, hull: bool) -> tupl
 def _resolved(settings: FitSettings, mesh: Mesh | str, side: int) -> FitSettings:
     """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
     hull, close = mesh == "hull", mesh in ("balloon", "hull")
-    reach = 0.22 if close else 0.04 * side
+    reach = 0.9 if hull else 0.22 if close else 0.04 * side
     smoothness = _given(settings.smoothness, 1.0 if hull else 8.0)
     return replace(
         settings,
         sigma_start=_given(settings.sigma_start, max(reach**2, settings.sigma_end)),
-        learning_rate=_given(settings.learning_rate, 2e-3 if close else 5e-2),
+        learning_rate=_given(settings.learning_rate, 1e-2 if hull else 2e-3 if close else 5e-2),
         color_learning_rate=_given(settings.color_learning_rate, 5e-3 if hull else 2e-2),
-        color_weight=_given(settings.color_weight, 10.0 if hull else 1.0),
+        color_weight=_given(settings.color_weight, 40.0 if hull else 1.0),
+        longest_gradient=_given(settings.longest_gradient, 0.5 if hull else 1.0),
         smoothness=smoothness,
         smoothness_start=_given(settings.smoothness_start, smoothness * (2 if hull else 1 if close else 50)),
     )
@@ -217,7 +224,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     scale = state.scale
     levels: dict[int, list[View]] = {}
     assert settings.sigma_start is not None and settings.learning_rate is not None
-    assert settings.color_learning_rate is not None
+    assert settings.color_learning_rate is not None and settings.longest_gradient is not None
     for step in range(state.step, settings.steps):
         smoothness = _smoothness(settings, step, len(faces))
         if smoothness != state.smoothness:
@@ -229,8 +236,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         progress = step / settings.steps
         # Softness shrinks over the first three quarters; the rest sharpens at the final one.
         sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / 0.75))
-        # A soft image needs few pixels: halve the resolution while an edge stays wider than one of them.
-        level = 4 if sigma >= 32 else 2 if sigma >= 4 else 1
+        level = _level(sigma, hull)
         if level not in levels:
             levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
@@ -239,6 +245,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings, backend)
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
+        grad_vertices = shortened(grad_vertices, settings.longest_gradient)
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
         rate = cosine(1.0, 0.1, progress)
         delta, shape_moments = shape_optimizer.update(
@@ -270,6 +277,16 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         if last:
             shown = _painted(shown, views, settings, hull)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
+
+
+def _level(sigma: float, hull: bool) -> int:
+    """Return by what the images' sides are divided at a sigma in px^2.
+
+    A soft image needs few pixels: halved while an edge stays wider than one of them. A hull's edges are sharp and in place;
+    there, small images let the photos' patterns find each other from further away.
+    """
+    quarter, half = (0.4, 0.1) if hull else (32, 4)
+    return 4 if sigma >= quarter else 2 if sigma >= half else 1
 
 
 def _is_remeshed(settings: FitSettings, step: int) -> bool:
@@ -346,9 +363,11 @@ def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSett
     images = []
     for view in views:
         rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma), backend=backend)
-        losses, grad_image = _image_losses(rendering.image, view, settings)
+        losses = _image_losses(rendering.image, view, settings)
+        grad_image = losses.grad_color
+        grad_image[..., 3] += losses.grad_silhouette
         grads = rendering.backward(grad_image / np.float32(len(views)))
-        for name, value in losses.items():
+        for name, value in losses.parts.items():
             parts[name] += value / len(views)
         grad_vertices += grads.vertices
         grad_colors += grads.vertex_colors
@@ -361,9 +380,10 @@ def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSetti
     every vertex, explain the photo's colours by themselves: they must not push the shape about."""
     (view,) = views
     rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma), backend=backend)
-    parts, grad_image = _image_losses(rendering.image, view, settings)
+    parts, grad_silhouette, grad_image = _image_losses(rendering.image, view, settings)
     grad_colors = rendering.backward(grad_image).vertex_colors
-    grad_image[..., :3] = 0
+    grad_image[...] = 0
+    grad_image[..., 3] = grad_silhouette
     grad_vertices = rendering.backward(grad_image).vertices
     rays = mesh.vertices - view.camera.center.astype(np.float32)
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
@@ -372,14 +392,21 @@ def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSetti
     return _Comparison(parts, grad_vertices, grad_colors, rendering.image)
 
 
-def _image_losses(image: np.ndarray, view: View, settings: FitSettings) -> tuple[dict[str, float], np.ndarray]:
-    """Return the weighted losses by name and their gradient for an image (H, W, 4)."""
+class _ImageLosses(NamedTuple):
+    """Weighted losses by name, and their gradients for an image: of the silhouette (H, W), of the colours (H, W, 4)."""
+
+    parts: dict[str, float]
+    grad_silhouette: np.ndarray
+    grad_color: np.ndarray
+
+
+def _image_losses(image: np.ndarray, view: View, settings: FitSettings) -> _ImageLosses:
+    """Compare an image (H, W, 4) with a view."""
     assert settings.color_weight is not None
     silhouette, grad_alpha = loss.silhouette_iou(image[..., 3], view.mask)
-    color, grad_rgb = loss.l2(image[..., :3], view.image, view.mask, settings.color_space)
+    color, grad_color = loss.l2_covered(image, view.image, view.mask, settings.color_space)
     parts = {"silhouette": settings.silhouette_weight * silhouette, "color": settings.color_weight * color}
-    gradient = np.dstack([grad_rgb * settings.color_weight, grad_alpha * settings.silhouette_weight])
-    return parts, gradient.astype(np.float32)
+    return _ImageLosses(parts, settings.silhouette_weight * grad_alpha, settings.color_weight * grad_color)
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:

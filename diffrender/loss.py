@@ -47,6 +47,26 @@ def l2(
     return value, _gradient(image, gradient, counts, color_space)
 
 
+def l2_covered(
+    image: np.ndarray, target: np.ndarray, weight: np.ndarray, color_space: ColorSpace = "linear"
+) -> tuple[float, np.ndarray]:
+    """Return the weighted mean of alpha (color - target)^2 + (1 - alpha) target^2 and its gradient for image (H, W, 4).
+
+    It is what `l2` of the colours over black is expected to be if each pixel is covered, or not, with probability alpha.
+    Arguments, but for the image's alpha, and errors as `l2`.
+    """
+    color, alpha = image[..., :3], image[..., 3]
+    difference, share, counts = _difference(color, target, weight, color_space)
+    dark, _, _ = _difference(np.zeros_like(color), target, weight, color_space)
+    covered = alpha[counts][:, None]
+    error, error_dark = share * difference * difference, share * dark * dark
+    value = float((covered * error + (1 - covered) * error_dark).sum(dtype=np.float64))
+    gradient = np.zeros_like(image)
+    gradient[..., :3] = _gradient(color, (2 * share * covered * difference).astype(image.dtype), counts, color_space)
+    gradient[..., 3][counts] = (error - error_dark).sum(axis=1)
+    return value, gradient
+
+
 def psnr_db(
     image: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None, color_space: ColorSpace = "srgb"
 ) -> float:

@@ -5,11 +5,12 @@ import numpy as np
 from .camera import project
 from .color import linear_to_srgb, srgb_to_linear
 from .mesh import Mesh
-from .rasterize import rasterize_soft
+from .rasterize import Raster, rasterize_soft
 from .topology import uniform_laplacian
 from .views.view import View
 
 _EDGE = 2  # px that a mask may be off by, and the lens may blur
+_EDGE_OF_MANY = 1  # where what one photo gets wrong others outvote
 _ENOUGH = 0.02  # px: a vertex with less of all photos has no colour of its own
 _PULL = 1e-6
 _SEEN = 0.3  # of the median weight: a vertex with less has next to no pixel of its own
@@ -22,22 +23,7 @@ def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
     """
     seen = np.zeros(len(mesh.vertices))
     for view in views:
-        vertices_pixel = project(mesh.vertices, view.camera)
-        depth = vertices_pixel[:, 2]
-        raster = rasterize_soft(
-            vertices_pixel,
-            mesh.faces,
-            view.camera.size,
-            sigma=0.1,
-            attributes=np.ones((len(vertices_pixel), 1)),
-            gamma=gamma,
-            near=float(depth.min()),
-            far=float(depth.max()) + 1e-6,
-        )
-        inside = _core(view.mask).astype(vertices_pixel.dtype)[..., None]
-        weights = raster.backward(grad_color=inside).attributes
-        assert weights is not None
-        seen += weights[:, 0]
+        seen += _splat(_raster(mesh, view, gamma), _core(view.mask))[:, 0]
     visible = seen[seen > 1e-3]
     return np.clip(seen / (_SEEN * np.median(visible)), 0, 1) if len(visible) else seen
 
@@ -45,31 +31,44 @@ def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
 def blend(mesh: Mesh, views: list[View]) -> np.ndarray:
     """Return linear colours (V, 3) blended from the views; vertices hidden in all of them get those of their neighbours.
 
-    A vertex's weight on a pixel is that of the renderer, so that views count by visibility and by the area that they see:
-    the colours are the gradient of a render for its attributes, with the photo for the cotangent. They are mixed as sRGB.
+    A vertex's weight in a view is the renderer's own, so that views count by visibility and by the area that they see: the
+    sum of the weights that it has on the pixels, the gradient of a render for its attribute. Colours are mixed as sRGB.
     """
     sums, weights = np.zeros((2, *mesh.vertices.shape))
     for view in views:
-        pixel = project(mesh.vertices, view.camera)
-        near, far = float(pixel[:, 2].min()), float(pixel[:, 2].max())
-        raster = rasterize_soft(
-            pixel,
-            mesh.faces,
-            view.camera.size,
-            sigma=0.1,
-            attributes=np.ones_like(mesh.vertices),
-            gamma=1e-3,
-            near=near,
-            far=far + 1e-6,
-        )
-        core = np.repeat(_core(view.mask)[..., None], 3, axis=2).astype(pixel.dtype)
-        for total, cotangent in ((sums, linear_to_srgb(view.image) * core), (weights, core)):
-            part = raster.backward(grad_color=cotangent.astype(pixel.dtype)).attributes
-            assert part is not None
-            total += part
+        weight = _splat(_raster(mesh, view, 1e-3), _core(view.mask, _EDGE_OF_MANY))
+        sums += weight * _sampled(linear_to_srgb(_filled(view, _EDGE_OF_MANY)), project(mesh.vertices, view.camera))
+        weights += weight
     seen = weights[:, 0] > _ENOUGH
     colors = _spread(np.where(seen[:, None], sums / np.maximum(weights, 1e-9), 0.5), seen, mesh.faces)
     return srgb_to_linear(np.clip(colors, 0, 1).astype(mesh.vertices.dtype))
+
+
+def _sampled(image: np.ndarray, vertices_pixel: np.ndarray) -> np.ndarray:
+    """Return the values (V, C) of an image (H, W, C) at vertices (V, 3) in px, linear between the pixels' centres."""
+    from scipy.ndimage import map_coordinates
+
+    place = [vertices_pixel[:, 1] - 0.5, vertices_pixel[:, 0] - 0.5]
+    return np.stack(
+        [map_coordinates(image[..., c], place, order=1, mode="nearest") for c in range(image.shape[2])], axis=1
+    )
+
+
+def _raster(mesh: Mesh, view: View, gamma: float) -> Raster:
+    """Draw the mesh with attributes (V, 3) of 1, for their gradients: these are the vertices' weights on the pixels."""
+    pixel = project(mesh.vertices, view.camera)
+    near, far = float(pixel[:, 2].min()), float(pixel[:, 2].max())
+    ones = np.ones_like(mesh.vertices)
+    return rasterize_soft(
+        pixel, mesh.faces, view.camera.size, sigma=0.1, attributes=ones, gamma=gamma, near=near, far=far + 1e-6
+    )
+
+
+def _splat(raster: Raster, image: np.ndarray) -> np.ndarray:
+    """Return the sums (V, 3) of an image (H, W, 3) over the pixels by the weights that the vertices have there."""
+    sums = raster.backward(grad_color=image.astype(raster.color.dtype)).attributes
+    assert sums is not None
+    return sums
 
 
 def _spread(colors: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -90,13 +89,21 @@ def _spread(colors: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndar
     return colors
 
 
-def _core(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels well inside a mask: those at its edge are mixed with what is behind the object."""
+def _filled(view: View, edge: int = _EDGE) -> np.ndarray:
+    """Return the view's image (H, W, 3) with what is outside the mask's core replaced by the nearest pixel of it."""
+    from scipy.ndimage import distance_transform_edt
+
+    rows, columns = distance_transform_edt(~_core(view.mask, edge)[..., 0], return_distances=False, return_indices=True)
+    return view.image[rows, columns]
+
+
+def _core(mask: np.ndarray, edge: int = _EDGE) -> np.ndarray:
+    """Return the pixels (H, W, 3) well inside a mask: those at its edge, px, are mixed with what is behind the object."""
     from scipy.ndimage import binary_erosion
 
     inside = mask > 0.5
-    core = binary_erosion(inside, iterations=_EDGE)
-    return core if core.any() else inside
+    core = binary_erosion(inside, iterations=edge)
+    return np.repeat((core if core.any() else inside)[..., None], 3, axis=2)
 
 
 def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
@@ -104,22 +111,14 @@ def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
 
     Outside a mask the colour of its nearest pixel counts; of several views, the one that a vertex faces most.
     """
-    from scipy.ndimage import distance_transform_edt, map_coordinates
-
     from .shading import vertex_normals
 
     normals, _ = vertex_normals(mesh.vertices, mesh.faces)
     best = np.full(len(mesh.vertices), -np.inf)
     colors = np.zeros_like(mesh.vertices)
     for view in views:
-        nearest = distance_transform_edt(~_core(view.mask), return_distances=False, return_indices=True)
-        filled = view.image[nearest[0], nearest[1]]
         pixel = project(mesh.vertices, view.camera)
-        coordinates = [pixel[:, 1] - 0.5, pixel[:, 0] - 0.5]
-        sampled = np.stack(
-            [map_coordinates(filled[..., channel], coordinates, order=1, mode="nearest") for channel in range(3)],
-            axis=1,
-        )
+        sampled = _sampled(_filled(view), pixel)
         towards = view.camera.center - mesh.vertices
         facing = np.abs((normals * towards).sum(axis=1)) / np.linalg.norm(towards, axis=1)
         better = (facing > best) & (pixel[:, 2] > 0)

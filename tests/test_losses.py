@@ -30,6 +30,21 @@ def test_image_losses(function, space, weight):
     )
 
 
+@pytest.mark.parametrize("space", ["linear", "srgb"])
+def test_the_loss_of_colors_that_cover_by_chance_is_what_it_is_on_average(space):
+    alpha = RANDOM.uniform(0, 1, (6, 7))
+    value, gradient = loss.l2_covered(np.dstack([IMAGE, alpha]), TARGET, WEIGHT, space)
+    covered = RANDOM.uniform(size=(4000, 6, 7)) < alpha
+    drawn = [loss.l2(IMAGE * here[..., None], TARGET, WEIGHT, space)[0] for here in covered]
+    assert value == pytest.approx(np.mean(drawn), abs=5 * np.std(drawn) / np.sqrt(len(drawn)))
+    assert_transposed(
+        lambda image: loss.l2_covered(image, TARGET, WEIGHT, space)[0],
+        lambda grad: [grad * gradient],
+        [np.dstack([IMAGE, alpha])],
+        tolerance=1e-5,
+    )
+
+
 def test_silhouette_iou():
     alpha, mask = IMAGE[..., 0], (TARGET[..., 0] > 0.5).astype(float)
     value, gradient = loss.silhouette_iou(alpha, mask)

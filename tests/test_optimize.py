@@ -5,7 +5,7 @@ import pytest
 
 import diffrender as dr
 from diffrender.optimize.adam import Adam
-from diffrender.optimize.clip import Clip
+from diffrender.optimize.clip import Clip, shortened
 from diffrender.optimize.lbfgs import LBFGS
 from diffrender.optimize.proximal import Only, Proximal, ProximalAdam, holding_weight, soft_threshold
 from diffrender.optimize.smoothing import Smoothing
@@ -75,6 +75,13 @@ def test_clipping_shortens_and_keeps_directions():
     unclipped, _ = Clip(6.0).update(gradient.astype(np.float32), None)
     assert unclipped.dtype == np.float32
     np.testing.assert_array_equal(unclipped, gradient.astype(np.float32))
+
+
+def test_gradients_are_shortened_to_a_quantile_of_those_that_are_not_0():
+    gradient = np.diag([8.0, 4, 1])[[0, 1, 2, 0]] * [[1], [1], [1], [0]]
+    np.testing.assert_allclose(shortened(gradient, 0.5), np.diag([4.0, 4, 1])[[0, 1, 2, 0]] * [[1], [1], [1], [0]])
+    for same in (shortened(gradient, 1.0), shortened(0 * gradient, 0.5) + gradient):
+        np.testing.assert_array_equal(same, gradient)
 
 
 def test_a_chain_acts_in_order_and_its_state_is_its_parts():

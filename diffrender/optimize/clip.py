@@ -27,3 +27,16 @@ class Clip(NamedTuple):
         length = lengths if self.per_vertex else np.linalg.norm(lengths)
         shorter = self.limit / np.maximum(length, self.limit)
         return (gradient * shorter).astype(gradient.dtype), state
+
+
+def shortened(gradient: np.ndarray, quantile: float) -> np.ndarray:
+    """Return gradient (V, 3) with each row at most as long as this quantile of the lengths that are not 0; 1 changes nothing.
+
+    Adam with one second moment for all takes the longest for its scale: a few vertices that views disagree about for good
+    would hold up the rest.
+    """
+    lengths = np.linalg.norm(gradient, axis=1)
+    if quantile >= 1 or not lengths.any():
+        return gradient
+    limit = float(np.quantile(lengths[lengths > 0], quantile))
+    return Clip(limit, per_vertex=True).update(gradient, None)[0]
