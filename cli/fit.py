@@ -27,6 +27,9 @@ Example: [cyan]diffrender fit photos --out statue --hold-out 8[/]
 """
 
 
+_CAMERA_LEARNING_RATE, _EXPOSURE_LEARNING_RATE = 2e-3, 2e-2
+
+
 def fit(
     target: Path = typer.Argument(
         metavar="PHOTO_OR_DIRECTORY",
@@ -58,14 +61,30 @@ def fit(
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
+    adjust_cameras: bool = typer.Option(
+        None,
+        "--adjust-cameras",
+        help="Put cameras that are a little off right by the way; of one photo, that of a template.",
+    ),
+    adjust_exposure: bool = typer.Option(
+        None, "--adjust-exposure", help="Find out how each photo was exposed and tinted, beside the others."
+    ),
     backend: Backend = BACKEND,
     resume: bool = typer.Option(
         False, "--resume", help="Go on with the run in the folder, to the bits of an uninterrupted one."
     ),
 ) -> None:
     """Fit a coloured mesh to the object in a photo."""
-    asked = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}
+    asked: dict[str, float | None] = {
+        "steps": steps,
+        "seed": seed,
+        "faces": faces,
+        "thickness": thickness,
+        "resolution": resolution,
+    }
     asked["remesh_every"] = remesh
+    asked["camera_learning_rate"] = _CAMERA_LEARNING_RATE if adjust_cameras else None
+    asked["exposure_learning_rate"] = _EXPOSURE_LEARNING_RATE if adjust_exposure else None
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
     run = _open_run(target, out, mesh, mask, chosen, hold_out, resume)
@@ -126,10 +145,19 @@ def _open_run(
 
 def _refuse_changes(settings: "FitSettings", chosen: dict[str, float]) -> None:
     for name, value in chosen.items():
-        if value != getattr(settings, name):
-            raise ValueError(
-                f"--{name.removesuffix('_every')} {value} cannot be given with --resume: the run has {getattr(settings, name)}"
-            )
+        if value != (own := getattr(settings, name)):
+            option, shown, had = _OPTIONS.get(name, name), f" {value}", str(own)
+            if option.startswith("adjust"):
+                shown, had = "", "no such setting"
+            raise ValueError(f"--{option}{shown} cannot be given with --resume: the run has {had}")
+
+
+# Of settings that the command calls otherwise.
+_OPTIONS = {
+    "remesh_every": "remesh",
+    "camera_learning_rate": "adjust-cameras",
+    "exposure_learning_rate": "adjust-exposure",
+}
 
 
 def _advance(run: "Run") -> None:
@@ -161,4 +189,6 @@ def _report(run: "Run") -> None:
             f"psnr_db {held_out['psnr_db']:.2f}"
         )
     names = ["mesh.glb", "fit.gif", *(["turntable.webp", "views.png"] if "views" in metrics else []), "metrics.json"]
+    if run.request.settings.adjusts_views:
+        names.append("cameras.json")
     typer.echo(f"wrote {', '.join(str(run.folder / name) for name in names)}")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import loss, regularize
+from .adjust import Adjustments, Rates, adjust, adjusted, unadjusted
 from .backend import Name
 from .camera import Camera, project
 from .hull import hull_mesh
@@ -17,6 +18,7 @@ from .optimize.adam import Adam, AdamState
 from .optimize.clip import shortened
 from .optimize.large_steps import LargeSteps
 from .optimize.schedule import cosine, geometric
+from .orbit import middle
 from .paint import blend, paint, visibility
 from .placement import place
 from .quality import even_edge_length
@@ -56,6 +58,10 @@ class FitSettings:
     longest_gradient: float | None = (
         None  # quantile of the vertices' gradients that longer ones are shortened to; None: 1, or 0.5 for a hull
     )
+    camera_learning_rate: float = (
+        0.0  # in sizes of the object, and radians: cameras are put right by the way; 0: as given
+    )
+    exposure_learning_rate: float = 0.0  # of the logarithm of each photo's gains; 0: all photos are exposed alike
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
 
     def __post_init__(self) -> None:
@@ -76,6 +82,11 @@ class FitSettings:
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
 
+    @property
+    def adjusts_views(self) -> bool:
+        """Whether the fit changes cameras or exposures by the way."""
+        return self.camera_learning_rate > 0 or self.exposure_learning_rate > 0
+
 
 class FitState(NamedTuple):
     """All that the loop needs to go on after `step` steps, to the same bits as without a stop."""
@@ -88,6 +99,7 @@ class FitState(NamedTuple):
     scale: float  # half the diagonal of the start mesh's bounding box
     shape_moments: AdamState
     color_moments: AdamState
+    adjustments: Adjustments
 
 
 class Step(NamedTuple):
@@ -134,6 +146,8 @@ def fit(
     settings = _resolved(settings, mesh, max(views[0].camera.size))
     if state is None:
         state = _start(_start_mesh(mesh, views, settings), views, settings)
+    elif len(state.adjustments.rotations) != len(views):
+        raise ValueError(f"the state is that of a fit to {len(state.adjustments.rotations)} views, got {len(views)}")
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
     return _steps(views, settings, state, backend, mesh == "hull")
@@ -211,6 +225,7 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
         scale=float(np.linalg.norm(np.ptp(vertices, axis=0))) / 2,
         shape_moments=Adam(uniform=True).init(parameter),
         color_moments=Adam().init(colors),
+        adjustments=unadjusted([view.camera for view in views]),
     )
 
 
@@ -240,14 +255,24 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         if level not in levels:
             levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
-        chosen = _choose(levels[level], settings, step)
+        chosen = _choose(len(views), settings, step)
+        adjustments = state.adjustments
+        looked_at = [adjustments.placed(number, levels[level][number]) for number in chosen]
         compare = _compare_one if len(views) == 1 else _compare_many
-        parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings, backend)
+        gains = [adjustments.gain(number) for number in chosen]
+        parts, grad_vertices, grad_colors, grad_views, image = compare(
+            mesh, looked_at, gains, sigma / level**2, settings, backend
+        )
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = shortened(grad_vertices, settings.longest_gradient)
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
         rate = cosine(1.0, 0.1, progress)
+        if settings.adjusts_views:
+            rates = Rates(settings.camera_learning_rate * rate, settings.exposure_learning_rate * rate)
+            grad_all = np.zeros((len(views), 9))
+            grad_all[chosen] = grad_views
+            adjustments = adjust(adjustments, grad_all, middle(mesh), scale, rates)
         delta, shape_moments = shape_optimizer.update(
             preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate
         )
@@ -272,10 +297,12 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             vertices = preconditioner.to_vertices(parameter)
-        state = FitState(step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments)
+        state = FitState(
+            step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments, adjustments
+        )
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
-            shown = _painted(shown, views, settings, hull)
+            shown = _painted(shown, adjusted(views, adjustments), settings, hull)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
 
 
@@ -326,7 +353,8 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     vertices = LargeSteps(laplacian, state.smoothness).to_vertices(state.parameter)
     vertices = unfold(vertices, state.faces, laplacian)
     mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
-    return _painted(mesh, *_worked_on(views, settings, hull), hull)
+    views, settings = _worked_on(views, settings, hull)
+    return _painted(mesh, adjusted(views, state.adjustments), settings, hull)
 
 
 def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
@@ -339,31 +367,33 @@ def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
     return geometric(max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
 
 
-def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
+def _choose(count: int, settings: FitSettings, step: int) -> list[int]:
     """Pick the views of a step, from the step's own random numbers, so that a resumed run picks the same."""
-    if len(views) <= settings.views_per_step:
-        return views
-    order = np.random.default_rng([settings.seed, step]).permutation(len(views))
-    return [views[number] for number in order[: settings.views_per_step]]
+    if count <= settings.views_per_step:
+        return list(range(count))
+    return np.random.default_rng([settings.seed, step]).permutation(count)[: settings.views_per_step].tolist()
 
 
 class _Comparison(NamedTuple):
-    """Losses by name, their gradients for vertices and colours (V, 3), and the first view's image."""
+    """Losses by name, their gradients for vertices and colours (V, 3) and for the views (N, 9), and the first view's image."""
 
     parts: dict[str, float]
     grad_vertices: np.ndarray
     grad_colors: np.ndarray
+    grad_views: np.ndarray
     image: np.ndarray
 
 
-def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings, backend: Name) -> _Comparison:
+def _compare_many(
+    mesh: Mesh, views: list[View], gains: list[np.ndarray], sigma: float, settings: FitSettings, backend: Name
+) -> _Comparison:
     """Compare with views from several sides: silhouettes and colours both shape the mesh."""
     parts = {"silhouette": 0.0, "color": 0.0}
     grad_vertices, grad_colors = np.zeros_like(mesh.vertices), np.zeros_like(mesh.vertices)
-    images = []
-    for view in views:
+    images, grad_views = [], []
+    for view, gain in zip(views, gains, strict=True):
         rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma), backend=backend)
-        losses = _image_losses(rendering.image, view, settings)
+        losses = _image_losses(rendering.image, gain, view, settings)
         grad_image = losses.grad_color
         grad_image[..., 3] += losses.grad_silhouette
         grads = rendering.backward(grad_image / np.float32(len(views)))
@@ -371,42 +401,52 @@ def _compare_many(mesh: Mesh, views: list[View], sigma: float, settings: FitSett
             parts[name] += value / len(views)
         grad_vertices += grads.vertices
         grad_colors += grads.vertex_colors
+        grad_views.append(np.concatenate([grads.rotation, grads.translation, losses.grad_log_gain / len(views)]))
         images.append(rendering.image)
-    return _Comparison(parts, grad_vertices, grad_colors, images[0])
+    return _Comparison(parts, grad_vertices, grad_colors, np.array(grad_views), images[0])
 
 
-def _compare_one(mesh: Mesh, views: list[View], sigma: float, settings: FitSettings, backend: Name) -> _Comparison:
+def _compare_one(
+    mesh: Mesh, views: list[View], gains: list[np.ndarray], sigma: float, settings: FitSettings, backend: Name
+) -> _Comparison:
     """Compare with the only view. It says nothing about depth, so nothing may move along its rays; and colours, free at
     every vertex, explain the photo's colours by themselves: they must not push the shape about."""
-    (view,) = views
+    (view,), (gain,) = views, gains
     rendering = render(mesh, view.camera, soft_around(mesh, view.camera, sigma, settings.gamma), backend=backend)
-    parts, grad_silhouette, grad_image = _image_losses(rendering.image, view, settings)
-    grad_colors = rendering.backward(grad_image).vertex_colors
-    grad_image[...] = 0
-    grad_image[..., 3] = grad_silhouette
-    grad_vertices = rendering.backward(grad_image).vertices
+    losses = _image_losses(rendering.image, gain, view, settings)
+    grad_colors = rendering.backward(losses.grad_color).vertex_colors
+    grad_image = np.zeros_like(rendering.image)
+    grad_image[..., 3] = losses.grad_silhouette
+    grads = rendering.backward(grad_image)
     rays = mesh.vertices - view.camera.center.astype(np.float32)
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    grad_vertices = grad_vertices - (grad_vertices * rays).sum(axis=1, keepdims=True) * rays
+    grad_vertices = grads.vertices - (grads.vertices * rays).sum(axis=1, keepdims=True) * rays
     assert grad_colors is not None
-    return _Comparison(parts, grad_vertices, grad_colors, rendering.image)
+    grad_view = np.concatenate([grads.rotation, grads.translation, losses.grad_log_gain])[None]
+    return _Comparison(losses.parts, grad_vertices, grad_colors, grad_view, rendering.image)
 
 
 class _ImageLosses(NamedTuple):
-    """Weighted losses by name, and their gradients for an image: of the silhouette (H, W), of the colours (H, W, 4)."""
+    """Weighted losses by name, and their gradients for an image: of the silhouette (H, W), of the colours (H, W, 4); and
+    of the colours for the logarithms of the gains (3,)."""
 
     parts: dict[str, float]
     grad_silhouette: np.ndarray
     grad_color: np.ndarray
+    grad_log_gain: np.ndarray
 
 
-def _image_losses(image: np.ndarray, view: View, settings: FitSettings) -> _ImageLosses:
-    """Compare an image (H, W, 4) with a view."""
+def _image_losses(image: np.ndarray, gain: np.ndarray, view: View, settings: FitSettings) -> _ImageLosses:
+    """Compare an image (H, W, 4), its colours times the gains (3,), with a view."""
     assert settings.color_weight is not None
     silhouette, grad_alpha = loss.silhouette_iou(image[..., 3], view.mask)
-    color, grad_color = loss.l2_covered(image, view.image, view.mask, settings.color_space)
+    gains = np.append(gain, np.float32(1))
+    exposed = image * gains
+    color, grad_color = loss.l2_covered(exposed, view.image, view.mask, settings.color_space)
+    grad_color *= settings.color_weight
     parts = {"silhouette": settings.silhouette_weight * silhouette, "color": settings.color_weight * color}
-    return _ImageLosses(parts, settings.silhouette_weight * grad_alpha, settings.color_weight * grad_color)
+    grad_log_gain = (grad_color * exposed)[..., :3].sum(axis=(0, 1), dtype=np.float64)
+    return _ImageLosses(parts, settings.silhouette_weight * grad_alpha, grad_color * gains, grad_log_gain)
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:

@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from meshes import bumpy
 from PIL import Image
 
 import diffrender as dr
-from diffrender.camera import project
+from diffrender.adjust import adjusted
+from diffrender.camera import project, rotation_matrix
 from diffrender.color import srgb_to_linear, to_bytes
+from diffrender.compare import compare_meshes
 from diffrender.hull import visual_hull
 from diffrender.loss import iou
 from diffrender.mesh import subdivide
@@ -191,16 +194,60 @@ def test_a_fit_of_many_views_improves_on_its_hull(views):
     assert is_closed_manifold(mesh.faces) and count_flipped_faces(mesh.vertices, mesh.faces) == 0
 
 
+def off_by(mesh, camera, other):
+    """Return by how many px two cameras see the vertices apart, on average."""
+    return np.linalg.norm((project(mesh.vertices, camera) - project(mesh.vertices, other))[:, :2], axis=1).mean()
+
+
+def test_cameras_and_exposures_are_adjusted_by_the_way(truth, views):
+    """Shaken cameras and tinted photos: with adjustments the mesh explains the photos better, and tells the tints."""
+    random = np.random.default_rng(3)
+    gains = np.exp(random.uniform(-0.25, 0.25, (len(views), 3)))
+    gains /= np.exp(np.log(gains).mean(axis=0))
+    turns, shifts = (
+        step - step.mean(axis=0) for step in random.normal(0, (0.02, 0.03), (len(views), 3, 2)).T.swapaxes(1, 2)
+    )
+    shaken = [
+        replace(
+            view,
+            image=np.clip(view.image * gain, 0, 1),
+            camera=replace(
+                view.camera, R=view.camera.R @ rotation_matrix(turn), t=view.camera.t + view.camera.R @ shift
+            ),
+        )
+        for view, gain, turn, shift in zip(views, gains, turns, shifts, strict=True)
+    ]
+    settings = dr.FitSettings(steps=60, faces=4000, resolution=120, views_per_step=8)
+    *_, plain = dr.fit(shaken, "hull", settings)
+    *_, step = dr.fit(shaken, "hull", replace(settings, camera_learning_rate=5e-3, exposure_learning_rate=3e-2))
+    found = step.state.adjustments
+    np.testing.assert_allclose([found.gain(number) for number in range(len(views))], gains, rtol=0.08)
+    before, after = (
+        np.mean([off_by(truth, view.camera, camera) for camera, view in zip(cameras, views, strict=True)])
+        for cameras in ([view.camera for view in shaken], [view.camera for view in adjusted(shaken, found)])
+    )
+    print(
+        before,
+        after,
+        compare_meshes(step.mesh, truth).chamfer,
+        compare_meshes(plain.mesh, truth).chamfer,
+        [found.gain(number) / gains[number] for number in range(len(views))],
+    )
+    assert after < 0.75 * before
+    assert compare_meshes(step.mesh, truth).chamfer < 0.95 * compare_meshes(plain.mesh, truth).chamfer
+
+
 def test_a_run_that_is_killed_and_resumed_ends_at_the_same_bits(folder, tmp_path, monkeypatch):
     for name, value in (("_CHECKPOINT_EVERY", 3), ("_TURNTABLE_SIDE", 60), ("_TURNTABLE_FRAMES", 4), ("_GIF_SIDE", 60)):
         monkeypatch.setattr(f"diffrender.record.run.{name}", value)
-    whole = Run.start(tmp_path / "whole", folder, mesh="hull", settings=QUICK, hold_out=4)
+    settings = replace(QUICK, camera_learning_rate=2e-3, exposure_learning_rate=2e-2)
+    whole = Run.start(tmp_path / "whole", folder, mesh="hull", settings=settings, hold_out=4)
     assert [view.name for view in whole.held_out] == ["000", "004"]
     whole.advance()
     metrics = whole.export()
     assert metrics["views"] == 6 and metrics["held_out"]["silhouette_iou"] > 0.85
 
-    killed = Run.start(tmp_path / "killed", folder, mesh="hull", settings=QUICK, hold_out=4)
+    killed = Run.start(tmp_path / "killed", folder, mesh="hull", settings=settings, hold_out=4)
 
     def die(step):
         if step.step == 5:  # two steps after the last checkpoint
@@ -212,7 +259,7 @@ def test_a_run_that_is_killed_and_resumed_ends_at_the_same_bits(folder, tmp_path
     assert resumed.step == 3
     resumed.advance()
     resumed.export()
-    for name in ("mesh.glb", "fit.gif", "turntable.webp", "views.png"):
+    for name in ("mesh.glb", "fit.gif", "turntable.webp", "views.png", "cameras.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     lines = [json.loads(line) for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 9))

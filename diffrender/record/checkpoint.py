@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..adjust import Adjustments
 from ..files import atomic_path
 from ..fitting import FitState
 from ..optimize.adam import AdamState
@@ -13,6 +14,7 @@ from ..optimize.adam import AdamState
 _ARRAYS = ("parameter", "colors", "faces")
 _SCALARS = ("smoothness", "scale")
 _MOMENTS = ("shape_moments", "color_moments")
+_ADJUSTMENTS = ("rotations", "translations", "log_gains")
 
 
 class Checkpoint(NamedTuple):
@@ -28,8 +30,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     """Write a checkpoint as an .npz file, whole or not at all."""
     state = checkpoint.state
     arrays = {name: getattr(state, name) for name in _ARRAYS}
-    for name in _MOMENTS:
-        moments: AdamState = getattr(state, name)
+    arrays |= {f"adjustments.{name}": getattr(state.adjustments, name) for name in _ADJUSTMENTS}
+    all_moments = {name: getattr(state, name) for name in _MOMENTS} | {"adjustments": state.adjustments.moments}
+    for name, moments in all_moments.items():
         arrays |= {f"{name}.step": np.int64(moments.step), f"{name}.first": moments.first}
         arrays |= {f"{name}.second": moments.second}
     arrays |= {"step": np.int64(state.step), "frames": checkpoint.frames}
@@ -45,8 +48,10 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         with np.load(Path(path), allow_pickle=False) as arrays:
             moments: dict[str, Any] = {
                 name: AdamState(int(arrays[f"{name}.step"]), arrays[f"{name}.first"], arrays[f"{name}.second"])
-                for name in _MOMENTS
+                for name in (*_MOMENTS, "adjustments")
             }
+            places = {name: arrays[f"adjustments.{name}"] for name in _ADJUSTMENTS}
+            moments["adjustments"] = Adjustments(**places, moments=moments["adjustments"])
             values: dict[str, Any] = {name: float(arrays[name]) for name in _SCALARS}
             values |= {name: arrays[name] for name in _ARRAYS}
             state = FitState(step=int(arrays["step"]), **values, **moments)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..adjust import adjusted
 from ..backend import Name
 from ..color import to_bytes
 from ..files import write_atomically
@@ -207,8 +208,9 @@ class Run:
         mesh = finish(self.state, self.views, self.request.settings, self._hull)
         mesh.save(self.folder / "mesh.glb")
         self._save_animations(mesh)
+        views = adjusted(self.views, self.state.adjustments)
         metrics: dict[str, Any] = {
-            **_mean([evaluate(mesh, view) for view in self.views]),
+            **_mean([evaluate(mesh, view) for view in views]),
             "seconds": round(self.seconds, 2),
             "steps": self.step,
             **inspect(mesh),
@@ -217,10 +219,12 @@ class Run:
             metrics["held_out"] = _mean([evaluate(mesh, view) for view in self.held_out])
             metrics["held_out"]["views"] = [view.name for view in self.held_out]
         if self._many:
-            save_image(contact_sheet(mesh, [*self.views, *self.held_out]), self.folder / "views.png")
+            save_image(contact_sheet(mesh, [*views, *self.held_out]), self.folder / "views.png")
             metrics["views"] = len(self.views)
         else:
             metrics["mask_source"] = self.request.mask_source
+        if self.request.settings.adjusts_views:
+            write_atomically(self.folder / "cameras.json", _cameras_json(views, self.state))
         write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         return metrics
 
@@ -277,6 +281,19 @@ def _checked_views(
 
 def _lone_view(photo: Photo, mask: np.ndarray) -> View:
     return View(photo.image, mask, photo_camera(mask.shape))
+
+
+def _cameras_json(views: list[View], state: FitState) -> str:
+    """Return the adjusted cameras as JSON text: K, R and t of `diffrender.Camera`, the size (H, W), the photo's gains."""
+    cameras = {
+        view.name: {
+            **{name: getattr(view.camera, name).tolist() for name in ("K", "R", "t")},
+            "size": list(view.camera.size),
+            "gain": state.adjustments.gain(number).tolist(),
+        }
+        for number, view in enumerate(views)
+    }
+    return json.dumps(cameras, indent=2) + "\n"
 
 
 def _mean(measures: list[dict[str, float]]) -> dict[str, Any]:
