@@ -10,6 +10,7 @@ import numpy as np
 from . import loss, regularize
 from .backend import Name
 from .camera import Camera, project
+from .depth import RoundDepth
 from .hull import hull_mesh
 from .inflate import inflate
 from .mesh import Mesh, icosphere, subdivide
@@ -22,6 +23,7 @@ from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
 from .repair import unfold
+from .thin import ThinParts
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
@@ -176,7 +178,7 @@ def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> M
     if mesh == "balloon":
         return inflate(views[0], settings.faces, settings.thickness)
     if mesh == "sphere":
-        subdivisions = max(1, round(math.log(settings.faces / 20, 4)))
+        subdivisions = max(1, round(math.log(_face_count(settings, 0) / 20, 4)))
         return place(icosphere(subdivisions), views, stretch=True)
     if not isinstance(mesh, Mesh):
         raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon', 'hull' or None, got {mesh!r}")
@@ -216,11 +218,13 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     vertices = preconditioner.to_vertices(state.parameter)
     scale = state.scale
     levels: dict[int, list[View]] = {}
+    depth = RoundDepth(views[0], settings.thickness) if len(views) == 1 and settings.remesh_every and DEPTH else None
+    thin = ThinParts(views[0].mask, REACH) if depth else None
     assert settings.sigma_start is not None and settings.learning_rate is not None
     assert settings.color_learning_rate is not None
     for step in range(state.step, settings.steps):
         smoothness = _smoothness(settings, step, len(faces))
-        if smoothness != state.smoothness:
+        if smoothness != state.smoothness and not settings.remesh_every:
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             state = state._replace(
@@ -228,13 +232,17 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             )
         progress = step / settings.steps
         # Softness shrinks over the first three quarters; the rest sharpens at the final one.
-        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / 0.75))
+        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / SIGMA_T))
         # A soft image needs few pixels: halve the resolution while an edge stays wider than one of them.
         level = 4 if sigma >= 32 else 2 if sigma >= 4 else 1
         if level not in levels:
             levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
         chosen = _choose(levels[level], settings, step)
+        if depth is not None and WIDEN:
+            by = min(WIDEN * math.sqrt(sigma), WIDEST)
+            if by > 0.25:
+                chosen = [replace(views[0], mask=thin.widened(by)).limited(max(views[0].camera.size) // level)]
         compare = _compare_one if len(views) == 1 else _compare_many
         parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings, backend)
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
@@ -242,14 +250,24 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
         rate = cosine(1.0, 0.1, progress)
         delta, shape_moments = shape_optimizer.update(
-            preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate
+            preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate * (RATE * math.sqrt(_face_count(settings, 0) / _face_count(settings, step)) if depth else 1)
         )
         color_delta, color_moments = color_optimizer.update(
             grad_colors, state.color_moments, settings.color_learning_rate * rate
         )
         parameter = state.parameter + delta
+        if depth is not None and progress > DEPTH_FROM:
+            parameter = parameter + DEPTH * preconditioner.gradient(depth.pull(vertices, faces))
         colors = np.clip(state.colors + color_delta, 0, 1)
-        vertices = preconditioner.to_vertices(parameter)
+        before, vertices = vertices, preconditioner.to_vertices(parameter)
+        if depth is not None and LIMIT:
+            far = np.sqrt(((vertices - before) ** 2).sum(1).max())
+            edge = even_edge_length(vertices, faces, len(faces))
+            share = min(1.0, LIMIT * edge / far)
+            SHARES.append(share)
+            if share < 1:
+                parameter = state.parameter + share * (parameter - state.parameter)
+                vertices = preconditioner.to_vertices(parameter)
         last = step + 1 == settings.steps
         unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % 10 == 9 else vertices
         if unfolded is not vertices:
@@ -258,7 +276,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             vertices = preconditioner.to_vertices(parameter)
         if _is_remeshed(settings, step + 1):
             vertices, faces, colors, shape_moments, color_moments = _remeshed(
-                vertices, faces, colors, shape_moments, color_moments, settings
+                vertices, faces, colors, shape_moments, color_moments, settings, step + 1
             )
             laplacian, pairs = uniform_laplacian(faces, len(colors)), adjacent_faces(faces)
             smoothness = _smoothness(settings, step + 1, len(faces))
@@ -284,10 +302,11 @@ def _remeshed(
     shape_moments: AdamState,
     color_moments: AdamState,
     settings: FitSettings,
+    step: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, AdamState, AdamState]:
     """Return a fit's mesh with about `settings.faces` even triangles, and all that the optimisers know of its vertices."""
     assert settings.faces is not None
-    length = even_edge_length(vertices, faces, settings.faces)
+    length = even_edge_length(vertices, faces, _face_count(settings, step))
     carried = [colors, *shape_moments[1:], *color_moments[1:]]
     mesh = remesh(vertices, faces, length, carried, rounds=2)
     colors, first, second, color_first, color_second = mesh.carried
@@ -298,6 +317,22 @@ def _remeshed(
         AdamState(shape_moments.step, first, second),
         AdamState(color_moments.step, color_first, color_second),
     )
+
+
+SIGMA_T = 0.75
+LIMIT = 0.4
+RATE = 1.0
+SHARES = []
+WIDEN, WIDEST, REACH = 0.7, 4.0, 12.0
+SM0, SM1, SM_T = 400.0, 1.0, 0.75
+DEPTH, DEPTH_FROM = 0.2, 0.1
+COARSE, COARSE_T = 1 / 16, 0.7
+
+
+def _face_count(settings: FitSettings, step: int) -> float:
+    if not settings.remesh_every:
+        return settings.faces
+    return settings.faces * geometric(COARSE, 1.0, min(1.0, step / settings.steps / COARSE_T))
 
 
 def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: bool = False) -> Mesh:
@@ -318,6 +353,9 @@ def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
     It is proportional to the number of faces: the square root of lambda is a distance in edges.
     """
     assert settings.smoothness is not None and settings.smoothness_start is not None
+    if settings.remesh_every:
+        t = min(1.0, step / settings.steps / SM_T)
+        return geometric(SM0, SM1, t) * faces / 20_000
     stage = min(2, 3 * step // settings.steps)
     return geometric(max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
 
