@@ -9,7 +9,7 @@ from .thickness import squared_half_thickness
 from .views.view import View
 
 _GRID = 256  # px of the long side that thickness is solved on: it is smooth
-_LEAST = 1.0  # px of the grid: half of the thickness where the mask is thinner, or is not
+_LEAST = 2.0  # px of the grid: half of the thickness where the mask is thinner, or is not
 
 
 class RoundDepth:
@@ -34,5 +34,9 @@ class RoundDepth:
         half = map_coordinates(self._half, [y - 0.5, x - 0.5], order=1, mode="nearest") * self._middle / camera.focal
         rays = vertices - camera.center
         cosine = (vertex_normals(vertices, faces)[0] * rays).sum(axis=1) / np.linalg.norm(rays, axis=1)
-        step = cosine**2 * (np.sign(cosine) * half - (depth - self._middle))
+        side = np.sign(cosine)
+        offset = depth - self._middle
+        # What is deep inside the other side is a fold: pulled through the body, it would grow.
+        agrees = np.clip(1 + 2 * side * offset / half, 0, 1)
+        step = agrees * np.abs(cosine) * (side * half - offset)
         return (step / depth)[:, None] * rays

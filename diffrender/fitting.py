@@ -23,7 +23,7 @@ from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
 from .repair import unfold
-from .thin import ThinParts
+from .thin import Gaps
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
@@ -219,7 +219,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     scale = state.scale
     levels: dict[int, list[View]] = {}
     depth = RoundDepth(views[0], settings.thickness) if len(views) == 1 and settings.remesh_every and DEPTH else None
-    thin = ThinParts(views[0].mask, REACH) if depth else None
+    thin = Gaps(views[0].mask, REACH) if depth else None
     assert settings.sigma_start is not None and settings.learning_rate is not None
     assert settings.color_learning_rate is not None
     for step in range(state.step, settings.steps):
@@ -240,7 +240,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
         chosen = _choose(levels[level], settings, step)
         if depth is not None and WIDEN:
-            by = min(WIDEN * math.sqrt(sigma), WIDEST)
+            by = min(WIDEST * min(1, max(0, (WIDEN_T - progress) / 0.15)), WIDEN * math.sqrt(sigma))
             if by > 0.25:
                 chosen = [replace(views[0], mask=thin.widened(by)).limited(max(views[0].camera.size) // level)]
         compare = _compare_one if len(views) == 1 else _compare_many
@@ -248,7 +248,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
-        rate = cosine(1.0, 0.1, progress)
+        rate = cosine(1.0, END if settings.remesh_every else 0.1, progress)
         delta, shape_moments = shape_optimizer.update(
             preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate * (RATE * math.sqrt(_face_count(settings, 0) / _face_count(settings, step)) if depth else 1)
         )
@@ -256,8 +256,8 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             grad_colors, state.color_moments, settings.color_learning_rate * rate
         )
         parameter = state.parameter + delta
-        if depth is not None and progress > DEPTH_FROM:
-            parameter = parameter + DEPTH * preconditioner.gradient(depth.pull(vertices, faces))
+        if depth is not None and progress >= DEPTH_FROM:
+            parameter = parameter + DEPTH * (depth.pull(vertices, faces) if DIRECT else preconditioner.gradient(depth.pull(vertices, faces)))
         colors = np.clip(state.colors + color_delta, 0, 1)
         before, vertices = vertices, preconditioner.to_vertices(parameter)
         if depth is not None and LIMIT:
@@ -269,7 +269,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
                 parameter = state.parameter + share * (parameter - state.parameter)
                 vertices = preconditioner.to_vertices(parameter)
         last = step + 1 == settings.steps
-        unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % 10 == 9 else vertices
+        unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % (UNFOLD if settings.remesh_every else 10) == (UNFOLD if settings.remesh_every else 10) - 1 else vertices
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
             parameter = preconditioner.to_parameter(unfolded)
@@ -319,14 +319,17 @@ def _remeshed(
     )
 
 
-SIGMA_T = 0.75
-LIMIT = 0.4
-RATE = 1.0
+SIGMA_T = 0.8
+LIMIT, RATE = 0.6, 2.0
+DIRECT = 1
+WIDEN_T = 0.75
 SHARES = []
-WIDEN, WIDEST, REACH = 0.7, 4.0, 12.0
-SM0, SM1, SM_T = 400.0, 1.0, 0.75
-DEPTH, DEPTH_FROM = 0.2, 0.1
+WIDEN, WIDEST, REACH = 1e9, 3.0, 12.0
+SM0, SM1, SM_T = 100.0, 1.0, 0.5
+DEPTH, DEPTH_FROM = 0.2, 0.0
 COARSE, COARSE_T = 1 / 16, 0.7
+END = 0.1
+UNFOLD = 2
 
 
 def _face_count(settings: FitSettings, step: int) -> float:

@@ -1,30 +1,27 @@
-"""Thin gaps and thin limbs of a mask, made wider while an image is too soft to show them."""
+"""Narrow gaps of a mask, made wider while a mesh is too coarse, and its image too soft, to enter them."""
 
 import numpy as np
 
 
-class ThinParts:
-    """A mask (H, W) whose gaps and limbs that are narrower than a disc of `radius` px can be widened."""
+class Gaps:
+    """The gaps of a mask (H, W) that no disc of `radius` px fits into, nicks of a few pixels left out."""
 
     def __init__(self, mask: np.ndarray, radius: float):
-        from scipy.ndimage import distance_transform_edt
+        from scipy.ndimage import distance_transform_edt, label
 
         self._mask = mask
-        inside = mask > 0.5
-        gaps, limbs = _thin(~inside, radius), _thin(inside, radius)
-        self._to_gap = distance_transform_edt(~gaps) if gaps.any() else np.full(mask.shape, np.inf)
-        self._to_limb = distance_transform_edt(~limbs) if limbs.any() else np.full(mask.shape, np.inf)
+        gaps, _ = label(_thin(mask <= 0.5, radius))
+        large = np.bincount(gaps.ravel()) >= NICK * radius**2
+        large[0] = False
+        large = large[gaps]
+        self._distance = distance_transform_edt(~large) if large.any() else np.full(mask.shape, np.inf)
 
     def widened(self, by: float) -> np.ndarray:
-        """Return the mask with `by` px more on each side of a gap or limb; where the two meet, it stays as it is."""
-        near_gap = np.clip(by + 0.5 - self._to_gap, 0, 1)
-        near_limb = np.clip(by + 0.5 - self._to_limb, 0, 1)
-        gap = near_gap * (1 - near_limb * LIMB_BLOCKS)
-        limb = near_limb * (1 - near_gap)
-        return (self._mask * (1 - gap) + (1 - self._mask) * limb).astype(self._mask.dtype)
+        """Return the mask without what is up to `by` px from a gap."""
+        return (self._mask * np.clip(self._distance - by, 0, 1)).astype(self._mask.dtype)
 
 
-LIMB_BLOCKS = 0.0
+NICK = 1.0
 
 
 def _thin(region: np.ndarray, radius: float) -> np.ndarray:
