@@ -9,7 +9,6 @@ from .thickness import squared_half_thickness
 from .views.view import View
 
 _GRID = 256  # px of the long side that thickness is solved on: it is smooth
-_LEAST = 2.0  # px of the grid: half of the thickness where the mask is thinner, or is not
 
 
 class RoundDepth:
@@ -19,10 +18,10 @@ class RoundDepth:
         small = view.limited(_GRID)
         squared = squared_half_thickness(small.mask) * thickness**2
         self._camera = small.camera
-        self._half = np.sqrt(np.maximum(squared, _LEAST**2))  # px
+        self._half = np.sqrt(np.maximum(squared, 0))  # px
         self._middle = object_depth(small.camera)
 
-    def pull(self, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    def pull(self, vertices: np.ndarray, faces: np.ndarray, least: float) -> np.ndarray:
         """Return the steps (V, 3), along the rays of vertices (V, 3), to the surface of the side that each faces.
 
         They shrink with the square of the cosine between ray and normal: at the rim, it is the silhouette that decides.
@@ -32,6 +31,7 @@ class RoundDepth:
         camera = self._camera
         x, y, depth = project(vertices, camera).T
         half = map_coordinates(self._half, [y - 0.5, x - 0.5], order=1, mode="nearest") * self._middle / camera.focal
+        half = np.maximum(half, least)
         rays = vertices - camera.center
         cosine = (vertex_normals(vertices, faces)[0] * rays).sum(axis=1) / np.linalg.norm(rays, axis=1)
         side = np.sign(cosine)

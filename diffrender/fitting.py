@@ -257,7 +257,8 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         )
         parameter = state.parameter + delta
         if depth is not None and progress >= DEPTH_FROM:
-            parameter = parameter + DEPTH * (depth.pull(vertices, faces) if DIRECT else preconditioner.gradient(depth.pull(vertices, faces)))
+            least = LEAST * even_edge_length(vertices, faces, len(faces))
+            parameter = parameter + DEPTH * (depth.pull(vertices, faces, least) if DIRECT else preconditioner.gradient(depth.pull(vertices, faces, least)))
         colors = np.clip(state.colors + color_delta, 0, 1)
         before, vertices = vertices, preconditioner.to_vertices(parameter)
         if depth is not None and LIMIT:
@@ -269,7 +270,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
                 parameter = state.parameter + share * (parameter - state.parameter)
                 vertices = preconditioner.to_vertices(parameter)
         last = step + 1 == settings.steps
-        unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % (UNFOLD if settings.remesh_every else 10) == (UNFOLD if settings.remesh_every else 10) - 1 else vertices
+        unfolded = unfold(vertices, faces, laplacian, pairs, 40 if last or not settings.remesh_every else 8) if last or step % (UNFOLD if settings.remesh_every else 10) == (UNFOLD if settings.remesh_every else 10) - 1 else vertices
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
             parameter = preconditioner.to_parameter(unfolded)
@@ -330,6 +331,7 @@ DEPTH, DEPTH_FROM = 0.2, 0.0
 COARSE, COARSE_T = 1 / 16, 0.7
 END = 0.1
 UNFOLD = 2
+LEAST = 1.0
 
 
 def _face_count(settings: FitSettings, step: int) -> float:
