@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import loss, regularize
+from . import growth, loss, regularize
 from .backend import Name
 from .camera import Camera, project
-from .depth import RoundDepth
+from .growth import Growth
 from .hull import hull_mesh
 from .inflate import inflate
 from .mesh import Mesh, icosphere, subdivide
@@ -23,7 +23,6 @@ from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
 from .repair import unfold
-from .thin import Gaps
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
@@ -127,12 +126,13 @@ def fit(
     if isinstance(mesh, Mesh) and settings.faces is None:
         settings = replace(settings, faces=len(mesh.faces))
     views, settings = _worked_on(views, settings, mesh == "hull")
-    settings = _resolved(settings, mesh, max(views[0].camera.size))
+    grows = mesh == "sphere" and len(views) == 1 and settings.remesh_every > 0
+    settings = _resolved(settings, mesh, max(views[0].camera.size), grows)
     if state is None:
-        state = _start(_start_mesh(mesh, views, settings), views, settings)
+        state = _start(_start_mesh(mesh, views, settings, grows), views, settings)
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    return _steps(views, settings, state, backend, mesh == "hull")
+    return _steps(views, settings, state, backend, mesh == "hull", grows)
 
 
 def default_start(views: int) -> str:
@@ -151,15 +151,15 @@ def _worked_on(views: Sequence[View], settings: FitSettings, hull: bool) -> tupl
     return views, settings
 
 
-def _resolved(settings: FitSettings, mesh: Mesh | str, side: int) -> FitSettings:
-    """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
+def _resolved(settings: FitSettings, mesh: Mesh | str, side: int, grows: bool) -> FitSettings:
+    """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px, and if it grows."""
     hull, close = mesh == "hull", mesh in ("balloon", "hull")
-    reach = 0.22 if close else 0.04 * side
-    smoothness = _given(settings.smoothness, 1.0 if hull else 8.0)
+    reach = 0.22 if close else (0.018 if grows else 0.04) * side
+    smoothness = _given(settings.smoothness, 1.0 if hull else 2.0 if grows else 8.0)
     return replace(
         settings,
         sigma_start=_given(settings.sigma_start, max(reach**2, settings.sigma_end)),
-        learning_rate=_given(settings.learning_rate, 2e-3 if close else 5e-2),
+        learning_rate=_given(settings.learning_rate, 2e-3 if close else 0.15 if grows else 5e-2),
         color_learning_rate=_given(settings.color_learning_rate, 5e-3 if hull else 2e-2),
         color_weight=_given(settings.color_weight, 10.0 if hull else 1.0),
         smoothness=smoothness,
@@ -171,14 +171,15 @@ def _given(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> Mesh:
+def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings, grows: bool) -> Mesh:
     assert settings.faces is not None
     if mesh == "hull":
         return hull_mesh(views, settings.faces)
     if mesh == "balloon":
         return inflate(views[0], settings.faces, settings.thickness)
     if mesh == "sphere":
-        subdivisions = max(1, round(math.log(_face_count(settings, 0) / 20, 4)))
+        faces = growth.face_count(settings.faces, 0) if grows else settings.faces
+        subdivisions = max(1, round(math.log(faces / 20, 4)))
         return place(icosphere(subdivisions), views, stretch=True)
     if not isinstance(mesh, Mesh):
         raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon', 'hull' or None, got {mesh!r}")
@@ -209,7 +210,9 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     )
 
 
-def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool) -> Iterator[Step]:
+def _steps(
+    views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool, grows: bool
+) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
     pairs = adjacent_faces(faces)
@@ -218,69 +221,64 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     vertices = preconditioner.to_vertices(state.parameter)
     scale = state.scale
     levels: dict[int, list[View]] = {}
-    depth = RoundDepth(views[0], settings.thickness) if len(views) == 1 and settings.remesh_every and DEPTH else None
-    thin = Gaps(views[0].mask, REACH) if depth else None
+    grown = Growth(views[0], settings.thickness) if grows else None
+    unfold_every, unfold_rounds = (growth.UNFOLD_EVERY, growth.UNFOLD_ROUNDS) if grows else (10, 40)
     assert settings.sigma_start is not None and settings.learning_rate is not None
-    assert settings.color_learning_rate is not None
+    assert settings.color_learning_rate is not None and settings.faces is not None
     for step in range(state.step, settings.steps):
-        smoothness = _smoothness(settings, step, len(faces))
-        if smoothness != state.smoothness and not settings.remesh_every:
+        # What grows is as smooth as after its last remeshing.
+        smoothness = state.smoothness if grows else _smoothness(settings, step, len(faces))
+        if smoothness != state.smoothness:
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             state = state._replace(
                 parameter=parameter, smoothness=smoothness, shape_moments=shape_optimizer.init(parameter)
             )
         progress = step / settings.steps
-        # Softness shrinks over the first three quarters; the rest sharpens at the final one.
-        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / SIGMA_T))
+        # Softness shrinks over the first three quarters or so; the rest sharpens at the final one.
+        sharp_from = growth.SHARP_FROM if grows else 0.75
+        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / sharp_from))
         # A soft image needs few pixels: halve the resolution while an edge stays wider than one of them.
         level = 4 if sigma >= 32 else 2 if sigma >= 4 else 1
         if level not in levels:
             levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
-        chosen = _choose(levels[level], settings, step)
-        if depth is not None and WIDEN:
-            by = min(WIDEST * min(1, max(0, (WIDEN_T - progress) / 0.15)), WIDEN * math.sqrt(sigma))
-            if by > 0.25:
-                chosen = [replace(views[0], mask=thin.widened(by)).limited(max(views[0].camera.size) // level)]
+        chosen = [grown.view(progress, level)] if grown else _choose(levels[level], settings, step)
         compare = _compare_one if len(views) == 1 else _compare_many
         parts, grad_vertices, grad_colors, image = compare(mesh, chosen, sigma / level**2, settings, backend)
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
-        rate = cosine(1.0, END if settings.remesh_every else 0.1, progress)
+        rate = cosine(1.0, 0.1, progress)
+        shape_rate = settings.learning_rate * scale * (growth.rate(settings.faces, progress) if grows else rate)
         delta, shape_moments = shape_optimizer.update(
-            preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate * (RATE * math.sqrt(_face_count(settings, 0) / _face_count(settings, step)) if depth else 1)
+            preconditioner.gradient(grad_vertices), state.shape_moments, shape_rate
         )
         color_delta, color_moments = color_optimizer.update(
             grad_colors, state.color_moments, settings.color_learning_rate * rate
         )
-        parameter = state.parameter + delta
-        if depth is not None and progress >= DEPTH_FROM:
-            least = LEAST * even_edge_length(vertices, faces, len(faces))
-            parameter = parameter + DEPTH * (depth.pull(vertices, faces, least) if DIRECT else preconditioner.gradient(depth.pull(vertices, faces, least)))
         colors = np.clip(state.colors + color_delta, 0, 1)
-        before, vertices = vertices, preconditioner.to_vertices(parameter)
-        if depth is not None and LIMIT:
-            far = np.sqrt(((vertices - before) ** 2).sum(1).max())
-            edge = even_edge_length(vertices, faces, len(faces))
-            share = min(1.0, LIMIT * edge / far)
-            SHARES.append(share)
-            if share < 1:
-                parameter = state.parameter + share * (parameter - state.parameter)
-                vertices = preconditioner.to_vertices(parameter)
+        if grown:
+            parameter, vertices = _moved(grown, delta, state, vertices, preconditioner)
+        else:
+            parameter = state.parameter + delta
+            vertices = preconditioner.to_vertices(parameter)
         last = step + 1 == settings.steps
-        unfolded = unfold(vertices, faces, laplacian, pairs, 40 if last or not settings.remesh_every else 8) if last or step % (UNFOLD if settings.remesh_every else 10) == (UNFOLD if settings.remesh_every else 10) - 1 else vertices
+        unfolded = vertices
+        if last or (step + 1) % unfold_every == 0:
+            unfolded = unfold(vertices, faces, laplacian, pairs, 40 if last else unfold_rounds)
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
             parameter = preconditioner.to_parameter(unfolded)
             vertices = preconditioner.to_vertices(parameter)
         if _is_remeshed(settings, step + 1):
+            progress = (step + 1) / settings.steps
+            count = growth.face_count(settings.faces, progress) if grows else settings.faces
             vertices, faces, colors, shape_moments, color_moments = _remeshed(
-                vertices, faces, colors, shape_moments, color_moments, settings, step + 1
+                vertices, faces, colors, shape_moments, color_moments, count
             )
             laplacian, pairs = uniform_laplacian(faces, len(colors)), adjacent_faces(faces)
-            smoothness = _smoothness(settings, step + 1, len(faces))
+            smoothness = _smoothness(settings, step + 1, len(faces), grows)
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             vertices = preconditioner.to_vertices(parameter)
@@ -289,6 +287,21 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         if last:
             shown = _painted(shown, views, settings, hull)
         yield Step(step + 1, settings.steps, shown, sum(parts.values()), parts, image, state)
+
+
+def _moved(
+    grown: Growth, delta: np.ndarray, state: FitState, vertices: np.ndarray, preconditioner: LargeSteps
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parameter (V, 3) after a step of growth by delta, and its vertices, none further than it may go."""
+    edge = even_edge_length(vertices, state.faces, len(state.faces))
+    delta = delta + grown.pull(vertices, state.faces, edge)
+    parameter = state.parameter + delta
+    moved = preconditioner.to_vertices(parameter)
+    furthest = float(np.sqrt(((moved - vertices) ** 2).sum(axis=1).max()))
+    if furthest <= growth.FURTHEST * edge:
+        return parameter, moved
+    parameter = state.parameter + growth.FURTHEST * edge / furthest * delta
+    return parameter, preconditioner.to_vertices(parameter)
 
 
 def _is_remeshed(settings: FitSettings, step: int) -> bool:
@@ -302,12 +315,10 @@ def _remeshed(
     colors: np.ndarray,
     shape_moments: AdamState,
     color_moments: AdamState,
-    settings: FitSettings,
-    step: int,
+    count: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, AdamState, AdamState]:
-    """Return a fit's mesh with about `settings.faces` even triangles, and all that the optimisers know of its vertices."""
-    assert settings.faces is not None
-    length = even_edge_length(vertices, faces, _face_count(settings, step))
+    """Return a fit's mesh with about `count` even triangles, and all that the optimisers know of its vertices."""
+    length = even_edge_length(vertices, faces, count)
     carried = [colors, *shape_moments[1:], *color_moments[1:]]
     mesh = remesh(vertices, faces, length, carried, rounds=2)
     colors, first, second, color_first, color_second = mesh.carried
@@ -318,26 +329,6 @@ def _remeshed(
         AdamState(shape_moments.step, first, second),
         AdamState(color_moments.step, color_first, color_second),
     )
-
-
-SIGMA_T = 0.8
-LIMIT, RATE = 0.6, 2.0
-DIRECT = 1
-WIDEN_T = 0.75
-SHARES = []
-WIDEN, WIDEST, REACH = 1e9, 3.0, 12.0
-SM0, SM1, SM_T = 100.0, 1.0, 0.5
-DEPTH, DEPTH_FROM = 0.2, 0.0
-COARSE, COARSE_T = 1 / 16, 0.7
-END = 0.1
-UNFOLD = 2
-LEAST = 1.0
-
-
-def _face_count(settings: FitSettings, step: int) -> float:
-    if not settings.remesh_every:
-        return settings.faces
-    return settings.faces * geometric(COARSE, 1.0, min(1.0, step / settings.steps / COARSE_T))
 
 
 def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: bool = False) -> Mesh:
@@ -352,17 +343,17 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     return _painted(mesh, *_worked_on(views, settings, hull), hull)
 
 
-def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
+def _smoothness(settings: FitSettings, step: int, faces: int, grows: bool = False) -> float:
     """Return lambda at a step: first the whole object bends, then its limbs, then its details.
 
     It is proportional to the number of faces: the square root of lambda is a distance in edges.
     """
     assert settings.smoothness is not None and settings.smoothness_start is not None
-    if settings.remesh_every:
-        t = min(1.0, step / settings.steps / SM_T)
-        return geometric(SM0, SM1, t) * faces / 20_000
+    first, last = max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9)
+    if grows:
+        return growth.smoothness(first, last, step / settings.steps) * faces / 20_000
     stage = min(2, 3 * step // settings.steps)
-    return geometric(max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
+    return geometric(first, last, stage / 2) * faces / 20_000
 
 
 def _choose(views: list[View], settings: FitSettings, step: int) -> list[View]:
