@@ -306,7 +306,7 @@ def _moved(
 
 def _is_remeshed(settings: FitSettings, step: int) -> bool:
     """Return whether the mesh gets new triangles after a step: not in the last tenth, which only sharpens."""
-    return settings.remesh_every > 0 and step % settings.remesh_every == 0 and step < 0.9 * settings.steps
+    return settings.remesh_every > 0 and step % settings.remesh_every == 0 and step <= 0.95 * settings.steps
 
 
 def _remeshed(

@@ -75,26 +75,15 @@ def _choose(surface: Surface, links: Links, crease: float) -> _Chosen:
     on_crease[links.pairs[:, creases]] = True
     # Between two creases, neither can move to the other.
     left = np.flatnonzero((sharp != 1).any(axis=0) | on_crease[half])
-    folded = _folded(links, normals)
     for _ in range(_ROUNDS):
         first = _first_nearby(links, half[left], rank[left])
         fresh = left[(first == rank[left]) & (first >= 0)]
         if not len(fresh):
             break
-        fine, place[:, fresh] = _judge(surface, links, normals, folded, half[fresh], share[fresh])
+        fine, place[:, fresh] = _judge(surface, links, normals, half[fresh], share[fresh])
         rank[fresh] = np.where(fine, -1, len(half))  # a chosen one goes before all others
         left = left[(first >= 0) & (rank[left] < len(half)) | (rank[left] < 0)]
     return _Chosen(half, share, place).some(np.flatnonzero(rank < 0))
-
-
-def _folded(links: Links, normals: np.ndarray) -> np.ndarray:
-    """Return which faces (F,) lie over one that they share an edge with."""
-    directions = unit(normals)
-    first, second = links.pairs % normals.shape[1]
-    over = dot(directions.take(first, 1), directions.take(second, 1)) < FOLD
-    folded = np.zeros(normals.shape[1], bool)
-    folded[first[over]] = folded[second[over]] = True
-    return folded
 
 
 def _candidates(surface: Surface, links: Links) -> np.ndarray:
@@ -180,7 +169,7 @@ def _within_reach(surface: Surface, links: Links, half: np.ndarray, ring: _Ring,
 
 
 def _judge(
-    surface: Surface, links: Links, normals: np.ndarray, folded: np.ndarray, half: np.ndarray, share: np.ndarray
+    surface: Surface, links: Links, normals: np.ndarray, half: np.ndarray, share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which half-edges (N,) may collapse, each by itself, and the points (3, N) to put in their place."""
     points = surface.points
@@ -205,9 +194,9 @@ def _judge(
     shift = unit(area) * np.clip(height, -limit, limit)
     a, b = a - shift.take(owner, 1), b - shift.take(owner, 1)
     now = cross(a, b)
-    # Faces without an area, or folded over a neighbour, are compared with the ring, the others with themselves.
+    # Faces without an area are compared with the ring, the others with themselves.
     size_now, size_before = np.sqrt(dot(now, now)), np.sqrt(dot(before, before))
-    solid = (size_before > 1e-12 * limit[owner] ** 2) & ~folded[ring.spoke % faces]
+    solid = size_before > 1e-12 * limit[owner] ** 2
     aligned = np.where(solid, dot(now, before), dot(now, area.take(owner, 1)))
     fine = aligned >= _TURN * size_now * np.where(solid, size_before, np.sqrt(squared)[owner])
     good = np.logical_and.reduceat(fine, starts)
