@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import loss, regularize
+from . import growth, loss, regularize
 from .adjust import Adjustments, Rates, adjust, adjusted, unadjusted
 from .backend import Name
 from .camera import Camera, project
+from .growth import Growth
 from .hull import hull_mesh
 from .inflate import inflate
 from .mesh import Mesh, icosphere, subdivide
@@ -143,14 +144,15 @@ def fit(
     if isinstance(mesh, Mesh) and settings.faces is None:
         settings = replace(settings, faces=len(mesh.faces))
     views, settings = _worked_on(views, settings, mesh == "hull")
-    settings = _resolved(settings, mesh, max(views[0].camera.size))
+    grows = mesh == "sphere" and len(views) == 1 and settings.remesh_every > 0
+    settings = _resolved(settings, mesh, max(views[0].camera.size), grows)
     if state is None:
-        state = _start(_start_mesh(mesh, views, settings), views, settings)
+        state = _start(_start_mesh(mesh, views, settings, grows), views, settings)
     elif len(state.adjustments.rotations) != len(views):
         raise ValueError(f"the state is that of a fit to {len(state.adjustments.rotations)} views, got {len(views)}")
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    return _steps(views, settings, state, backend, mesh == "hull")
+    return _steps(views, settings, state, backend, mesh == "hull", grows)
 
 
 def default_start(views: int) -> str:
@@ -169,15 +171,15 @@ def _worked_on(views: Sequence[View], settings: FitSettings, hull: bool) -> tupl
     return views, settings
 
 
-def _resolved(settings: FitSettings, mesh: Mesh | str, side: int) -> FitSettings:
-    """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px."""
+def _resolved(settings: FitSettings, mesh: Mesh | str, side: int, grows: bool) -> FitSettings:
+    """Fill in what depends on how far the start mesh is from the silhouette, in an image of `side` px, and if it grows."""
     hull, close = mesh == "hull", mesh in ("balloon", "hull")
-    reach = 0.9 if hull else 0.22 if close else 0.04 * side
-    smoothness = _given(settings.smoothness, 1.0 if hull else 8.0)
+    reach = 0.9 if hull else 0.22 if close else (0.018 if grows else 0.04) * side
+    smoothness = _given(settings.smoothness, 1.0 if hull else 2.0 if grows else 8.0)
     return replace(
         settings,
         sigma_start=_given(settings.sigma_start, max(reach**2, settings.sigma_end)),
-        learning_rate=_given(settings.learning_rate, 1e-2 if hull else 2e-3 if close else 5e-2),
+        learning_rate=_given(settings.learning_rate, 1e-2 if hull else 2e-3 if close else 0.15 if grows else 5e-2),
         color_learning_rate=_given(settings.color_learning_rate, 5e-3 if hull else 2e-2),
         color_weight=_given(settings.color_weight, 40.0 if hull else 1.0),
         longest_gradient=_given(settings.longest_gradient, 0.5 if hull else 1.0),
@@ -190,14 +192,15 @@ def _given(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings) -> Mesh:
+def _start_mesh(mesh: Mesh | str, views: list[View], settings: FitSettings, grows: bool) -> Mesh:
     assert settings.faces is not None
     if mesh == "hull":
         return hull_mesh(views, settings.faces)
     if mesh == "balloon":
         return inflate(views[0], settings.faces, settings.thickness)
     if mesh == "sphere":
-        subdivisions = max(1, round(math.log(settings.faces / 20, 4)))
+        faces = growth.face_count(settings.faces, 0) if grows else settings.faces
+        subdivisions = max(1, round(math.log(faces / 20, 4)))
         return place(icosphere(subdivisions), views, stretch=True)
     if not isinstance(mesh, Mesh):
         raise ValueError(f"mesh must be a Mesh, 'sphere', 'balloon', 'hull' or None, got {mesh!r}")
@@ -229,7 +232,9 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     )
 
 
-def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool) -> Iterator[Step]:
+def _steps(
+    views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool, grows: bool
+) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
     pairs = adjacent_faces(faces)
@@ -238,10 +243,17 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     vertices = preconditioner.to_vertices(state.parameter)
     scale = state.scale
     levels: dict[int, list[View]] = {}
+    grown = Growth(views[0], settings.thickness) if grows else None
+    unfold_every, unfold_rounds = (growth.UNFOLD_EVERY, growth.UNFOLD_ROUNDS) if grows else (10, 40)
     assert settings.sigma_start is not None and settings.learning_rate is not None
-    assert settings.color_learning_rate is not None and settings.longest_gradient is not None
+    assert (
+        settings.color_learning_rate is not None
+        and settings.longest_gradient is not None
+        and settings.faces is not None
+    )
     for step in range(state.step, settings.steps):
-        smoothness = _smoothness(settings, step, len(faces))
+        # What grows is as smooth as after its last remeshing.
+        smoothness = state.smoothness if grows else _smoothness(settings, step, len(faces))
         if smoothness != state.smoothness:
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
@@ -249,15 +261,17 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
                 parameter=parameter, smoothness=smoothness, shape_moments=shape_optimizer.init(parameter)
             )
         progress = step / settings.steps
-        # Softness shrinks over the first three quarters; the rest sharpens at the final one.
-        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / 0.75))
+        # Softness shrinks over the first three quarters or so; the rest sharpens at the final one.
+        sharp_from = growth.SHARP_FROM if grows else 0.75
+        sigma = geometric(settings.sigma_start, settings.sigma_end, min(1.0, progress / sharp_from))
         level = _level(sigma, hull)
         if level not in levels:
             levels[level] = [view.limited(max(view.camera.size) // level) for view in views]
         mesh = Mesh(vertices.astype(np.float32), faces, state.colors)
         chosen = _choose(len(views), settings, step)
         adjustments = state.adjustments
-        looked_at = [adjustments.placed(number, levels[level][number]) for number in chosen]
+        seen = [grown.view(progress, level)] if grown else [levels[level][number] for number in chosen]
+        looked_at = [adjustments.placed(number, view) for number, view in zip(chosen, seen, strict=True)]
         compare = _compare_one if len(views) == 1 else _compare_many
         gains = [adjustments.gain(number) for number in chosen]
         parts, grad_vertices, grad_colors, grad_views, image = compare(
@@ -273,27 +287,35 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             grad_all = np.zeros((len(views), 9))
             grad_all[chosen] = grad_views
             adjustments = adjust(adjustments, grad_all, middle(mesh), scale, rates)
+        shape_rate = settings.learning_rate * scale * (growth.rate(settings.faces, progress) if grows else rate)
         delta, shape_moments = shape_optimizer.update(
-            preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate
+            preconditioner.gradient(grad_vertices), state.shape_moments, shape_rate
         )
         color_delta, color_moments = color_optimizer.update(
             grad_colors, state.color_moments, settings.color_learning_rate * rate
         )
-        parameter = state.parameter + delta
         colors = np.clip(state.colors + color_delta, 0, 1)
-        vertices = preconditioner.to_vertices(parameter)
+        if grown:
+            parameter, vertices = _moved(grown, delta, state, vertices, preconditioner)
+        else:
+            parameter = state.parameter + delta
+            vertices = preconditioner.to_vertices(parameter)
         last = step + 1 == settings.steps
-        unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % 10 == 9 else vertices
+        unfolded = vertices
+        if last or (step + 1) % unfold_every == 0:
+            unfolded = unfold(vertices, faces, laplacian, pairs, 40 if last else unfold_rounds)
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
             parameter = preconditioner.to_parameter(unfolded)
             vertices = preconditioner.to_vertices(parameter)
         if _is_remeshed(settings, step + 1):
+            progress = (step + 1) / settings.steps
+            count = growth.face_count(settings.faces, progress) if grows else settings.faces
             vertices, faces, colors, shape_moments, color_moments = _remeshed(
-                vertices, faces, colors, shape_moments, color_moments, settings
+                vertices, faces, colors, shape_moments, color_moments, count
             )
             laplacian, pairs = uniform_laplacian(faces, len(colors)), adjacent_faces(faces)
-            smoothness = _smoothness(settings, step + 1, len(faces))
+            smoothness = _smoothness(settings, step + 1, len(faces), grows)
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             vertices = preconditioner.to_vertices(parameter)
@@ -316,9 +338,24 @@ def _level(sigma: float, hull: bool) -> int:
     return 4 if sigma >= quarter else 2 if sigma >= half else 1
 
 
+def _moved(
+    grown: Growth, delta: np.ndarray, state: FitState, vertices: np.ndarray, preconditioner: LargeSteps
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parameter (V, 3) after a step of growth by delta, and its vertices, none further than it may go."""
+    edge = even_edge_length(vertices, state.faces, len(state.faces))
+    delta = delta + grown.pull(vertices, state.faces, edge)
+    parameter = state.parameter + delta
+    moved = preconditioner.to_vertices(parameter)
+    furthest = float(np.sqrt(((moved - vertices) ** 2).sum(axis=1).max()))
+    if furthest <= growth.FURTHEST * edge:
+        return parameter, moved
+    parameter = state.parameter + growth.FURTHEST * edge / furthest * delta
+    return parameter, preconditioner.to_vertices(parameter)
+
+
 def _is_remeshed(settings: FitSettings, step: int) -> bool:
-    """Return whether the mesh gets new triangles after a step: not in the last tenth, which only sharpens."""
-    return settings.remesh_every > 0 and step % settings.remesh_every == 0 and step < 0.9 * settings.steps
+    """Return whether the mesh gets new triangles after a step: not in the last twentieth, which only sharpens."""
+    return settings.remesh_every > 0 and step % settings.remesh_every == 0 and step <= 0.95 * settings.steps
 
 
 def _remeshed(
@@ -327,11 +364,10 @@ def _remeshed(
     colors: np.ndarray,
     shape_moments: AdamState,
     color_moments: AdamState,
-    settings: FitSettings,
+    count: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, AdamState, AdamState]:
-    """Return a fit's mesh with about `settings.faces` even triangles, and all that the optimisers know of its vertices."""
-    assert settings.faces is not None
-    length = even_edge_length(vertices, faces, settings.faces)
+    """Return a fit's mesh with about `count` even triangles, and all that the optimisers know of its vertices."""
+    length = even_edge_length(vertices, faces, count)
     carried = [colors, *shape_moments[1:], *color_moments[1:]]
     mesh = remesh(vertices, faces, length, carried, rounds=2)
     colors, first, second, color_first, color_second = mesh.carried
@@ -357,14 +393,17 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     return _painted(mesh, adjusted(views, state.adjustments), settings, hull)
 
 
-def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
+def _smoothness(settings: FitSettings, step: int, faces: int, grows: bool = False) -> float:
     """Return lambda at a step: first the whole object bends, then its limbs, then its details.
 
     It is proportional to the number of faces: the square root of lambda is a distance in edges.
     """
     assert settings.smoothness is not None and settings.smoothness_start is not None
+    first, last = max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9)
+    if grows:
+        return growth.smoothness(first, last, step / settings.steps) * faces / 20_000
     stage = min(2, 3 * step // settings.steps)
-    return geometric(max(settings.smoothness_start, 1e-9), max(settings.smoothness, 1e-9), stage / 2) * faces / 20_000
+    return geometric(first, last, stage / 2) * faces / 20_000
 
 
 def _choose(count: int, settings: FitSettings, step: int) -> list[int]:
