@@ -27,7 +27,7 @@ class RoundDepth:
         """Return the steps (V, 3), along the rays of vertices (V, 3), to the surface of the side that each faces.
 
         They shrink with the cosine between ray and normal: at the rim, it is the silhouette that decides. `least` is half of
-        the body's least thickness, in units of the vertices: a sheet thinner than a mesh's edges folds.
+        the body's least thickness, > 0 and in units of the vertices: a sheet thinner than a mesh's edges folds.
         """
         from scipy.ndimage import map_coordinates
 
