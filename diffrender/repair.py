@@ -43,8 +43,8 @@ def keep_apart(before: np.ndarray, after: np.ndarray, faces: np.ndarray) -> np.n
         raise ValueError(f"before and after must have the same shape, got {np.shape(before)} and {np.shape(after)}")
     share, attempt = np.ones((len(before), 1)), 0
     while True:
-        # Exactly `before` where nothing moves, or rounding would let touch what was apart.
-        vertices = np.where(share > 0, before + share * (after - before), before).astype(after.dtype)
+        # Exactly the one or the other where they can be, or rounding would let touch what was apart.
+        vertices = np.where(share == 1, after, np.where(share > 0, before + share * (after - before), before))
         meeting = self_intersections(vertices, faces, corners_too=True)
         near = np.zeros(len(before), bool)
         near[faces[meeting]] = True
