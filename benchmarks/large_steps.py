@@ -33,15 +33,16 @@ SHAPES = ("octopus", "horse", "aeroplane")
 SECONDS = 20.0  # of one core, for a fit
 VIEWS, SIZE, FOV_DEGREES, DISTANCE = 16, 256, 40, 3.2
 SHARP_SIGMA, SAMPLES = 1e-2, 4  # of the targets: px^2 of an image that is so many times as wide, which is then averaged
-SIGMA_START, SIGMA_END = 1.0, 0.01  # px^2
+SIGMA_START, SIGMA_END = 1.0, 0.003  # px^2
 RADIUS = 0.2  # of the sphere that a fit starts with, shapes having one of 1
 VIEWS_PER_STEP = 6
 FACES = 10_000  # which both methods end with, about
+SETTLED = 0.5  # share of the time after which edges are as sharp, and faces as many, as they get
 BETAS = 0.9, 0.99  # of Adam: gradients shrink a lot on the way, so the second moment must forget
 FACES_START = 1280
 EVERY = 10  # steps between two remeshings, and between two looks for folds and for faces that meet
 LONGEST = 0.3  # edges that a vertex moves by at most in a step
-LEARNING_RATE, SMOOTHNESS_START, SMOOTHNESS = 0.05, 10.0, 3.0  # lambda for 20,000 faces
+LEARNING_RATE, SMOOTHNESS_START, SMOOTHNESS = 0.05, 10.0, 1.0  # lambda for 20,000 faces
 METHODS = ("Adam, Laplacian penalty", "Large Steps, remeshing")
 RATIOS = (1.2, 1.5, 2.0, 4.0)  # between the bins of the aspect ratios
 
@@ -54,7 +55,7 @@ class Plain(NamedTuple):
 
 
 GRID = [Plain(*values) for values in itertools.product((3e-3, 1e-2, 3e-2), (0.3, 1.0, 3.0, 10.0))]
-TUNED = {"octopus": Plain(1e-2, 1.0), "horse": Plain(1e-2, 1.0), "aeroplane": Plain(1e-2, 1.0)}
+TUNED = {"octopus": Plain(1e-2, 3.0), "horse": Plain(3e-2, 3.0), "aeroplane": Plain(1e-2, 3.0)}
 
 
 class View(NamedTuple):
@@ -112,7 +113,7 @@ def _steps(scene: Scene, seconds: float, seed: int) -> Iterator[_Now]:
         progress = (time.process_time() - begin) / seconds
         if progress >= 1:
             return
-        sigma = geometric(SIGMA_START, SIGMA_END, min(1, progress / 0.75))
+        sigma = geometric(SIGMA_START, SIGMA_END, min(1, progress / SETTLED))
         chosen = random.permutation(VIEWS)[:VIEWS_PER_STEP]
         yield _Now(step, progress, sigma, [scene.views[number] for number in chosen])
 
@@ -150,7 +151,7 @@ def fit_large_steps(scene: Scene, seconds: float, seed: int) -> Found:
         step = now.step
         if step % EVERY == 0:
             vertices = keep_apart(apart, unfold(vertices, faces, laplacian), faces)
-            if now.progress < 0.95:
+            if now.progress < 0.9:
                 vertices, faces, state = _remeshed(vertices, faces, state, now.progress)
             apart = vertices
             laplacian, preconditioner = _smoothed(vertices, faces, now.progress)
@@ -169,7 +170,7 @@ def _remeshed(
     vertices: np.ndarray, faces: np.ndarray, state: AdamState, progress: float
 ) -> tuple[np.ndarray, np.ndarray, AdamState]:
     """Return the mesh with about as many faces as it should have by now, or as it is if some of the new ones would meet."""
-    count = round(geometric(FACES_START, FACES, min(1, progress / 0.75)))
+    count = round(geometric(FACES_START, FACES, min(1, progress / SETTLED)))
     length = even_edge_length(vertices, faces, count)
     # These shapes are round: an edge that is sharp is so by mistake, and must not stay because of it.
     new = remesh(vertices, faces, length, state[1:], crease=180)
