@@ -6,6 +6,7 @@ import trimesh
 
 import diffrender as dr
 from diffrender.quality import aspect_ratios, self_intersections
+from diffrender.repair import keep_apart
 
 
 def exact_intersections(vertices, faces):
@@ -142,3 +143,33 @@ def test_wrong_input_is_shown():
     with pytest.raises(ValueError, match="refers to vertex 41, but there are 41"):
         self_intersections(mesh.vertices[:-1], mesh.faces)
     assert self_intersections(mesh.vertices, mesh.faces[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_would_meet_stays_behind_and_the_rest_moves(dtype):
+    sphere = dr.icosphere(3)
+    before = sphere.vertices.astype(dtype)
+    # The poles are pushed through each other, a bump rises elsewhere.
+    after = before.copy()
+    after[:, 2] -= 1.3 * np.sign(before[:, 2]) * np.maximum(0, np.abs(before[:, 2]) - 0.7) / 0.3
+    after[before[:, 0] > 0.9] *= dtype(1.2)
+    assert len(self_intersections(after, sphere.faces)) > 0
+    apart = keep_apart(before, after, sphere.faces)
+    assert apart.dtype == dtype
+    assert len(self_intersections(apart, sphere.faces, corners_too=True)) == 0
+    bump = before[:, 0] > 0.9
+    assert (apart[bump] == after[bump]).all()
+    assert np.abs(apart - before)[np.abs(before[:, 2]) > 0.9].max() > 0.3  # most of the way is free
+    assert (keep_apart(before, apart, sphere.faces) == apart).all()
+    with pytest.raises(ValueError, match=r"same shape, got \(642, 3\) and \(641, 3\)"):
+        keep_apart(before, after[1:], sphere.faces)
+
+
+def test_what_meets_already_does_not_move():
+    (a, f), (b, g) = [(m.vertices.astype(np.float64), m.faces) for m in (dr.icosphere(2), dr.icosphere(2))]
+    before, faces = np.concatenate([a, b + [1, 0, 0], b + [5, 0, 0]]), np.concatenate([f, g + len(a), g + 2 * len(a)])
+    after = before + np.random.default_rng(0).normal(size=before.shape) * 1e-3
+    apart = keep_apart(before, after, faces)
+    meeting = np.unique(faces[self_intersections(before, faces)])
+    assert (apart[meeting] == before[meeting]).all()
+    assert (apart[2 * len(a) :] == after[2 * len(a) :]).all()
