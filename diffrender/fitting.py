@@ -10,6 +10,7 @@ import numpy as np
 from . import loss, regularize
 from .backend import Name
 from .camera import Camera, project
+from .halves import Mirror, Symmetry, check_symmetry, symmetric_start, with_reflections
 from .hull import hull_mesh
 from .inflate import inflate
 from .mesh import Mesh, icosphere, subdivide
@@ -22,6 +23,7 @@ from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
 from .repair import unfold
+from .symmetry import Plane
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
@@ -51,8 +53,10 @@ class FitSettings:
     color_space: loss.ColorSpace = "srgb"
     views_per_step: int = 4
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
+    symmetry: Symmetry = "none"  # "auto", or the normal (x, y, z) of the plane that mirrors the object, in the world
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))
         for name in ("steps", "faces", "resolution", "views_per_step"):
             value = getattr(self, name)
             if value is None and name in ("faces", "resolution"):
@@ -82,6 +86,7 @@ class FitState(NamedTuple):
     scale: float  # half the diagonal of the start mesh's bounding box
     shape_moments: AdamState
     color_moments: AdamState
+    plane: Plane | None = None  # that mirrors the object
 
 
 class Step(NamedTuple):
@@ -113,7 +118,8 @@ def fit(
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
     silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes
     what `default_start` says. `state`, of an
-    earlier Step, goes on from there. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
+    earlier Step, goes on from there. With `settings.symmetry`, each view is also one from the other side of the plane, and
+    the balloon a solid that the plane mirrors. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
     another mesh, or a state that has ended, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
     Large Steps (Nicolet 2021).
     """
@@ -127,7 +133,12 @@ def fit(
     views, settings = _worked_on(views, settings, mesh == "hull")
     settings = _resolved(settings, mesh, max(views[0].camera.size))
     if state is None:
-        state = _start(_start_mesh(mesh, views, settings), views, settings)
+        assert settings.faces is not None
+        made, plane = symmetric_start(
+            mesh, views, settings.symmetry, settings.faces, lambda: _start_mesh(mesh, views, settings)
+        )
+        state = _start(made, with_reflections(views, plane), settings)._replace(plane=plane)
+    views = with_reflections(views, state.plane)
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
     return _steps(views, settings, state, backend, mesh == "hull")
@@ -214,6 +225,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     preconditioner = LargeSteps(laplacian, state.smoothness)
     shape_optimizer, color_optimizer = Adam(uniform=True), Adam()
     vertices = preconditioner.to_vertices(state.parameter)
+    mirror = Mirror.of(vertices, faces, state.plane)
     scale = state.scale
     levels: dict[int, list[View]] = {}
     assert settings.sigma_start is not None and settings.learning_rate is not None
@@ -242,7 +254,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
         rate = cosine(1.0, 0.1, progress)
         delta, shape_moments = shape_optimizer.update(
-            preconditioner.gradient(grad_vertices), state.shape_moments, settings.learning_rate * scale * rate
+            preconditioner.gradient(mirror.gradient(grad_vertices)), state.shape_moments, settings.learning_rate * scale * rate
         )
         color_delta, color_moments = color_optimizer.update(
             grad_colors, state.color_moments, settings.color_learning_rate * rate
@@ -254,7 +266,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         unfolded = unfold(vertices, faces, laplacian, pairs) if last or step % 10 == 9 else vertices
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
-            parameter = preconditioner.to_parameter(unfolded)
+            parameter = preconditioner.to_parameter(mirror.symmetric(unfolded))
             vertices = preconditioner.to_vertices(parameter)
         if _is_remeshed(settings, step + 1):
             vertices, faces, colors, shape_moments, color_moments = _remeshed(
@@ -265,7 +277,10 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             vertices = preconditioner.to_vertices(parameter)
-        state = FitState(step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments)
+            mirror = Mirror.of(vertices, faces, state.plane)
+        state = FitState(
+            step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments, state.plane
+        )
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
             shown = _painted(shown, views, settings, hull)
@@ -309,7 +324,8 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     vertices = LargeSteps(laplacian, state.smoothness).to_vertices(state.parameter)
     vertices = unfold(vertices, state.faces, laplacian)
     mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
-    return _painted(mesh, *_worked_on(views, settings, hull), hull)
+    views, settings = _worked_on(views, settings, hull)
+    return _painted(mesh, with_reflections(views, state.plane), settings, hull)
 
 
 def _smoothness(settings: FitSettings, step: int, faces: int) -> float:
