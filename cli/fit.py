@@ -71,7 +71,13 @@ def fit(
     ),
 ) -> None:
     """Fit a coloured mesh to the object in a photo."""
-    asked: dict[str, Any] = {"steps": steps, "seed": seed, "faces": faces, "thickness": thickness, "resolution": resolution}
+    asked: dict[str, Any] = {
+        "steps": steps,
+        "seed": seed,
+        "faces": faces,
+        "thickness": thickness,
+        "resolution": resolution,
+    }
     asked["remesh_every"] = remesh
     asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}

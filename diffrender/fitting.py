@@ -254,7 +254,9 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
         rate = cosine(1.0, 0.1, progress)
         delta, shape_moments = shape_optimizer.update(
-            preconditioner.gradient(mirror.gradient(grad_vertices)), state.shape_moments, settings.learning_rate * scale * rate
+            preconditioner.gradient(mirror.gradient(grad_vertices)),
+            state.shape_moments,
+            settings.learning_rate * scale * rate,
         )
         color_delta, color_moments = color_optimizer.update(
             grad_colors, state.color_moments, settings.color_learning_rate * rate

@@ -111,7 +111,7 @@ def mirror_cube(view: View, frame: MirrorFrame, size: int) -> Cube:
     phi = _axis(np.arctan2(across[:, 1], across[:, 0]), size)
     w = _axis(along / radius, size)[::-1]
     thickness = 2 * np.sqrt(np.maximum(squared_half_thickness(view.mask), 0)) / view.camera.focal
-    mask, thick = _sampled(view, frame, phi, w, [view.mask, thickness * object_depth(view.camera)])
+    mask, thick = sampled(view, frame, phi, w, [view.mask, thickness * object_depth(view.camera)])
     total = np.maximum(w[:, None] + w, 1e-6)
     depth = 2 * frame.distance / total
     width = w[0] - w[1]
@@ -134,7 +134,7 @@ def _axis(values: np.ndarray, size: int) -> np.ndarray:
     return float(values.min()) + step * (np.arange(size) - _BORDER + 0.5)
 
 
-def _sampled(
+def sampled(
     view: View, frame: MirrorFrame, phi: np.ndarray, w: np.ndarray, images: list[np.ndarray]
 ) -> list[np.ndarray]:
     """Return the means of images (H, W) in the cells (P, W) of phi and w."""

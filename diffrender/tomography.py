@@ -6,7 +6,7 @@ from .mirror_rays import Cube, MirrorFrame, mirror_cube
 from .optimize.adam import Adam
 from .views.view import View
 
-_LEVELS = ((40, 100), (72, 50))  # cells along an axis and steps, coarse first
+LEVELS = ((40, 100), (72, 50))  # cells along an axis and steps
 _AREA = 0.03  # weight of the surface, of which 1 is the square of the object's extent
 _SOFT = 0.05  # slope of the occupancy, per extent, below which it is free
 _THINNEST = 0.05  # of the extent: depths are compared relative to themselves, down to this
@@ -14,15 +14,19 @@ _LEARNING_RATE = 0.4
 _SURE = 7.0  # largest logit
 
 
-def symmetric_occupancy(view: View, frame: MirrorFrame) -> tuple[Cube, np.ndarray]:
+def symmetric_occupancy(
+    view: View, frame: MirrorFrame, levels: tuple[tuple[int, int], ...] = LEVELS
+) -> tuple[Cube, np.ndarray]:
     """Return a cube of cells and the occupancy (P, W, W) in [0, 1] of a photo's object, symmetric in its last two axes.
+
+    `levels` are the cells along an axis and the steps, coarse first.
 
     Each ray of the mask wants to meet the solid, and as much of it as `thickness` says: of all that the photo and its mirror
     image agree on, the one with the smallest surface. Relaxed as Kolev et al., Continuous Global Optimization in Multiview
     3D Reconstruction, 2009.
     """
     logit, cube = None, None
-    for size, steps in _LEVELS:
+    for size, steps in levels:
         before, cube = cube, mirror_cube(view, frame, size)
         logit = _start(cube) if logit is None or before is None else _refined(logit, before, cube)
         logit = _descend(cube, logit, steps)
