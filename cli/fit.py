@@ -1,7 +1,7 @@
 """`diffrender fit`: a photo, or a folder of photos with cameras, to a mesh."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -58,6 +58,13 @@ def fit(
         min=0,
         help="Even out the triangles every n steps: limbs grow without stretched ones. [dim]Default: never.[/]",
     ),
+    symmetry: str = typer.Option(
+        None,
+        metavar="auto|none|NX,NY,NZ",
+        help="The object is its own mirror image: shows depth in a photo that is not taken from right in front or from the "
+        "side. The plane is found, or given by its normal: x right, y up, z towards the camera of a lone photo, "
+        "the world of cameras that are known. [dim]Default: none.[/]",
+    ),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
@@ -75,7 +82,7 @@ def fit(
     ),
 ) -> None:
     """Fit a coloured mesh to the object in a photo."""
-    asked: dict[str, float | None] = {
+    asked: dict[str, Any] = {
         "steps": steps,
         "seed": seed,
         "faces": faces,
@@ -85,6 +92,7 @@ def fit(
     asked["remesh_every"] = remesh
     asked["camera_learning_rate"] = _CAMERA_LEARNING_RATE if adjust_cameras else None
     asked["exposure_learning_rate"] = _EXPOSURE_LEARNING_RATE if adjust_exposure else None
+    asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
     run = _open_run(target, out, mesh, mask, chosen, hold_out, resume)
@@ -119,7 +127,7 @@ def _open_run(
     out: Path,
     mesh: str | None,
     mask: Path | None,
-    chosen: dict[str, float],
+    chosen: dict[str, Any],
     hold_out: int | None,
     resume: bool,
 ) -> "Run":
@@ -139,11 +147,18 @@ def _open_run(
         return run
     if resume:
         typer.echo(f"no run in {out} yet: starting one")
-    settings = FitSettings(**chosen)  # type: ignore[arg-type]
+    settings = FitSettings(**chosen)
     return Run.start(out, target, mesh, mask, settings, hold_out)
 
 
-def _refuse_changes(settings: "FitSettings", chosen: dict[str, float]) -> None:
+def _symmetry(text: str) -> Any:
+    """Return the setting of the fit for `auto`, `none` or three numbers. Raises ValueError for anything else."""
+    from diffrender.halves import check_symmetry
+
+    return check_symmetry(text.split(",") if "," in text else text)
+
+
+def _refuse_changes(settings: "FitSettings", chosen: dict[str, Any]) -> None:
     for name, value in chosen.items():
         if value != (own := getattr(settings, name)):
             option, shown, had = _OPTIONS.get(name, name), f" {value}", str(own)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from .adjust import Adjustments, Rates, adjust, adjusted, unadjusted
 from .backend import Name
 from .camera import Camera, project
 from .growth import Growth
+from .halves import Mirror, Symmetry, check_symmetry, symmetric_start, with_reflections
 from .hull import hull_mesh
 from .inflate import inflate
 from .mesh import Mesh, icosphere, subdivide
@@ -26,6 +28,7 @@ from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
 from .repair import unfold
+from .symmetry import Plane
 from .topology import adjacent_faces, uniform_laplacian
 from .views.view import View
 
@@ -64,8 +67,10 @@ class FitSettings:
     )
     exposure_learning_rate: float = 0.0  # of the logarithm of each photo's gains; 0: all photos are exposed alike
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
+    symmetry: Symmetry = "none"  # "auto", or the normal (x, y, z) of the plane that mirrors the object, in the world
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))
         for name in ("steps", "faces", "resolution", "views_per_step"):
             value = getattr(self, name)
             if value is None and name in ("faces", "resolution"):
@@ -78,6 +83,10 @@ class FitSettings:
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{field.name} must be finite and >= 0, got {value}")
+        if self.adjusts_views and self.symmetry != "none":
+            raise ValueError(
+                "cameras and exposures cannot be adjusted with symmetry: reflected views have none of their own"
+            )
         for name in ("sigma_start", "sigma_end", "gamma", "thickness"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -101,6 +110,7 @@ class FitState(NamedTuple):
     shape_moments: AdamState
     color_moments: AdamState
     adjustments: Adjustments
+    plane: Plane | None = None  # that mirrors the object
 
 
 class Step(NamedTuple):
@@ -131,10 +141,10 @@ def fit(
 
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
     silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes
-    what `default_start` says. `state`, of an
-    earlier Step, goes on from there. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
-    another mesh, or a state that has ended, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
-    Large Steps (Nicolet 2021).
+    what `default_start` says. With `settings.symmetry`, each view is also one from the other side of the plane, and the
+    balloon a solid that the plane mirrors. `state`, of an earlier Step, goes on from there. `backend` "cpu", "cuda" or
+    "auto" draws the images. Raises ValueError for no views, another mesh, a state that has ended, or a plane that the photo
+    cannot tell depth by, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
     """
     views = list(views)
     if not views:
@@ -144,11 +154,17 @@ def fit(
     if isinstance(mesh, Mesh) and settings.faces is None:
         settings = replace(settings, faces=len(mesh.faces))
     views, settings = _worked_on(views, settings, mesh == "hull")
-    grows = mesh == "sphere" and len(views) == 1 and settings.remesh_every > 0
+    alone = len(views) == 1 and settings.symmetry == "none"
+    grows = mesh == "sphere" and alone and settings.remesh_every > 0
     settings = _resolved(settings, mesh, max(views[0].camera.size), grows)
     if state is None:
-        state = _start(_start_mesh(mesh, views, settings, grows), views, settings)
-    elif len(state.adjustments.rotations) != len(views):
+        assert settings.faces is not None
+        made, plane = symmetric_start(
+            mesh, views, settings.symmetry, settings.faces, partial(_start_mesh, mesh, views, settings, grows)
+        )
+        state = _start(made, with_reflections(views, plane), settings)._replace(plane=plane)
+    views = with_reflections(views, state.plane)
+    if len(state.adjustments.rotations) != len(views):
         raise ValueError(f"the state is that of a fit to {len(state.adjustments.rotations)} views, got {len(views)}")
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
@@ -241,6 +257,7 @@ def _steps(
     preconditioner = LargeSteps(laplacian, state.smoothness)
     shape_optimizer, color_optimizer = Adam(uniform=True), Adam()
     vertices = preconditioner.to_vertices(state.parameter)
+    mirror = Mirror.of(vertices, faces, state.plane)
     scale = state.scale
     levels: dict[int, list[View]] = {}
     grown = Growth(views[0], settings.thickness) if grows else None
@@ -289,7 +306,7 @@ def _steps(
             adjustments = adjust(adjustments, grad_all, middle(mesh), scale, rates)
         shape_rate = settings.learning_rate * scale * (growth.rate(settings.faces, progress) if grows else rate)
         delta, shape_moments = shape_optimizer.update(
-            preconditioner.gradient(grad_vertices), state.shape_moments, shape_rate
+            preconditioner.gradient(mirror.gradient(grad_vertices)), state.shape_moments, shape_rate
         )
         color_delta, color_moments = color_optimizer.update(
             grad_colors, state.color_moments, settings.color_learning_rate * rate
@@ -306,7 +323,7 @@ def _steps(
             unfolded = unfold(vertices, faces, laplacian, pairs, 40 if last else unfold_rounds)
         if unfolded is not vertices:
             # Back through the solver: a resumed run has its vertices from there, to the last bit.
-            parameter = preconditioner.to_parameter(unfolded)
+            parameter = preconditioner.to_parameter(mirror.symmetric(unfolded))
             vertices = preconditioner.to_vertices(parameter)
         if _is_remeshed(settings, step + 1):
             progress = (step + 1) / settings.steps
@@ -319,8 +336,16 @@ def _steps(
             preconditioner = LargeSteps(laplacian, smoothness)
             parameter = preconditioner.to_parameter(vertices)
             vertices = preconditioner.to_vertices(parameter)
-        state = FitState(
-            step + 1, parameter, smoothness, colors, faces, scale, shape_moments, color_moments, adjustments
+            mirror = Mirror.of(vertices, faces, state.plane)
+        state = state._replace(
+            step=step + 1,
+            parameter=parameter,
+            smoothness=smoothness,
+            colors=colors,
+            faces=faces,
+            shape_moments=shape_moments,
+            color_moments=color_moments,
+            adjustments=adjustments,
         )
         shown = Mesh(vertices.astype(np.float32), faces, colors)
         if last:
@@ -390,7 +415,7 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     vertices = unfold(vertices, state.faces, laplacian)
     mesh = Mesh(vertices.astype(np.float32), state.faces, state.colors)
     views, settings = _worked_on(views, settings, hull)
-    return _painted(mesh, adjusted(views, state.adjustments), settings, hull)
+    return _painted(mesh, adjusted(with_reflections(views, state.plane), state.adjustments), settings, hull)
 
 
 def _smoothness(settings: FitSettings, step: int, faces: int, grows: bool = False) -> float:

@@ -10,6 +10,7 @@ from ..adjust import Adjustments
 from ..files import atomic_path
 from ..fitting import FitState
 from ..optimize.adam import AdamState
+from ..symmetry import Plane
 
 _ARRAYS = ("parameter", "colors", "faces")
 _SCALARS = ("smoothness", "scale")
@@ -37,6 +38,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         arrays |= {f"{name}.second": moments.second}
     arrays |= {"step": np.int64(state.step), "frames": checkpoint.frames}
     arrays |= {name: np.float64(getattr(state, name)) for name in _SCALARS}
+    arrays |= {"plane": np.array([] if state.plane is None else [*state.plane.normal, state.plane.offset], np.float64)}
     arrays |= {"seconds": np.float64(checkpoint.seconds), "run": np.array(checkpoint.run)}
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **arrays)
@@ -54,7 +56,9 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
             moments["adjustments"] = Adjustments(**places, moments=moments["adjustments"])
             values: dict[str, Any] = {name: float(arrays[name]) for name in _SCALARS}
             values |= {name: arrays[name] for name in _ARRAYS}
-            state = FitState(step=int(arrays["step"]), **values, **moments)
+            *normal, offset = arrays["plane"] if len(arrays["plane"]) else (None,)
+            plane = Plane(np.array(normal), float(offset)) if normal else None
+            state = FitState(step=int(arrays["step"]), plane=plane, **values, **moments)
             return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
     except (KeyError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error
