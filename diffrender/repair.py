@@ -41,7 +41,7 @@ def keep_apart(before: np.ndarray, after: np.ndarray, faces: np.ndarray) -> np.n
     """
     if np.shape(before) != np.shape(after):
         raise ValueError(f"before and after must have the same shape, got {np.shape(before)} and {np.shape(after)}")
-    share, attempt = np.ones((len(before), 1)), 0
+    share, attempt = np.ones((len(before), 1), after.dtype), 0
     while True:
         # Exactly the one or the other where they can be, or rounding would let touch what was apart.
         vertices = np.where(share == 1, after, np.where(share > 0, before + share * (after - before), before))

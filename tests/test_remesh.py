@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diffrender as dr
+from diffrender.polygonize import polygonize
 from diffrender.quality import aspect_ratios
 from diffrender.remesh import collapse, flip, relax, remesh, split
 from diffrender.topology import count_flipped_faces, is_closed_manifold, is_vertex_manifold, unique_edges
@@ -507,3 +508,14 @@ def test_wrong_input_is_shown(change, message):
     vertices, faces = sphere(2)
     with pytest.raises(ValueError, match=message):
         remesh(**{"vertices": vertices, "faces": faces, "target_length": 0.3, **change})
+
+
+def test_needles_of_a_fine_grid_go():
+    """A grid leaves clusters of them where the surface passes close by its nodes, with edges much shorter than the target."""
+    grid = np.indices((40, 40, 40)).transpose(1, 2, 3, 0) - np.array([20, 19.8, 19.55])
+    bumps = 2 * np.sin(grid * 0.7).prod(axis=-1)
+    start = polygonize(14 + bumps - np.linalg.norm(grid, axis=-1))
+    assert (aspect_ratios(*start) > 10).sum() > 100
+    mesh = remesh(*start, 2.4, rounds=10, crease=180)[:2]
+    check_surface(start, mesh)
+    assert aspect_ratios(*mesh).max() < 10

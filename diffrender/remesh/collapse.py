@@ -16,6 +16,9 @@ _DISORDER = 0.3  # in the order of squared lengths over squared limits
 _GOLDEN = (5**0.5 - 1) / 2  # whose multiples' fractions are spread evenly
 _ROUNDS = 5  # of choosing edges between two new sets of links
 _TURN = 0.5  # cosine of the angle that a face may turn by
+_NEEDLE = 0.1  # roundness of a triangle, or less, that is to go
+_SPECK = 0.1  # of the target length
+_WORSE = 0.5  # of the worst roundness around a speck: what it costs others to be rid of it
 _SLIVER = 0.3  # roundness below which no triangle must fall, unless the worst around was worse
 
 
@@ -71,6 +74,11 @@ def _choose(surface: Surface, links: Links, crease: float) -> _Chosen:
     creases = crease_edges(links, normals, crease)
     sharp = sharpness(links, creases)[np.stack([links.start[half], links.end[half]])]
     share += np.sign(sharp[1] - sharp[0]) / 2
+    # One within three faces, beside another vertex: gone, it leaves the triangle around them as it is.
+    within = links.valence[np.stack([links.start[half], links.end[half]])] == 3
+    share = np.where(
+        (sharp == 0).all(axis=0) & _is_speck(surface, links, half), share + (within[0] - within[1] * 1.0) / 2, share
+    )
     on_crease = np.zeros(len(links.start), bool)
     on_crease[links.pairs[:, creases]] = True
     # Between two creases, neither can move to the other.
@@ -194,17 +202,21 @@ def _judge(
     shift = unit(area) * np.clip(height, -limit, limit)
     a, b = a - shift.take(owner, 1), b - shift.take(owner, 1)
     now = cross(a, b)
-    # Faces without an area are compared with the ring, the others with themselves.
+    # Faces without an area, and needles at an edge that is next to nothing, are compared with the ring, others with themselves.
     size_now, size_before = np.sqrt(dot(now, now)), np.sqrt(dot(before, before))
-    solid = size_before > 1e-12 * limit[owner] ** 2
+    speck = _is_speck(surface, links, half)
+    solid = (size_before > 1e-12 * limit[owner] ** 2) & ~(speck[owner] & (round_before < _NEEDLE))
     aligned = np.where(solid, dot(now, before), dot(now, area.take(owner, 1)))
     fine = aligned >= _TURN * size_now * np.where(solid, size_before, np.sqrt(squared)[owner])
     good = np.logical_and.reduceat(fine, starts)
     # The link condition: the ring is a simple closed line.
     visits = np.sort(owner * len(links.valence) + links.start[rim])
     good[visits[1:][visits[1:] == visits[:-1]] // len(links.valence)] = False
+    beside = _roundness_beside(points, links, normals, half)
+    worst_before = np.minimum.reduceat(round_before, starts)
+    worst_before = np.where(beside < _NEEDLE, np.minimum(worst_before, beside), worst_before)
     worst_now = np.minimum.reduceat(_roundness(a, b, now), starts)
-    good &= worst_now >= np.minimum(_SLIVER, np.minimum.reduceat(round_before, starts))
+    good &= worst_now >= np.where(speck, _WORSE, 1) * np.minimum(_SLIVER, worst_before)
     good &= _within_reach(surface, links, half, ring, middle + shift)
     beyond = unit(normals.take(links.twin[rim] % faces, 1))
     closed = links.twin[rim] >= 0
@@ -215,6 +227,24 @@ def _judge(
         spokes = np.where(adjacent, dot(normal, normal.take(ring.following, 1)), 1)
         folds.append(np.minimum.reduceat(np.minimum(spokes, np.where(closed, dot(normal, beyond), 1)), starts))
     return good & (folds[0] >= np.minimum(FOLD, folds[1])), middle + shift
+
+
+def _is_speck(surface: Surface, links: Links, half: np.ndarray) -> np.ndarray:
+    """Return which half-edges (N,) are so short that they say nothing about the shape."""
+    start, end = links.start[half], links.end[half]
+    along = surface.points.take(end, 1) - surface.points.take(start, 1)
+    limit = _SPECK / 2 * (surface.values[0, start] + surface.values[0, end])
+    return dot(along, along) < limit * limit
+
+
+def _roundness_beside(points: np.ndarray, links: Links, normals: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Return the roundness (N,) of the worse of the two faces at each edge, which go with it."""
+    start, along = points.take(links.start[half], 1), points.take(links.end[half], 1)
+    beside = []
+    for side in (half, links.twin[half]):
+        apex = points.take(links.start[links.before(side)], 1) - start
+        beside.append(_roundness(along - start, apex, normals.take(side % normals.shape[1], 1)))
+    return np.minimum(*beside)
 
 
 def _roundness(a: np.ndarray, b: np.ndarray, normals: np.ndarray) -> np.ndarray:
