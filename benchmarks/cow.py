@@ -233,6 +233,7 @@ class Deodr:
         from deodr import differentiable_renderer as deodr
 
         self.faces: np.ndarray | None = None
+        self.mesh: Any = None
         self.scene = deodr.Scene3D(sigma=1, integer_pixel_centers=False)
         self.scene.set_light(light_directional=None, light_ambient=1.0)  # type: ignore[arg-type]
         self.scene.set_background_color([0.0])
