@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,10 +118,10 @@ def fit(
 
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
     silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes
-    what `default_start` says. `state`, of an
-    earlier Step, goes on from there. With `settings.symmetry`, each view is also one from the other side of the plane, and
-    the balloon a solid that the plane mirrors. `backend` "cpu", "cuda" or "auto" draws the images. Raises ValueError for no views,
-    another mesh, or a state that has ended, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
+    what `default_start` says. With `settings.symmetry`, each view is also one from the other side of the plane, and the
+    balloon a solid that the plane mirrors. `state`, of an earlier Step, goes on from there. `backend` "cpu", "cuda" or
+    "auto" draws the images. Raises ValueError for no views, another mesh, a state that has ended, or a plane that the photo
+    cannot tell depth by, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and
     Large Steps (Nicolet 2021).
     """
     views = list(views)
@@ -134,9 +135,8 @@ def fit(
     settings = _resolved(settings, mesh, max(views[0].camera.size))
     if state is None:
         assert settings.faces is not None
-        made, plane = symmetric_start(
-            mesh, views, settings.symmetry, settings.faces, lambda: _start_mesh(mesh, views, settings)
-        )
+        make = partial(_start_mesh, mesh, views, settings)
+        made, plane = symmetric_start(mesh, views, settings.symmetry, settings.faces, make)
         state = _start(made, with_reflections(views, plane), settings)._replace(plane=plane)
     views = with_reflections(views, state.plane)
     if state.step >= settings.steps:
