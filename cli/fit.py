@@ -62,6 +62,12 @@ def fit(
         "side. The plane is found, or given by its normal: x right, y up, z towards the camera of a lone photo, "
         "the world of cameras that are known. [dim]Default: none.[/]",
     ),
+    rigidity: float = typer.Option(
+        None,
+        min=0,
+        help="Keep the start mesh's shape, for --mesh FILE: parts may turn, but not stretch; 1 is much. [dim]Default: 0.[/]",
+    ),
+    keep_volume: float = typer.Option(None, min=0, help="Keep the start mesh's volume; 1 is much. [dim]Default: 0.[/]"),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
@@ -79,6 +85,7 @@ def fit(
         "resolution": resolution,
     }
     asked["remesh_every"] = remesh
+    asked |= {"rigidity": rigidity, "volume_weight": keep_volume}
     asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
@@ -148,9 +155,8 @@ def _symmetry(text: str) -> Any:
 def _refuse_changes(settings: "FitSettings", chosen: dict[str, Any]) -> None:
     for name, value in chosen.items():
         if value != getattr(settings, name):
-            raise ValueError(
-                f"--{name.removesuffix('_every')} {value} cannot be given with --resume: the run has {getattr(settings, name)}"
-            )
+            option = {"remesh_every": "remesh", "volume_weight": "keep-volume"}.get(name, name.replace("_", "-"))
+            raise ValueError(f"--{option} {value} cannot be given with --resume: the run has {getattr(settings, name)}")
 
 
 def _advance(run: "Run") -> None:

@@ -20,6 +20,7 @@ from .optimize.large_steps import LargeSteps
 from .optimize.schedule import cosine, geometric
 from .paint import blend, paint, visibility
 from .placement import place
+from .priors import Priors
 from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
@@ -56,6 +57,9 @@ class FitSettings:
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
     symmetry: Symmetry = "none"  # "auto", or the normal (x, y, z) of the plane that mirrors the object, in the world
 
+    rigidity: float = 0.0  # weight of what a mesh departs from the start's shape by, apart from turns of its parts
+    volume_weight: float = 0.0  # of the squared relative change of the start's volume
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))
         for name in ("steps", "faces", "resolution", "views_per_step"):
@@ -66,6 +70,10 @@ class FitSettings:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
         if not isinstance(self.remesh_every, int) or self.remesh_every < 0:
             raise ValueError(f"remesh_every must be an integer >= 0, got {self.remesh_every!r}")
+        if self.rigidity > 0 and self.remesh_every > 0:
+            raise ValueError(
+                f"rigidity {self.rigidity} needs the start's triangles, but remesh_every is {self.remesh_every}"
+            )
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
@@ -133,15 +141,18 @@ def fit(
         settings = replace(settings, faces=len(mesh.faces))
     views, settings = _worked_on(views, settings, mesh == "hull")
     settings = _resolved(settings, mesh, max(views[0].camera.size))
-    if state is None:
+    priors = None
+    is_held = settings.rigidity > 0 or settings.volume_weight > 0
+    if state is None or is_held:
         assert settings.faces is not None
         make = partial(_start_mesh, mesh, views, settings)
-        made, plane = symmetric_start(mesh, views, settings.symmetry, settings.faces, make)
-        state = _start(made, with_reflections(views, plane), settings)._replace(plane=plane)
+        start, plane = symmetric_start(mesh, views, settings.symmetry, settings.faces, make)
+        state = state or _start(start, with_reflections(views, plane), settings)._replace(plane=plane)
+        priors = Priors.of(start, settings.rigidity, settings.volume_weight) if is_held else None
     views = with_reflections(views, state.plane)
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    return _steps(views, settings, state, backend, mesh == "hull")
+    return _steps(views, settings, state, backend, mesh == "hull", priors)
 
 
 def default_start(views: int) -> str:
@@ -218,7 +229,9 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
     )
 
 
-def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool) -> Iterator[Step]:
+def _steps(
+    views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool, priors: Priors | None
+) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
     pairs = adjacent_faces(faces)
@@ -252,6 +265,10 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
         value, gradient = regularize.laplacian(vertices / scale, laplacian)
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
+        if priors is not None:
+            held, gradient = priors.evaluate(vertices, faces)
+            parts |= held
+            grad_vertices = grad_vertices + gradient
         rate = cosine(1.0, 0.1, progress)
         delta, shape_moments = shape_optimizer.update(
             preconditioner.gradient(mirror.gradient(grad_vertices)),
