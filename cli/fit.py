@@ -65,6 +65,12 @@ def fit(
         "side. The plane is found, or given by its normal: x right, y up, z towards the camera of a lone photo, "
         "the world of cameras that are known. [dim]Default: none.[/]",
     ),
+    rigidity: float = typer.Option(
+        None,
+        min=0,
+        help="Keep the start mesh's shape, for --mesh FILE: parts may turn, but not stretch; 1 is much. [dim]Default: 0.[/]",
+    ),
+    keep_volume: float = typer.Option(None, min=0, help="Keep the start mesh's volume; 1 is much. [dim]Default: 0.[/]"),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
@@ -92,6 +98,7 @@ def fit(
     asked["remesh_every"] = remesh
     asked["camera_learning_rate"] = _CAMERA_LEARNING_RATE if adjust_cameras else None
     asked["exposure_learning_rate"] = _EXPOSURE_LEARNING_RATE if adjust_exposure else None
+    asked |= {"rigidity": rigidity, "volume_weight": keep_volume}
     asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
@@ -161,7 +168,7 @@ def _symmetry(text: str) -> Any:
 def _refuse_changes(settings: "FitSettings", chosen: dict[str, Any]) -> None:
     for name, value in chosen.items():
         if value != (own := getattr(settings, name)):
-            option, shown, had = _OPTIONS.get(name, name), f" {value}", str(own)
+            option, shown, had = _OPTIONS.get(name, name.replace("_", "-")), f" {value}", str(own)
             if option.startswith("adjust"):
                 shown, had = "", "no such setting"
             raise ValueError(f"--{option}{shown} cannot be given with --resume: the run has {had}")
@@ -170,6 +177,7 @@ def _refuse_changes(settings: "FitSettings", chosen: dict[str, Any]) -> None:
 # Of settings that the command calls otherwise.
 _OPTIONS = {
     "remesh_every": "remesh",
+    "volume_weight": "keep-volume",
     "camera_learning_rate": "adjust-cameras",
     "exposure_learning_rate": "adjust-exposure",
 }

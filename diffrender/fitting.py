@@ -24,6 +24,7 @@ from .optimize.schedule import cosine, geometric
 from .orbit import middle
 from .paint import blend, paint, visibility
 from .placement import place
+from .priors import Priors
 from .quality import even_edge_length
 from .remesh import remesh
 from .rendering import Soft, render
@@ -69,6 +70,9 @@ class FitSettings:
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
     symmetry: Symmetry = "none"  # "auto", or the normal (x, y, z) of the plane that mirrors the object, in the world
 
+    rigidity: float = 0.0  # weight of what a mesh departs from the start's shape by, apart from turns of its parts
+    volume_weight: float = 0.0  # of the squared relative change of the start's volume
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))
         for name in ("steps", "faces", "resolution", "views_per_step"):
@@ -79,6 +83,10 @@ class FitSettings:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
         if not isinstance(self.remesh_every, int) or self.remesh_every < 0:
             raise ValueError(f"remesh_every must be an integer >= 0, got {self.remesh_every!r}")
+        if self.rigidity > 0 and self.remesh_every > 0:
+            raise ValueError(
+                f"rigidity {self.rigidity} needs the start's triangles, but remesh_every is {self.remesh_every}"
+            )
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
@@ -157,18 +165,20 @@ def fit(
     alone = len(views) == 1 and settings.symmetry == "none"
     grows = mesh == "sphere" and alone and settings.remesh_every > 0
     settings = _resolved(settings, mesh, max(views[0].camera.size), grows)
-    if state is None:
+    priors = None
+    is_held = settings.rigidity > 0 or settings.volume_weight > 0
+    if state is None or is_held:
         assert settings.faces is not None
-        made, plane = symmetric_start(
-            mesh, views, settings.symmetry, settings.faces, partial(_start_mesh, mesh, views, settings, grows)
-        )
-        state = _start(made, with_reflections(views, plane), settings)._replace(plane=plane)
+        make = partial(_start_mesh, mesh, views, settings, grows)
+        start, plane = symmetric_start(mesh, views, settings.symmetry, settings.faces, make)
+        state = state or _start(start, with_reflections(views, plane), settings)._replace(plane=plane)
+        priors = Priors.of(start, settings.rigidity, settings.volume_weight) if is_held else None
     views = with_reflections(views, state.plane)
     if len(state.adjustments.rotations) != len(views):
         raise ValueError(f"the state is that of a fit to {len(state.adjustments.rotations)} views, got {len(views)}")
     if state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
-    return _steps(views, settings, state, backend, mesh == "hull", grows)
+    return _steps(views, settings, state, backend, mesh == "hull", grows, priors)
 
 
 def default_start(views: int) -> str:
@@ -249,7 +259,13 @@ def _start(mesh: Mesh, views: list[View], settings: FitSettings) -> FitState:
 
 
 def _steps(
-    views: list[View], settings: FitSettings, state: FitState, backend: Name, hull: bool, grows: bool
+    views: list[View],
+    settings: FitSettings,
+    state: FitState,
+    backend: Name,
+    hull: bool,
+    grows: bool,
+    priors: Priors | None,
 ) -> Iterator[Step]:
     faces = state.faces
     laplacian = uniform_laplacian(faces, len(state.colors))
@@ -298,6 +314,10 @@ def _steps(
         parts["laplacian"] = settings.laplacian_weight * value
         grad_vertices = shortened(grad_vertices, settings.longest_gradient)
         grad_vertices = grad_vertices + settings.laplacian_weight * gradient / scale
+        if priors is not None:
+            held, gradient = priors.evaluate(vertices, faces)
+            parts |= held
+            grad_vertices = grad_vertices + gradient
         rate = cosine(1.0, 0.1, progress)
         if settings.adjusts_views:
             rates = Rates(settings.camera_learning_rate * rate, settings.exposure_learning_rate * rate)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .color import linear_to_srgb
-from .mirror_rays import Cube, mirror_cube, mirror_frame, sampled
+from .mirror_rays import Cube, mirror_frame, sampled
 from .tomography import symmetric_occupancy
 from .views.view import View
 
@@ -30,7 +30,7 @@ def find_normal(view: View) -> np.ndarray:
     Raises ValueError if the object is nowhere to be seen together with its mirror image.
     """
     view = view.limited(_PHOTO)
-    tried = {
+    tried: dict[tuple[float, float], float] = {
         (side * azimuth, elevation): _mismatch(view, side * azimuth, elevation)
         for azimuth in _AZIMUTHS
         for side in (-1, 1)

@@ -25,12 +25,12 @@ def symmetric_occupancy(
     image agree on, the one with the smallest surface. Relaxed as Kolev et al., Continuous Global Optimization in Multiview
     3D Reconstruction, 2009.
     """
-    logit, cube = None, None
-    for size, steps in levels:
-        before, cube = cube, mirror_cube(view, frame, size)
-        logit = _start(cube) if logit is None or before is None else _refined(logit, before, cube)
-        logit = _descend(cube, logit, steps)
-    assert cube is not None and logit is not None
+    (size, steps), *finer = levels
+    cube = mirror_cube(view, frame, size)
+    logit = _descend(cube, _start(cube), steps)
+    for size, steps in finer:
+        coarse, cube = cube, mirror_cube(view, frame, size)
+        logit = _descend(cube, _refined(logit, coarse, cube), steps)
     return cube, _occupancy(cube, logit)
 
 

@@ -13,6 +13,16 @@ def bumpy(subdivisions=1, dtype=np.float64, seed=0):
     return dr.Mesh(vertices, sphere.faces, random.uniform(0.1, 0.9, vertices.shape).astype(dtype))
 
 
+def mirrored_blob(subdivisions):
+    """A lump that the plane x = 0 mirrors vertex by vertex, and no other plane at all."""
+    ball = dr.icosphere(subdivisions)
+    around = ball.vertices.astype(np.float64)
+    folded = np.abs(around[:, :1]) * [1, 0, 0] + around * [0, 1, 1]
+    waves = np.random.default_rng(2).normal(size=(5, 3)) * 2
+    radius = 1 + 0.4 * np.cos(folded @ waves.T + np.arange(5)).mean(axis=1, keepdims=True)
+    return around * radius * [1, 0.8, 0.6], ball.faces
+
+
 def tilted_camera(size=(31, 44)):
     """A camera whose K has skew and unequal focal lengths and whose R is far from symmetric."""
     camera = dr.Camera.look_at((1.5, 1.1, 3.4), (0.1, -0.1, 0.2), (0.3, 1, -0.2), fov_degrees=44, size=size)

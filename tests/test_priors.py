@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from gradcheck import assert_transposed
-from meshes import bumpy
+from meshes import bumpy, mirrored_blob
 
-import diffrender as dr
 from diffrender import regularize
 from diffrender.symmetry import Plane, find_plane, mirror_pairs, paired_symmetry, symmetry
 from diffrender.topology import cotangent_laplacian, uniform_laplacian
@@ -24,16 +23,6 @@ def box(size=(1.0, 2.0, 3.0)):
 def rotation(seed=1):
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     return turn * np.sign(np.linalg.det(turn))
-
-
-def mirrored_blob(subdivisions):
-    """A lump that the plane x = 0 mirrors vertex by vertex, and no other plane at all."""
-    ball = dr.icosphere(subdivisions)
-    around = ball.vertices.astype(np.float64)
-    folded = np.abs(around[:, :1]) * [1, 0, 0] + around * [0, 1, 1]
-    waves = np.random.default_rng(2).normal(size=(5, 3)) * 2
-    radius = 1 + 0.4 * np.cos(folded @ waves.T + np.arange(5)).mean(axis=1, keepdims=True)
-    return around * radius * [1, 0.8, 0.6], ball.faces
 
 
 def test_a_boxs_volume_is_its_sides_product():

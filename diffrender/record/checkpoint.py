@@ -56,8 +56,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
             moments["adjustments"] = Adjustments(**places, moments=moments["adjustments"])
             values: dict[str, Any] = {name: float(arrays[name]) for name in _SCALARS}
             values |= {name: arrays[name] for name in _ARRAYS}
-            *normal, offset = arrays["plane"] if len(arrays["plane"]) else (None,)
-            plane = Plane(np.array(normal), float(offset)) if normal else None
+            plane = Plane(arrays["plane"][:3], float(arrays["plane"][3])) if len(arrays["plane"]) else None
             state = FitState(step=int(arrays["step"]), plane=plane, **values, **moments)
             return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
     except (KeyError, ValueError, EOFError) as error:
