@@ -1,6 +1,6 @@
 """Sphere to cow from silhouettes, diffrender and DEODR by turns in one run, both driven by the same optimiser.
 
-python -m benchmarks.cow                        # with extra bench, ten minutes; --json writes the figures
+python -m benchmarks.cow                        # with extra bench, six minutes; --json writes the figures
 python -m benchmarks.cow --protocol pytorch3d   # 20 views around and colours, as in PyTorch3D's tutorial; diffrender alone
 
 What is random is the azimuth that the views start from. Seconds are those of the optimisation; judging stops the clock.
@@ -92,9 +92,9 @@ class Recipe(NamedTuple):
 
 # By search at an azimuth that is not judged. With sigma 1, DEODR's edges cover 7 % too much, and its IoU ends 0.04 lower.
 RECIPES = {
-    ("diffrender", "kept"): Recipe(0.1, 0.005, 5, 2, 0.3, 0.02, 720),
+    ("diffrender", "kept"): Recipe(0.1, 0.005, 5, 2, 0.3, 0.02, 600),
     ("DEODR", "kept"): Recipe(0.1, 0.005, 5, 2, 1.0, 0.25, 720),
-    ("diffrender", "remeshed"): Recipe(0.06, 0.003, 20, 3, 0.3, 0.02, 720, remesh_every=40),
+    ("diffrender", "remeshed"): Recipe(0.06, 0.003, 20, 3, 0.3, 0.02, 600, remesh_every=40),
     ("DEODR", "remeshed"): Recipe(0.1, 0.005, 20, 5, 1.0, 0.25, 720, remesh_every=40),
 }
 COLORED_RECIPE = Recipe(0.06, 0.002, 20, 3, 0.3, 0.003, 1000, remesh_every=40, views=5)

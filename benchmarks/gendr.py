@@ -49,6 +49,8 @@ class Settings(NamedTuple):
     )
 
 
+# The measure's best of those tried. At elevation 0, which sees the disc's edge alone, its sides pass through each other;
+# with a learning rate of 0.1 they do not, and the loss at -30 is 0.03 higher.
 OURS = Settings(0.15, 5e-4, 1e-5, 0.02, 2.0)
 # Of their search's grid, for all elevations; `search` picks for each, at an azimuth that is not judged.
 THEIRS = Settings(10**-1.5, 10**-4.5, 10**-4.5, 10**-1.5)
