@@ -8,7 +8,14 @@ import diffrender as dr
 from diffrender.priors import Priors
 from diffrender.regularize import signed_volume
 
-QUICK = {"steps": 20, "faces": 1280, "resolution": 60}
+QUICK = {"steps": 60, "faces": 1280, "resolution": 60}
+
+
+@pytest.fixture
+def template():
+    """An ellipsoid, while the mask is a disc."""
+    ball = dr.icosphere(3)
+    return dr.Mesh(ball.vertices * np.float32([1.5, 0.8, 1]), ball.faces)
 
 
 def last(steps):
@@ -30,29 +37,27 @@ def test_priors_do_not_depend_on_the_unit_or_the_number_of_faces():
         start = dr.Mesh(unit * ball.vertices.astype(np.float64), ball.faces)
         parts, gradient = Priors.of(start, 1.0, 1.0).evaluate(1.1 * start.vertices, start.faces)
         assert parts["volume"] == pytest.approx(0.331**2, rel=1e-6)
-        assert parts["rigidity"] == pytest.approx(8 * 0.1**2, rel=0.03)
+        assert parts["rigidity"] == pytest.approx(4 * 0.1**2, rel=1e-6)
         assert gradient.shape == start.vertices.shape
 
 
-def test_a_template_that_is_held_stretches_less():
+def test_a_template_that_is_held_stretches_less(template):
     view = disc_view(radius=14)
-    template = dr.Mesh(dr.icosphere(3).vertices * np.float32([1.5, 0.8, 1]), dr.icosphere(3).faces)
     stretched = [
         strain(template, last(dr.fit([view], template, dr.FitSettings(**QUICK, rigidity=rigidity))).mesh)
-        for rigidity in (0.0, 3.0)
+        for rigidity in (0.0, 10.0)
     ]
     assert stretched[1] < 0.5 * stretched[0]
 
 
-def test_volume_is_kept():
-    view = disc_view(radius=10)
-    template = bumpy(3, np.float32)
+def test_volume_is_kept(template):
+    view = disc_view(radius=14)
     start = next(iter(dr.fit([view], template, dr.FitSettings(**QUICK, learning_rate=0.0)))).mesh
     changes = []
     for weight in (0.0, 10.0):
         mesh = last(dr.fit([view], template, dr.FitSettings(**QUICK, volume_weight=weight))).mesh
         changes.append(abs(signed_volume(mesh.vertices, mesh.faces) / signed_volume(start.vertices, start.faces) - 1))
-    assert changes[1] < 0.5 * changes[0]
+    assert changes[1] < 0.3 * changes[0]
 
 
 def test_going_on_gives_the_same_bits():

@@ -221,7 +221,7 @@ def test_cameras_and_exposures_are_adjusted_by_the_way(truth, views):
     *_, plain = dr.fit(shaken, "hull", settings)
     *_, step = dr.fit(shaken, "hull", replace(settings, camera_learning_rate=5e-3, exposure_learning_rate=3e-2))
     found = step.state.adjustments
-    np.testing.assert_allclose([found.gain(number) for number in range(len(views))], gains, rtol=0.08)
+    np.testing.assert_allclose([found.gain(number) for number in range(len(views))], gains, rtol=0.12)
     before, after = (
         np.mean([off_by(truth, view.camera, camera) for camera, view in zip(cameras, views, strict=True)])
         for cameras in ([view.camera for view in shaken], [view.camera for view in adjusted(shaken, found)])
