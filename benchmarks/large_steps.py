@@ -27,7 +27,7 @@ from diffrender.repair import keep_apart, unfold
 from diffrender.topology import uniform_laplacian
 
 from .environment import describe
-from .shapes import shape
+from .shapes import directions_around, shape
 
 SHAPES = ("octopus", "horse", "aeroplane")
 SECONDS = 20.0  # of one core, for a fit
@@ -87,7 +87,7 @@ def scene(name: str, seed: int) -> Scene:
     target = _target(name)
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     views = []
-    for eye in DISTANCE * _eyes(VIEWS) @ turn.T:
+    for eye in DISTANCE * directions_around(VIEWS) @ turn.T:
         camera = dr.Camera.look_at(eye, fov_degrees=FOV_DEGREES, size=(SIZE, SIZE))
         x, y, z = (float(value) for value in camera.R.T @ np.array([-0.5, -0.7, -1.0]))
         light = dr.Light((x, y, z), ambient=0.2, diffuse=0.8)
@@ -317,14 +317,6 @@ def _shrunk(values: np.ndarray, factor: int) -> np.ndarray:
     """Return the means (H, W) of squares of `factor` pixels a side."""
     height, width = (side // factor for side in values.shape)
     return values.reshape(height, factor, width, factor).mean(axis=(1, 3))
-
-
-def _eyes(count: int) -> np.ndarray:
-    """Return unit vectors (N, 3), evenly over the sphere. Fibonacci lattice."""
-    number = np.arange(count) + 0.5
-    height, angle = 1 - 2 * number / count, np.pi * (1 + np.sqrt(5)) * number
-    radius = np.sqrt(1 - height * height)
-    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1)
 
 
 def main() -> None:

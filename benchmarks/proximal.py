@@ -21,6 +21,7 @@ from diffrender.optimize.transformation import Transformation, chain
 from diffrender.topology import uniform_laplacian
 
 from .environment import describe
+from .shapes import directions_around
 
 CHANGED = 0.05  # of the vertices
 HEIGHT = 0.15  # of the bump or dent, of a template with a radius of about 1; 6 to 7 px
@@ -72,7 +73,9 @@ def scene(seed: int) -> Scene:
     count = round(CHANGED * len(around))
     reach = np.sort(distance)[count - 1 : count + 1].mean()
     height = HEIGHT * np.maximum(0, 1 - (distance / reach) ** 2) * (1 if seed % 2 == 0 else -1)
-    cameras = [dr.Camera.look_at(DISTANCE * eye, fov_degrees=FOV_DEGREES, size=SIZE) for eye in _eyes(VIEWS)]
+    cameras = [
+        dr.Camera.look_at(DISTANCE * eye, fov_degrees=FOV_DEGREES, size=SIZE) for eye in directions_around(VIEWS)
+    ]
     return Scene(template, height[:, None] * middle, cameras)
 
 
@@ -221,14 +224,6 @@ def _waves(random: np.random.Generator, points: np.ndarray, frequency: float) ->
     """Return the mean (N,) of six plane waves at points (N, 3)."""
     directions, phases = frequency * random.normal(size=(6, 3)), random.uniform(0, 2 * np.pi, 6)
     return np.cos(points @ directions.T + phases).mean(axis=1)
-
-
-def _eyes(count: int) -> np.ndarray:
-    """Return unit vectors (N, 3), evenly over the sphere and not at its poles. Fibonacci lattice."""
-    number = np.arange(count) + 0.5
-    height, angle = 1 - 2 * number / count, np.pi * (1 + np.sqrt(5)) * number
-    radius = np.sqrt(1 - height * height)
-    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1)
 
 
 def main() -> None:

@@ -334,6 +334,14 @@ def _colors(solids: list[Solid], points: np.ndarray) -> np.ndarray:
     return np.clip(colors * (1 + 0.35 * pattern[:, None]), 0, 1).astype(np.float32)
 
 
+def directions_around(count: int) -> np.ndarray:
+    """Return unit vectors (N, 3), evenly over the sphere and not at its poles. Fibonacci lattice."""
+    number = np.arange(count) + 0.5
+    height, angle = 1 - 2 * number / count, np.pi * (1 + np.sqrt(5)) * number
+    radius = np.sqrt(1 - height * height)
+    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1)
+
+
 def main() -> None:
     """Draw all shapes."""
     from diffrender.record.picture import headlight, picture, save_image
