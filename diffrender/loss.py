@@ -31,7 +31,8 @@ def l1(
     Both are linear; with color_space="srgb" they are compared as sRGB. weight is (H, W). Raises ValueError for shapes
     that differ or weights that sum to 0.
     """
-    difference, share, counts = _difference(image, target, weight, color_space)
+    compared, wanted, share, counts = _compared(image, target, weight, color_space)
+    difference = compared - wanted
     gradient = (share * np.sign(difference)).astype(image.dtype)
     value = float((share * np.abs(difference)).sum(dtype=np.float64))
     return value, _gradient(image, gradient, counts, color_space)
@@ -41,7 +42,8 @@ def l2(
     image: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, color_space: ColorSpace = "linear"
 ) -> tuple[float, np.ndarray]:
     """Return the weighted mean of (image - target)^2 and its gradient; arguments and errors as `l1`."""
-    difference, share, counts = _difference(image, target, weight, color_space)
+    compared, wanted, share, counts = _compared(image, target, weight, color_space)
+    difference = compared - wanted
     gradient = (2 * share * difference).astype(image.dtype)
     value = float((share * difference * difference).sum(dtype=np.float64))
     return value, _gradient(image, gradient, counts, color_space)
@@ -56,10 +58,10 @@ def l2_covered(
     Arguments, but for the image's alpha, and errors as `l2`.
     """
     color, alpha = image[..., :3], image[..., 3]
-    difference, share, counts = _difference(color, target, weight, color_space)
-    dark, _, _ = _difference(np.zeros_like(color), target, weight, color_space)
+    compared, wanted, share, counts = _compared(color, target, weight, color_space)
+    difference = compared - wanted
     covered = alpha[counts][:, None]
-    error, error_dark = share * difference * difference, share * dark * dark
+    error, error_dark = share * difference * difference, share * wanted * wanted  # black is 0 in either space
     value = float((covered * error + (1 - covered) * error_dark).sum(dtype=np.float64))
     gradient = np.zeros_like(image)
     gradient[..., :3] = _gradient(color, (2 * share * covered * difference).astype(image.dtype), counts, color_space)
@@ -85,10 +87,10 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return np.count_nonzero(first & second) / union
 
 
-def _difference(
+def _compared(
     image: np.ndarray, target: np.ndarray, weight: np.ndarray | None, color_space: ColorSpace
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, of the N pixels whose weight is not 0, image - target (N, C) in the colour space and the share (N, 1) of
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return, of the N pixels whose weight is not 0, image and target (N, C) in the colour space and the share (N, 1) of
     their values in the weighted mean; and which these are (H, W)."""
     _check_shapes("image", image, "target", target)
     if color_space not in ("linear", "srgb"):
@@ -104,8 +106,8 @@ def _difference(
     share = (weight[counts] / total).astype(image.dtype)[:, None]
     image, target = image[counts], target[counts]
     if color_space == "srgb":
-        return linear_to_srgb(np.maximum(image, 0)) - linear_to_srgb(np.maximum(target, 0)), share, counts
-    return image - target, share, counts
+        image, target = linear_to_srgb(np.maximum(image, 0)), linear_to_srgb(np.maximum(target, 0))
+    return image, target, share, counts
 
 
 def _gradient(image: np.ndarray, gradient: np.ndarray, counts: np.ndarray, color_space: ColorSpace) -> np.ndarray:
