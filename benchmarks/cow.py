@@ -7,7 +7,6 @@ What is random is the azimuth that the views start from. Seconds are those of th
 """
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from diffrender.quality import even_edge_length
 from diffrender.remesh import remesh
 from diffrender.topology import count_flipped_faces, uniform_laplacian
 
-from .environment import describe
+from .environment import announce, save
 from .shapes import shape
 
 SIDE, JUDGED_SIDE = 128, 256  # px
@@ -444,16 +443,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="also draw the meshes of the last seed here, a PNG")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     rows = measure(options.seeds, options.protocol, options.pictures)
     print(table(rows, SETUPS[options.protocol].marks))
     speeds = ratios(rows)
     for triangles, ratio in speeds.items():
         print(f"steps per second, triangles {triangles}: {ratio:.2f} times DEODR's")
-    if options.json:
-        result = {"environment": facts, "protocol": options.protocol, "rows": rows, "ratios": speeds}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    save(options.json, facts, protocol=options.protocol, rows=rows, ratios=speeds)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """What a measurement was made on."""
 
+import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from diffrender import get_num_threads
 
@@ -24,6 +26,19 @@ def describe() -> dict[str, str]:
         except PackageNotFoundError:
             facts[package] = "not installed"
     return facts
+
+
+def announce() -> dict[str, str]:
+    """Print what a measurement is made on, and return it as `describe` does."""
+    facts = describe()
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    return facts
+
+
+def save(path: Path | None, environment: dict[str, str], **figures: Any) -> None:
+    """Write the figures of a measurement, and what it was made on, as JSON, if there is a path."""
+    if path:
+        path.write_text(json.dumps({"environment": environment, **figures}, indent=2) + "\n")
 
 
 def _processor() -> str:

@@ -8,7 +8,6 @@ that the views start from. The aeroplane is our own, as theirs is not free; so f
 """
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from diffrender.optimize.schedule import geometric
 from diffrender.scatter import add_at
 from diffrender.topology import adjacent_faces, uniform_laplacian
 
-from .environment import describe
+from .environment import announce, save
 from .shapes import shape
 
 SIDE, VIEWS, DISTANCE, FOV_DEGREES = 64, 24, 2.732, 30
@@ -267,12 +266,10 @@ def main() -> None:
     parser.add_argument("--no-search", action="store_true", help="leave out what their search of settings would pick")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     rows = measure(options.seeds, not options.no_search)
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+    save(options.json, facts, rows=rows)
 
 
 if __name__ == "__main__":

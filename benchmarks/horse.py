@@ -4,7 +4,6 @@ python -m benchmarks.horse                 # needs scikit-image; minutes; --json
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from diffrender.quality import aspect_ratios, self_intersections
 from diffrender.record.evaluate import evaluate, inspect
 from diffrender.record.picture import headlight, picture, save_image
 
-from .environment import describe
+from .environment import announce, save
 
 REMESH_EVERY = (0, 10)
 BORDER = 24  # px at most that a seed adds on each side of the photo
@@ -129,12 +128,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of each mesh, from six sides")
     options = parser.parse_args()
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     rows = measure(options.seeds, options.steps, options.pictures)
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+    save(options.json, facts, rows=rows)
 
 
 if __name__ == "__main__":

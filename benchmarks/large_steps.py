@@ -6,7 +6,6 @@ python -m benchmarks.large_steps --tune    # what the settings of plain Adam wer
 
 import argparse
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -26,7 +25,7 @@ from diffrender.remesh import remesh
 from diffrender.repair import keep_apart, unfold
 from diffrender.topology import uniform_laplacian
 
-from .environment import describe
+from .environment import announce, save
 from .shapes import directions_around, shape
 
 SHAPES = ("octopus", "horse", "aeroplane")
@@ -330,15 +329,13 @@ def main() -> None:
     options = parser.parse_args()
     # So that the time of the processor is that of the method: threads that wait for others use it, too.
     dr.set_num_threads(1)
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     if options.tune:
         tune(options.seconds)
         return
     rows = measure(options.seeds, options.seconds, options.pictures)
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+    save(options.json, facts, rows=rows)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from diffrender.placement import photo_camera
 from diffrender.record.evaluate import evaluate, inspect
 from diffrender.record.picture import headlight, picture, save_image
 
-from .environment import describe
+from .environment import announce, save
 from .shapes import shape
 
 SIZE = (512, 512)
@@ -229,12 +229,10 @@ def main() -> None:
         "--picture", type=Path, help="draw photo, truth and fits here, from both sides and half from behind"
     )
     options = parser.parse_args()
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     rows = measure(options.objects, options.seed, options.picture)
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+    save(options.json, facts, rows=rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .environment import describe
+from .environment import announce, save
 
 COLUMNS = {
     "seconds": ("seconds", 0),
@@ -59,15 +59,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     rows = []
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measure(options.directory, options.every, seed, Path(folder)))
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+    save(options.json, facts, rows=rows)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ python -m benchmarks.proximal              # two minutes; --json writes the figu
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from diffrender.optimize.smoothing import Smoothing
 from diffrender.optimize.transformation import Transformation, chain
 from diffrender.topology import uniform_laplacian
 
-from .environment import describe
+from .environment import announce, save
 from .shapes import directions_around
 
 CHANGED = 0.05  # of the vertices
@@ -232,12 +231,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    facts = describe()
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    facts = announce()
     rows = measure(options.seeds)
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=2) + "\n")
+    save(options.json, facts, rows=rows)
 
 
 if __name__ == "__main__":
