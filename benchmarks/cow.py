@@ -18,12 +18,12 @@ import numpy as np
 import diffrender as dr
 from diffrender import loss
 from diffrender.compare import compare_meshes
-from diffrender.fitting import soft_around
 from diffrender.optimize.adam import Adam, AdamState
 from diffrender.optimize.large_steps import LargeSteps
 from diffrender.optimize.schedule import geometric
 from diffrender.quality import even_edge_length
 from diffrender.remesh import remesh
+from diffrender.rendering import soft_around
 from diffrender.topology import count_flipped_faces, uniform_laplacian
 
 from .environment import announce, save

@@ -8,7 +8,7 @@ import typer
 from .options import BACKEND, Backend, resolve
 
 if TYPE_CHECKING:
-    from diffrender.fitting import FitSettings
+    from diffrender.fit_settings import FitSettings
     from diffrender.record.run import Run
 
 HELP = """Fit a coloured mesh to the object in a photo, or in a folder of photos whose cameras are known.
@@ -138,7 +138,7 @@ def _open_run(
     hold_out: int | None,
     resume: bool,
 ) -> "Run":
-    from diffrender.fitting import FitSettings
+    from diffrender.fit_settings import FitSettings
     from diffrender.record.run import Run
 
     if resume and (out / "settings.json").exists():

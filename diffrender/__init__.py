@@ -24,7 +24,7 @@ _HOME = {
     "render": "rendering",
     "render_silhouette": "rendering",
     "View": "views.view",
-    "FitSettings": "fitting",
+    "FitSettings": "fit_settings",
     "FitState": "fitting",
     "Step": "fitting",
     "fit": "fitting",

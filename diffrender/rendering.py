@@ -164,6 +164,14 @@ def render_silhouette(
     return SilhouetteRendering(mesh, camera, raster)
 
 
+def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:
+    """Return settings whose depth range is that of the mesh in the camera, so that gamma is relative to its size."""
+    depth = project(mesh.vertices, camera)[:, 2]
+    near, far = max(float(depth.min()), 1e-6), float(depth.max())
+    margin = 0.1 * (far - near) + 1e-6
+    return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
+
+
 def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None) -> Raster:
     vertices_pixel = project(mesh.vertices, camera)
     nearest = vertices_pixel[:, 2].max()

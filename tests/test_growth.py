@@ -73,8 +73,10 @@ def test_growth_ends_with_what_was_asked_for():
     counts = [growth.face_count(40_000, progress) for progress in (0, 0.3, 0.7, 1)]
     assert counts[0] == 2500 and counts[0] < counts[1] < counts[2] == counts[3] == 40_000
     assert growth.face_count(600, 0) == 600 and growth.face_count(4000, 0) == 1000
-    assert growth.smoothness(100, 2, 0) == pytest.approx(100) and growth.smoothness(100, 2, 0.6) == pytest.approx(2)
-    assert growth.rate(40_000, 0) == 1 and growth.rate(40_000, 1) == pytest.approx(0.3 / 4)
+    settings = dr.FitSettings(steps=10, faces=40_000, smoothness=2.0, smoothness_start=100.0, learning_rate=1.0)
+    plan = growth.GrowthPlan(settings, 100)
+    assert plan.smoothness(0, 20_000) == pytest.approx(100) and plan.smoothness(6, 20_000) == pytest.approx(2)
+    assert plan.shape_rate(0, 1.0) == 1 and plan.shape_rate(10, 1.0) == pytest.approx(0.3 / 4)
 
 
 def test_a_sphere_enters_a_gap_and_stays_round_and_whole():

@@ -5,7 +5,8 @@ import pytest
 from meshes import bumpy, disc_view
 
 import diffrender as dr
-from diffrender.priors import Priors
+from diffrender.body import Body
+from diffrender.priors import Rigid, SameVolume
 from diffrender.regularize import signed_volume
 
 QUICK = {"steps": 60, "faces": 1280, "resolution": 60}
@@ -35,10 +36,11 @@ def test_priors_do_not_depend_on_the_unit_or_the_number_of_faces():
     for subdivisions, unit in ((2, 1.0), (3, 1.0), (3, 7.0)):
         ball = dr.icosphere(subdivisions)
         start = dr.Mesh(unit * ball.vertices.astype(np.float64), ball.faces)
-        parts, gradient = Priors.of(start, 1.0, 1.0).evaluate(1.1 * start.vertices, start.faces)
-        assert parts["volume"] == pytest.approx(0.331**2, rel=1e-6)
-        assert parts["rigidity"] == pytest.approx(4 * 0.1**2, rel=1e-6)
-        assert gradient.shape == start.vertices.shape
+        body = Body.of(1.1 * start.vertices, start.faces, 0.0, None)
+        volume, strain = (prior.of(start, 1.0).evaluate(body) for prior in (SameVolume, Rigid))
+        assert volume[0] == pytest.approx(0.331**2, rel=1e-6)
+        assert strain[0] == pytest.approx(4 * 0.1**2, rel=1e-6)
+        assert volume[1].shape == strain[1].shape == start.vertices.shape
 
 
 def test_a_template_that_is_held_stretches_less(template):
@@ -76,4 +78,4 @@ def test_bad_weights_are_named_with_their_value():
         dr.FitSettings(rigidity=1.0, remesh_every=5)
     flat = dr.Mesh(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32), np.array([[0, 1, 2]]))
     with pytest.raises(ValueError, match="no volume to keep: its signed volume is 0"):
-        Priors.of(flat, 0.0, 1.0)
+        SameVolume.of(flat, 1.0)

@@ -1,9 +1,8 @@
 """How well a mesh explains a view."""
 
-from ..fitting import soft_around
 from ..loss import iou, psnr_db
 from ..mesh import Mesh
-from ..rendering import render
+from ..rendering import render, soft_around
 from ..topology import count_flipped_faces, is_closed_manifold
 from ..views.view import View
 

@@ -8,9 +8,8 @@ from ..backend import Name
 from ..camera import Camera
 from ..color import srgb_to_linear, to_bytes
 from ..files import atomic_path
-from ..fitting import soft_around
 from ..mesh import Mesh
-from ..rendering import render
+from ..rendering import render, soft_around
 from ..shading import Light
 
 BACKDROP = (0.93, 0.94, 0.95)  # sRGB

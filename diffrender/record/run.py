@@ -15,7 +15,8 @@ from ..adjust import adjusted
 from ..backend import Name
 from ..color import to_bytes
 from ..files import write_atomically
-from ..fitting import FitSettings, FitState, Step, default_start, finish, fit, settings_from
+from ..fit_settings import FitSettings, settings_from
+from ..fitting import FitState, Step, default_start, finish, fit
 from ..mesh import Mesh, load_mesh
 from ..orbit import common_down, facing
 from ..placement import photo_camera
