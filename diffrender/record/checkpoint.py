@@ -1,21 +1,15 @@
 """The state of a run in one file, to the bit."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 
-from ..adjust import Adjustments
 from ..files import atomic_path
 from ..fitting import FitState
-from ..optimize.adam import AdamState
-from ..symmetry import Plane
-
-_ARRAYS = ("parameter", "colors", "faces")
-_SCALARS = ("smoothness", "scale")
-_MOMENTS = ("shape_moments", "color_moments")
-_ADJUSTMENTS = ("rotations", "translations", "log_gains")
 
 
 class Checkpoint(NamedTuple):
@@ -29,17 +23,12 @@ class Checkpoint(NamedTuple):
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     """Write a checkpoint as an .npz file, whole or not at all."""
-    state = checkpoint.state
-    arrays = {name: getattr(state, name) for name in _ARRAYS}
-    arrays |= {f"adjustments.{name}": getattr(state.adjustments, name) for name in _ADJUSTMENTS}
-    all_moments = {name: getattr(state, name) for name in _MOMENTS} | {"adjustments": state.adjustments.moments}
-    for name, moments in all_moments.items():
-        arrays |= {f"{name}.step": np.int64(moments.step), f"{name}.first": moments.first}
-        arrays |= {f"{name}.second": moments.second}
-    arrays |= {"step": np.int64(state.step), "frames": checkpoint.frames}
-    arrays |= {name: np.float64(getattr(state, name)) for name in _SCALARS}
-    arrays |= {"plane": np.array([] if state.plane is None else [*state.plane.normal, state.plane.offset], np.float64)}
-    arrays |= {"seconds": np.float64(checkpoint.seconds), "run": np.array(checkpoint.run)}
+    arrays: dict[str, Any] = {
+        "seconds": np.float64(checkpoint.seconds),
+        "run": np.array(checkpoint.run),
+        "frames": checkpoint.frames,
+    }
+    arrays |= _arrays("state", checkpoint.state)
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **arrays)
 
@@ -48,16 +37,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint. Raises ValueError that names the file if it is not one."""
     try:
         with np.load(Path(path), allow_pickle=False) as arrays:
-            moments: dict[str, Any] = {
-                name: AdamState(int(arrays[f"{name}.step"]), arrays[f"{name}.first"], arrays[f"{name}.second"])
-                for name in (*_MOMENTS, "adjustments")
-            }
-            places = {name: arrays[f"adjustments.{name}"] for name in _ADJUSTMENTS}
-            moments["adjustments"] = Adjustments(**places, moments=moments["adjustments"])
-            values: dict[str, Any] = {name: float(arrays[name]) for name in _SCALARS}
-            values |= {name: arrays[name] for name in _ARRAYS}
-            plane = Plane(arrays["plane"][:3], float(arrays["plane"][3])) if len(arrays["plane"]) else None
-            state = FitState(step=int(arrays["step"]), plane=plane, **values, **moments)
+            state = _restored("state", FitState, arrays)
             return Checkpoint(state, arrays["frames"], float(arrays["seconds"]), str(arrays["run"]))
     except (KeyError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error
@@ -65,3 +45,29 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         if type(error).__name__ == "BadZipFile":
             raise ValueError(f"{path}: not a checkpoint of diffrender ({error})") from error
         raise
+
+
+def _arrays(name: str, value: Any) -> dict[str, Any]:
+    """Return the arrays and numbers of nested named tuples by their paths; of what is None, nothing."""
+    if hasattr(value, "_fields"):
+        inner = (_arrays(f"{name}.{field}", getattr(value, field)) for field in value._fields)
+        return {path: array for arrays in inner for path, array in arrays.items()}
+    return {} if value is None else {name: np.asarray(value)}
+
+
+def _restored(name: str, kind: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return the value of a kind, a named tuple, array or number, or a union of some, whose arrays have these paths."""
+    if isinstance(kind, UnionType):
+        return next(
+            (_restored(name, one, arrays) for one in get_args(kind) if one is not NoneType and _has(name, one, arrays)),
+            None,
+        )
+    if hasattr(kind, "_fields"):
+        hints = get_type_hints(kind)
+        return kind(*(_restored(f"{name}.{field}", hints[field], arrays) for field in kind._fields))
+    return arrays[name] if kind is np.ndarray else kind(arrays[name])
+
+
+def _has(name: str, kind: Any, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Return whether there are arrays for each field of a named tuple."""
+    return all(any(path.startswith(f"{name}.{field}") for path in arrays) for field in kind._fields)
