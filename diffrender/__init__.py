@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Mesh": "mesh",
     "load_mesh": "mesh",
+    "Texture": "texture",
     "load_views": "views.load",
     "icosphere": "mesh",
     "Camera": "camera",

@@ -1,7 +1,7 @@
 """Triangle meshes and their files. The only module that knows trimesh."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,43 +10,41 @@ import numpy as np
 from .checks import check_finite
 from .color import linear_to_srgb, srgb_to_linear
 from .files import atomic_path
+from .texture import Texture
 
 _FORMATS = (".glb", ".obj", ".ply", ".stl")
 _READABLE = (*_FORMATS, ".gltf")
+_FURTHEST_UV = 10_000  # repetitions of a texture: further out, float32 has no digits left for the place in it
 
 
 @dataclass(frozen=True)
 class Mesh:
     """Vertices (V, 3), faces (F, 3) counter-clockwise seen from outside, and linear RGB vertex_colors (V, 3) or None.
 
-    Vertices are float32, or float64 if given so; faces become int32. Raises ValueError for an empty mesh, NaN or
-    infinity, an index out of range, or colours outside [0, 1].
+    A texture lies on the faces by uv (T, 2), whose rows faces_uv (F, 3) names for each corner, None meaning `faces`; it is
+    multiplied by the vertex colours, where there are any, as in glTF. Vertices are float32, or float64 if given so, and
+    colours, uv and texture of the same precision; faces become int32. Raises ValueError for an empty mesh, NaN or
+    infinity, an index out of range, colours outside [0, 1], uv further out than 10,000, or a texture without uv.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     vertex_colors: np.ndarray | None = None
+    uv: np.ndarray | None = None
+    faces_uv: np.ndarray | None = None
+    texture: Texture | None = None
 
     def __post_init__(self) -> None:
         vertices, faces = np.asarray(self.vertices), np.asarray(self.faces)
         if vertices.ndim != 2 or vertices.shape[1] != 3:
             raise ValueError(f"vertices must have shape (V, 3), got {vertices.shape}")
-        if faces.ndim != 2 or faces.shape[1] != 3:
-            raise ValueError(f"faces must have shape (F, 3), got {faces.shape}")
-        if not len(vertices) or not len(faces):
+        if faces.ndim == 2 and (not len(vertices) or not len(faces)):
             raise ValueError(f"the mesh is empty: {len(vertices)} vertices and {len(faces)} faces")
-        if not np.issubdtype(faces.dtype, np.integer):
-            raise ValueError(f"faces must be integers, got {faces.dtype}")
         dtype = np.float64 if vertices.dtype == np.float64 else np.float32
         vertices = np.ascontiguousarray(vertices, dtype)
         check_finite("vertices", vertices)
-        if faces.min() < 0 or faces.max() >= len(vertices):
-            wrong = np.argwhere((faces < 0) | (faces >= len(vertices)))[0]
-            raise ValueError(
-                f"face {wrong[0]} refers to vertex {faces[wrong[0], wrong[1]]}, but there are {len(vertices)} vertices"
-            )
         object.__setattr__(self, "vertices", vertices)
-        object.__setattr__(self, "faces", np.ascontiguousarray(faces, np.int32))
+        object.__setattr__(self, "faces", _checked_faces("faces", faces, len(vertices), "vertex", "vertices"))
         if self.vertex_colors is not None:
             colors = np.ascontiguousarray(self.vertex_colors, dtype)
             if colors.shape != vertices.shape:
@@ -55,6 +53,28 @@ class Mesh:
             if colors.min() < 0 or colors.max() > 1:
                 raise ValueError(f"vertex_colors must lie in [0, 1], got {colors.min():.4g} to {colors.max():.4g}")
             object.__setattr__(self, "vertex_colors", colors)
+        self._check_texture(dtype)
+
+    def _check_texture(self, dtype: type) -> None:
+        if self.uv is None:
+            for name in ("faces_uv", "texture"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"a mesh with {name} needs uv, got None")
+            return
+        uv: np.ndarray = np.ascontiguousarray(self.uv, dtype)
+        if uv.ndim != 2 or uv.shape[1] != 2:
+            raise ValueError(f"uv must have shape (T, 2), got {uv.shape}")
+        check_finite("uv", uv)
+        if uv.size and np.abs(uv).max() > _FURTHEST_UV:
+            raise ValueError(f"uv must lie within +-{_FURTHEST_UV}, got {uv.min():.4g} to {uv.max():.4g}")
+        faces_uv = np.asarray(self.faces if self.faces_uv is None else self.faces_uv)
+        faces_uv = _checked_faces("faces_uv", faces_uv, len(uv), "uv", "of them")
+        if faces_uv.shape != self.faces.shape:
+            raise ValueError(f"faces_uv must have the shape of faces {self.faces.shape}, got {faces_uv.shape}")
+        object.__setattr__(self, "uv", uv)
+        object.__setattr__(self, "faces_uv", faces_uv)
+        if self.texture is not None and self.texture.image.dtype != dtype:
+            object.__setattr__(self, "texture", replace(self.texture, image=self.texture.image.astype(dtype)))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the mesh to an OBJ, PLY, STL or GLB file, whole or not at all.
@@ -70,6 +90,18 @@ class Mesh:
         content = _glb(self) if suffix == ".glb" else _export(self, suffix[1:])
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
+
+
+def _checked_faces(name: str, faces: np.ndarray, count: int, one: str, many: str) -> np.ndarray:
+    """Return faces (F, 3) as int32. Raises ValueError for another shape or type, or an index that is not below `count`."""
+    if faces.ndim != 2 or faces.shape[1] != 3:
+        raise ValueError(f"{name} must have shape (F, 3), got {faces.shape}")
+    if not np.issubdtype(faces.dtype, np.integer):
+        raise ValueError(f"{name} must be integers, got {faces.dtype}")
+    if faces.size and (faces.min() < 0 or faces.max() >= count):
+        wrong = np.argwhere((faces < 0) | (faces >= count))[0]
+        raise ValueError(f"face {wrong[0]} refers to {one} {faces[wrong[0], wrong[1]]}, but there are {count} {many}")
+    return np.ascontiguousarray(faces, np.int32)
 
 
 def load_mesh(path: str | os.PathLike) -> Mesh:

@@ -127,3 +127,30 @@ def test_bad_files_are_named(tmp_path):
         dr.load_mesh(tmp_path / "cloud.ply")
     with pytest.raises(ValueError, match=r"cannot write meshes as .xyz: use one of .glb"):
         bumpy().save(tmp_path / "mesh.xyz")
+
+
+def test_a_texture_needs_places_for_each_corner():
+    ball = dr.icosphere(1)
+    uv = np.random.default_rng(0).random((len(ball.vertices), 2))
+    texture = dr.Texture(np.full((4, 8, 3), 0.5))
+    mesh = dr.Mesh(ball.vertices, ball.faces, uv=uv, texture=texture)
+    np.testing.assert_array_equal(mesh.faces_uv, ball.faces)
+    assert mesh.uv.dtype == mesh.texture.image.dtype == np.float32
+    for arguments, message in (
+        ({"texture": texture}, "a mesh with texture needs uv"),
+        ({"uv": uv[:, :1]}, r"uv must have shape \(T, 2\), got"),
+        ({"uv": uv * np.nan}, "uv .*nan"),
+        ({"uv": uv + 20_000}, r"uv must lie within \+-10000, got 2e\+04"),
+        ({"uv": uv[:5]}, "face 0 refers to uv .*, but there are 5 of them"),
+        ({"uv": uv, "faces_uv": ball.faces[:3]}, r"faces_uv must have the shape of faces \(80, 3\), got \(3, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dr.Mesh(ball.vertices, ball.faces, **arguments)
+    for image, message in (
+        (np.zeros((4, 4)), r"must have shape \(H, W, 3\), got \(4, 4\)"),
+        (np.full((4, 4, 3), 2.0), "must lie in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dr.Texture(image)
+    with pytest.raises(ValueError, match="wrap must be 'repeat' or 'clamp', got 'mirror'"):
+        dr.Texture(np.zeros((4, 4, 3)), wrap="mirror")
