@@ -24,18 +24,32 @@ FAST_MATH = {"contract", "arcp", "nsz", "afn"}
 
 
 def formula(function: Callable) -> Callable:
-    """Compile a scalar function that kernels of every backend inline."""
-    return numba.njit(forceinline=True, fastmath=FAST_MATH, error_model="numpy")(function)
+    """Compile a scalar function that kernels of every backend inline; Python can call its `py_func`, and nothing else.
+
+    Wrappers for Python and C would each hold its code once more: they took a quarter of the time that a first image waits
+    for compilation.
+    """
+    if numba_config.ENABLE_CUDASIM:  # there, kernels are Python, and call it
+        return _compiled(function, forceinline=True)
+    compiled = _compiled(function, forceinline=True, no_cpython_wrapper=True)
+
+    def refuse(*arguments: Any, **keywords: Any) -> None:
+        raise TypeError(f"{function.__name__} is for kernels to call: from Python, call {function.__name__}.py_func")
+
+    # A call from Python looks for a version compiled before, which has no wrapper here: it must find none.
+    compiled.add_overload = lambda result: compiled.overloads.update({tuple(result.signature.args): result})
+    compiled._compile_for_args = refuse
+    return compiled
 
 
 def subroutine(function: Callable) -> Callable:
     """Compile a function that kernels call, once for all of them: inlined, it would be compiled again with each."""
-    return numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
+    return _compiled(function, nogil=True)
 
 
 def kernel(function: Callable) -> Callable:
     """Compile a loop that runs without the interpreter lock and is kept in the cache."""
-    compiled = numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
+    compiled = _compiled(function, nogil=True)
     directory = cache_directory()
     if directory is not None:
         # Numba reads its cache directory here and only here; other packages' functions keep theirs.
@@ -47,6 +61,10 @@ def kernel(function: Callable) -> Callable:
         finally:
             config.CACHE_DIR = previous
     return compiled
+
+
+def _compiled(function: Callable, **options: bool) -> Any:
+    return numba.njit(no_cfunc_wrapper=True, fastmath=FAST_MATH, error_model="numpy", **options)(function)
 
 
 @intrinsic

@@ -51,6 +51,23 @@ def test_number_of_threads():
     assert "DIFFRENDER_NUM_THREADS must be a positive integer, got 'two'" in error.value.stderr
 
 
+def test_a_formula_called_from_python_says_so_before_and_after_it_is_compiled():
+    code = (
+        "from diffrender.formulas.coverage import sigmoid\n"
+        "from numba import njit\n"
+        "def refused():\n"
+        "    try: sigmoid(0.0)\n"
+        "    except TypeError as error: print(error)\n"
+        "refused()\n"
+        "print(njit(lambda x: sigmoid(x))(0.0))\n"
+        "refused()\n"
+    )
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0"}  # the simulator has to call formulas
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    refusal = "sigmoid is for kernels to call: from Python, call sigmoid.py_func"
+    assert result.stdout.splitlines() == [refusal, "0.5", refusal], result.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_draws_too():
     code = (
