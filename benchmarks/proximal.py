@@ -11,14 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import diffrender as dr
-from diffrender import loss
-from diffrender.optimize.adam import Adam
-from diffrender.optimize.defect import Defect, over_black, over_black_backward
-from diffrender.optimize.proximal import Only, ProximalAdam, holding_weight
-from diffrender.optimize.schedule import cosine
-from diffrender.optimize.smoothing import Smoothing
-from diffrender.optimize.transformation import Transformation, chain
-from diffrender.topology import uniform_laplacian
+from diffrender.defect import over_black
+from diffrender.rendering import soft_around
 
 from .environment import announce, save
 from .shapes import directions_around
@@ -26,28 +20,10 @@ from .shapes import directions_around
 CHANGED = 0.05  # of the vertices
 HEIGHT = 0.15  # of the bump or dent, of a template with a radius of about 1; 6 to 7 px
 VIEWS, SIZE, FOV_DEGREES, DISTANCE = 16, (128, 128), 36, 4.0
-SOFT = dr.Soft(sigma=0.1, gamma=1e-3, near=DISTANCE - 1.5, far=DISTANCE + 1.5)
-SAMPLES = 4  # of a sharp image's pixel, along each side
-STEPS, LEARNING_RATE, SWEEPS = 100, 1e-2, 24
-REFIT_STEPS, REFIT_LEARNING_RATE, REFIT_SWEEPS = 40, 3e-3, 4
-WEIGHT = 0.015  # of the one that holds the template
-ADAM = Adam(0.8, 0.95, vector=True)
-
-# What the images are: drawn by the renderer that the fit draws with; sharp, as photos are, where soft edges differ from them
-# all around the mesh. What the soft images of the fit are compared with: these; these plus what soft and sharp images differ
-# by, of the template; or of the mesh as it moves. Then what the optimiser is.
-METHODS = (
-    ("soft", "as they are", "smoothing, proximal"),
-    ("sharp", "as they are", "smoothing, proximal"),
-    ("sharp", "corrected once", "smoothing, proximal"),
-    ("sharp", "corrected anew", "smoothing, proximal"),
-    ("sharp", "corrected anew", "smoothing, proximal, refit"),
-)
-EVERY = 10  # steps to a new correction
-CORRECTIONS = {
-    "corrected once": Defect(SOFT, SAMPLES, STEPS + REFIT_STEPS),
-    "corrected anew": Defect(SOFT, SAMPLES, EVERY),
-}
+HARD, SAMPLES = 1e-6, 8  # px^2, and samples along each side of a pixel
+SPARSITY = 0.015
+KINDS = ("sharp", "noise", "exposure")
+NOISE, EXPOSURE = 0.01, 1.02  # added to linear colours; times them all
 
 
 class Scene(NamedTuple):
@@ -82,69 +58,34 @@ def scene(seed: int) -> Scene:
     return Scene(template, height[:, None] * middle, cameras)
 
 
-def draw(scene: Scene, kind: str) -> list[np.ndarray]:
-    """Return an image (H, W, 4) of the truth per camera, colours over black and alpha: soft or sharp."""
-    mesh = _moved(scene.template, scene.truth)
-    if kind == "sharp":
-        return [Defect(SOFT, SAMPLES).sharp(mesh, camera) for camera in scene.cameras]
-    return [over_black(dr.render(mesh, camera, SOFT).image) for camera in scene.cameras]
+def photographed(scene: Scene, kind: str, seed: int) -> list[dr.View]:
+    """Return a view of the truth per camera, as KINDS says; a pixel is the mean of more samples than the fit itself takes."""
+    template = scene.template
+    mesh = dr.Mesh((template.vertices + scene.truth).astype(np.float32), template.faces, template.vertex_colors)
+    random = np.random.default_rng([seed, 1])
+    views = []
+    for camera in scene.cameras:
+        height, width = camera.size
+        large = camera.resized((SAMPLES * height, SAMPLES * width))
+        image = over_black(dr.render(mesh, large, soft_around(mesh, large, HARD)).image)
+        image = image.reshape(height, SAMPLES, width, SAMPLES, 4).mean(axis=(1, 3))
+        alpha = np.clip(image[..., 3], 0, 1)
+        colors = image[..., :3] / np.maximum(alpha, 1e-6)[..., None]
+        if kind == "noise":
+            colors = colors + NOISE * random.normal(size=colors.shape)
+        elif kind == "exposure":
+            colors = EXPOSURE * colors
+        views.append(dr.View(np.clip(colors, 0, 1).astype(np.float32), alpha.astype(np.float32), camera))
+    return views
 
 
-def fit(scene: Scene, images: list[np.ndarray], correction: str, method: str) -> tuple[np.ndarray, float]:
+def fit(scene: Scene, views: list[dr.View]) -> tuple[np.ndarray, float]:
     """Return the offsets (V, 3) found from the template, and the seconds a step took."""
-    offset = np.zeros_like(scene.truth)
-    laplacian = uniform_laplacian(scene.template.faces, len(offset))
-    defect = CORRECTIONS.get(correction)
-    smoothing = Smoothing(laplacian, SWEEPS)
-    gradient, _ = smoothing.update(_gradient(scene, _targets(scene, images, offset, defect), offset), None)
-    begin, steps = time.perf_counter(), STEPS
-    proximal = chain(smoothing, ProximalAdam(WEIGHT * holding_weight(gradient)))
-    offset = _descend(scene, images, defect, offset, proximal, STEPS, LEARNING_RATE)
-    if "refit" in method:
-        steps += REFIT_STEPS
-        again = chain(Smoothing(laplacian, REFIT_SWEEPS), Only((offset != 0).any(axis=1)), ADAM)
-        offset = _descend(scene, images, defect, offset, again, REFIT_STEPS, REFIT_LEARNING_RATE)
-    return offset, (time.perf_counter() - begin) / steps
-
-
-def _descend(
-    scene: Scene,
-    images: list[np.ndarray],
-    defect: Defect | None,
-    offset: np.ndarray,
-    optimizer: Transformation,
-    steps: int,
-    learning_rate: float,
-) -> np.ndarray:
-    state = optimizer.init(offset)
-    corrected = defect.init() if defect else None
-    targets = images
-    for step in range(steps):
-        rate = cosine(learning_rate, 0.01 * learning_rate, step / steps)
-        if defect and corrected:
-            corrections, corrected = defect.update(_moved(scene.template, offset), scene.cameras, corrected)
-            targets = [image + correction for image, correction in zip(images, corrections, strict=True)]
-        delta, state = optimizer.update(_gradient(scene, targets, offset), state, rate)
-        offset = offset + delta
-    return offset
-
-
-def _targets(scene: Scene, images: list[np.ndarray], offset: np.ndarray, defect: Defect | None) -> list[np.ndarray]:
-    if defect is None:
-        return images
-    corrections, _ = defect.update(_moved(scene.template, offset), scene.cameras, defect.init())
-    return [image + correction for image, correction in zip(images, corrections, strict=True)]
-
-
-def _gradient(scene: Scene, images: list[np.ndarray], offset: np.ndarray) -> np.ndarray:
-    """Return the gradient (V, 3) of the images' mean squared difference, colours blended over black and alpha."""
-    mesh = _moved(scene.template, offset)
-    gradient = np.zeros_like(offset)
-    for camera, target in zip(scene.cameras, images, strict=True):
-        rendering = dr.render(mesh, camera, SOFT)
-        _, grad_blended = loss.l2(over_black(rendering.image), target)
-        gradient += rendering.backward(over_black_backward(rendering.image, grad_blended)).vertices
-    return gradient / len(images)
+    settings = dr.FitSettings(sparsity=SPARSITY)
+    begin = time.perf_counter()
+    *_, last = dr.fit(views, scene.template, settings)
+    seconds = (time.perf_counter() - begin) / settings.steps
+    return last.mesh.vertices.astype(np.float64) - scene.template.vertices, seconds
 
 
 def figures(scene: Scene, offset: np.ndarray) -> dict[str, float]:
@@ -165,51 +106,36 @@ def figures(scene: Scene, offset: np.ndarray) -> dict[str, float]:
 
 
 def measure(seeds: int) -> list[dict[str, Any]]:
-    """Return a row per seed and method."""
+    """Return a row per kind of photos and seed."""
     rows = []
     for seed in range(seeds):
         changed = scene(seed)
-        images = {kind: draw(changed, kind) for kind in ("soft", "sharp")}
-        for kind, correction, method in METHODS:
-            offset, seconds = fit(changed, images[kind], correction, method)
-            rows.append(
-                {
-                    "images": kind,
-                    "correction": correction,
-                    "method": method,
-                    "seed": seed,
-                    **figures(changed, offset),
-                    "seconds_per_step": seconds,
-                }
+        for kind in KINDS:
+            offset, seconds = fit(changed, photographed(changed, kind, seed))
+            row = {"photos": kind, "seed": seed, **figures(changed, offset), "seconds_per_step": seconds}
+            rows.append(row)
+            print(
+                {name: value if isinstance(value, str) else round(value, 3) for name, value in row.items()}, flush=True
             )
     return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the medians of the seeds as a Markdown table, with the worst in brackets."""
+    worst = {"still": min, "precision": min, "recall": min, "error": max, "largest_error": max}
     lines = [
-        "| images | compared with | method | still | precision | recall | error of offsets | largest error | ms a step |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| photos | unchanged at exactly 0 | precision | recall | error of offsets | largest error | ms a step |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for kind, correction, method in METHODS:
-        seen = [row for row in rows if (row["images"], row["correction"], row["method"]) == (kind, correction, method)]
+    for kind in KINDS:
+        seen = [row for row in rows if row["photos"] == kind]
         shares = []
-        for name, worst in (
-            ("still", min),
-            ("precision", min),
-            ("recall", min),
-            ("error", max),
-            ("largest_error", max),
-        ):
+        for name, of_all in worst.items():
             values = [100 * row[name] for row in seen]
-            shares.append(f"{np.median(values):.1f} % ({worst(values):.1f})")
+            shares.append(f"{np.median(values):.1f} % ({of_all(values):.1f})")
         milliseconds = 1e3 * np.median([row["seconds_per_step"] for row in seen])
-        lines.append(f"| {kind} | {correction} | {method} | {' | '.join(shares)} | {milliseconds:.0f} |")
+        lines.append(f"| {kind} | {' | '.join(shares)} | {milliseconds:.0f} |")
     return "\n".join(lines)
-
-
-def _moved(mesh: dr.Mesh, offset: np.ndarray) -> dr.Mesh:
-    return dr.Mesh((mesh.vertices + offset).astype(np.float32), mesh.faces, mesh.vertex_colors)
 
 
 def _waves(random: np.random.Generator, points: np.ndarray, frequency: float) -> np.ndarray:

@@ -7,6 +7,15 @@ from typing import Any
 from .halves import Symmetry, check_symmetry
 from .loss import ColorSpace
 
+_WITHOUT_SPARSITY = {
+    "remesh_every": 0,
+    "symmetry": "none",
+    "rigidity": 0.0,
+    "volume_weight": 0.0,
+    "camera_learning_rate": 0.0,
+    "exposure_learning_rate": 0.0,
+}
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -43,6 +52,10 @@ class FitSettings:
 
     rigidity: float = 0.0  # weight of what a mesh departs from the start's shape by, apart from turns of its parts
     volume_weight: float = 0.0  # of the squared relative change of the start's volume
+    sparsity: float = (
+        0.0  # of a template with colours, seen by several views: as little of it changes as explains them; in
+    )
+    # shares of the weight at which nothing moves; 0.015 is usual, 0 lets all of it change
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))
@@ -66,6 +79,10 @@ class FitSettings:
             raise ValueError(
                 "cameras and exposures cannot be adjusted with symmetry: reflected views have none of their own"
             )
+        if self.sparsity > 0:
+            for name, off in _WITHOUT_SPARSITY.items():
+                if getattr(self, name) != off:
+                    raise ValueError(f"sparsity {self.sparsity} does not go with {name} {getattr(self, name)}")
         for name in ("sigma_start", "sigma_end", "gamma", "thickness"):
             value = getattr(self, name)
             if value is not None and not value > 0:

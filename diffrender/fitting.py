@@ -12,6 +12,7 @@ from .adjust import Adjustments, Rates, adjust, adjusted, unadjusted
 from .backend import Name
 from .body import Body
 from .fit_settings import FitSettings
+from .fit_state import FitState, Step
 from .growth import Growth, GrowthPlan
 from .halves import symmetric_start, with_reflections
 from .hull import hull_mesh
@@ -29,44 +30,12 @@ from .priors import Prior, is_held, priors_of
 from .quality import even_edge_length
 from .remesh import remesh
 from .repair import unfold
-from .symmetry import Plane
+from .sparse import changed_mesh, sparse_steps
 from .topology import uniform_laplacian
 from .views.view import View
 
 _VIEWS_FOR_HULL = 12
 _SHAPE_OPTIMIZER, _COLOR_OPTIMIZER = Adam(uniform=True), Adam()
-
-
-class FitState(NamedTuple):
-    """All that the loop needs to go on after `step` steps, to the same bits as without a stop."""
-
-    step: int
-    parameter: np.ndarray  # (V, 3) float64, u of Large Steps
-    smoothness: float  # the lambda that u is for
-    colors: np.ndarray  # (V, 3) float32 linear RGB
-    faces: np.ndarray  # (F, 3) int32
-    scale: float  # half the diagonal of the start mesh's bounding box
-    shape_moments: AdamState
-    color_moments: AdamState
-    adjustments: Adjustments
-    plane: Plane | None = None  # that mirrors the object
-
-
-class Step(NamedTuple):
-    """One step of a fit: the mesh after it, the loss before it and its parts, the soft image (H, W, 4) that was compared."""
-
-    step: int  # 1-based
-    steps: int
-    mesh: Mesh
-    loss: float
-    parts: dict[str, float]
-    image: np.ndarray
-    state: FitState
-
-    @property
-    def done(self) -> bool:
-        """Whether this is the last step."""
-        return self.step == self.steps
 
 
 def fit(
@@ -80,7 +49,8 @@ def fit(
 
     `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
     silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes
-    what `default_start` says. With `settings.symmetry`, each view is also one from the other side of the plane, and the
+    what `default_start` says. With `settings.sparsity`, a Mesh stays where it is, and as little of it as possible changes.
+    With `settings.symmetry`, each view is also one from the other side of the plane, and the
     balloon a solid that the plane mirrors. `state`, of an earlier Step, goes on from there. `backend` "cpu", "cuda" or
     "auto" draws the images. Raises ValueError for no views, another mesh, a state that has ended, or a plane that the photo
     cannot tell depth by, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
@@ -90,8 +60,12 @@ def fit(
         raise ValueError("fit needs at least one view, got none")
     if mesh is None:
         mesh = default_start(len(views))
+    if state is not None and state.step >= settings.steps:
+        raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
     if isinstance(mesh, Mesh) and settings.faces is None:
         settings = replace(settings, faces=len(mesh.faces))
+    if settings.sparsity > 0:
+        return sparse_steps(mesh, worked_on(views, settings, "far"), settings, state, backend)
     kind = _kind(mesh)
     views = worked_on(views, settings, kind)
     grows = mesh == "sphere" and len(views) == 1 and settings.symmetry == "none" and settings.remesh_every > 0
@@ -105,8 +79,6 @@ def fit(
     views = with_reflections(views, state.plane)
     if len(state.adjustments.rotations) != len(views):
         raise ValueError(f"the state is that of a fit to {len(state.adjustments.rotations)} views, got {len(views)}")
-    if state.step >= settings.steps:
-        raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
     return _steps(_Problem(views, plan, priors_of(settings, state.scale, start), grows, backend), state)
 
 
@@ -120,6 +92,8 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
 
     `hull` says that it started from one.
     """
+    if state.change is not None:
+        return changed_mesh(state)
     body = Body.of(state.parameter, state.faces, state.smoothness, state.plane)
     if state.step < settings.steps:
         flat = body.unfolded(UNFOLD_ROUNDS)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from ..files import atomic_path
-from ..fitting import FitState
+from ..fit_state import FitState
 
 
 class Checkpoint(NamedTuple):

@@ -16,7 +16,8 @@ from ..backend import Name
 from ..color import to_bytes
 from ..files import write_atomically
 from ..fit_settings import FitSettings, settings_from
-from ..fitting import FitState, Step, default_start, finish, fit
+from ..fit_state import FitState, Step
+from ..fitting import default_start, finish, fit
 from ..mesh import Mesh, load_mesh
 from ..orbit import common_down, facing
 from ..placement import photo_camera
