@@ -7,6 +7,7 @@ import pytest
 from diffrender.cli import main as cli
 from meshes import disc_view, mirrored_blob, tilted_camera
 from PIL import Image
+from scipy.sparse.csgraph import connected_components
 
 import diffrender as dr
 from diffrender.color import to_bytes
@@ -22,7 +23,7 @@ from diffrender.reflection import reflected_camera, reflected_view
 from diffrender.regularize import signed_volume
 from diffrender.symmetry import Plane, mirror_pairs
 from diffrender.tomography import energy
-from diffrender.topology import is_closed_manifold
+from diffrender.topology import is_closed_manifold, uniform_laplacian
 
 QUICK = {"steps": 12, "faces": 1500, "resolution": 64}
 
@@ -34,10 +35,11 @@ def patterned(vertices, faces):
     return dr.Mesh(vertices.astype(np.float32), faces, (0.5 + 0.4 * colors).astype(np.float32))
 
 
-def photo(degrees=40, above=15, size=(96, 96)):
-    """A long body, seen half from the front: the view, the mesh in its world, and the normal of its plane."""
-    vertices, faces = mirrored_blob(4)
-    mesh = patterned(vertices * [0.8, 1, 2], faces)
+def photo(degrees=40, above=15, size=(96, 96), mesh=None):
+    """A mesh, or a long body, seen half from the front: the view, the mesh in its world, and the normal of its plane."""
+    if mesh is None:
+        vertices, faces = mirrored_blob(4)
+        mesh = patterned(vertices * [0.8, 1, 2], faces)
     azimuth, elevation = np.radians([degrees, above])
     direction = [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
     there, here = dr.Camera.look_at(4 * np.array(direction), size=size), photo_camera(size)
@@ -113,6 +115,23 @@ def test_the_solid_is_closed_symmetric_and_fills_the_mask(seen):
     assert abs(plane.normal @ normal) == pytest.approx(1)
     assert 2000 < len(solid.faces) < 4500
     assert evaluate(solid, view)["silhouette_iou"] > 0.9
+
+
+def test_thin_limbs_stay_on_the_solid():
+    """A table on four thin legs, of which the photo shows all: one piece, as long as the legs are."""
+    from diffrender.polygonize import polygonize
+
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 65)] * 3, indexing="ij"), axis=-1)
+    x, y, z = np.moveaxis(np.abs(grid), 3, 0)
+    top = np.maximum(np.maximum(x - 0.6, z - 0.6), np.abs(grid[..., 1] - 0.5) - 0.1)
+    legs = np.maximum(np.hypot(x - 0.5, z - 0.5) - 0.06, y - 0.6)
+    vertices, faces = polygonize(-np.minimum(top, legs))
+    view, _, normal = photo(35, 20, mesh=patterned(vertices / 32 - 1, faces))
+    solid, _ = symmetric_solid(view, normal, 6000)
+    parts, _ = connected_components(uniform_laplacian(solid.faces, len(solid.vertices)), directed=False)
+    assert parts == 1
+    assert is_closed_manifold(solid.faces)
+    assert evaluate(solid, view)["silhouette_iou"] > 0.85
 
 
 def test_a_fit_with_symmetry_is_nearer_to_the_truth_and_stays_symmetric(seen):
