@@ -10,19 +10,21 @@ from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
 import diffrender as dr
+from diffrender import mirror_search
 from diffrender.color import to_bytes
 from diffrender.compare import compare_meshes
 from diffrender.halves import Mirror, check_symmetry, symmetric_start
 from diffrender.mirror_rays import mirror_cube, mirror_frame
-from diffrender.mirror_search import find_normal
+from diffrender.mirror_shading import unexplained_shading
 from diffrender.mirror_solid import symmetric_solid
 from diffrender.placement import photo_camera
 from diffrender.record.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from diffrender.record.evaluate import evaluate, inspect
 from diffrender.reflection import reflected_camera, reflected_view
 from diffrender.regularize import signed_volume
+from diffrender.shading import vertex_normals
 from diffrender.symmetry import Plane, mirror_pairs
-from diffrender.tomography import energy
+from diffrender.tomography import energy, symmetric_occupancy
 from diffrender.topology import is_closed_manifold, uniform_laplacian
 
 QUICK = {"steps": 12, "faces": 1500, "resolution": 64}
@@ -151,10 +153,31 @@ def test_a_fit_with_symmetry_is_nearer_to_the_truth_and_stays_symmetric(seen):
     assert evaluate(step.mesh, view)["silhouette_iou"] > 0.95
 
 
-def test_the_plane_is_found_in_the_photo(seen):
-    view, _, normal = seen
-    found = find_normal(view)
-    assert abs(found @ normal) > np.cos(np.radians(20))  # of 90
+def test_light_from_one_side_explains_shades_but_not_noise():
+    vertices, faces = mirrored_blob(4)
+    vertices = vertices * [0.8, 1, 2]
+    light = np.clip(vertex_normals(vertices, faces)[0] @ [0.5, 0.7, 0.5], 0, 1)
+    colors = (0.2 + 0.7 * light)[:, None] * np.where(vertices[:, [2]] > 0.3, [0.9, 0.5, 0.2], [0.3, 0.6, 0.9])
+    view, _, normal = photo(mesh=dr.Mesh(vertices.astype(np.float32), faces, colors.astype(np.float32)))
+    cube, occupancy = symmetric_occupancy(view, mirror_frame(view, normal), ((32, 40),))
+    noise = np.random.default_rng(0).uniform(0.1, 1, (*view.mask.shape, 1)) * np.ones(3)
+    noisy = dr.View(noise.astype(np.float32), view.mask, view.camera)
+    assert unexplained_shading(view, cube, occupancy) < 0.7 < unexplained_shading(noisy, cube, occupancy)
+    assert unexplained_shading(view, cube, np.zeros_like(occupancy)) == np.inf
+
+
+@pytest.mark.parametrize("degrees, above", [(40, 15), (-55, 10), (-25, 30)])
+def test_the_search_tries_a_plane_near_the_true_one_and_takes_the_best(monkeypatch, degrees, above):
+    view, _, normal = photo(degrees, above)
+
+    def sine(view, tried):
+        return np.linalg.norm(np.cross(tried, normal))
+
+    monkeypatch.setattr(mirror_search, "_unexplained", sine)
+    assert sine(view, mirror_search.find_normal(view)) < np.sin(np.radians(10))
+    monkeypatch.setattr(mirror_search, "_unexplained", lambda view, tried: np.inf)
+    with pytest.raises(ValueError, match="no plane was found"):
+        mirror_search.find_normal(view)
 
 
 @pytest.mark.parametrize("start, remesh_every", [("balloon", 0), ("sphere", 0), ("balloon", 4)])
