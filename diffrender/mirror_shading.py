@@ -46,8 +46,9 @@ def unexplained_shading(view: View, cube: Cube, occupancy: np.ndarray) -> float:
 def _seen_normals(cube: Cube, occupancy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how much of each cell's light meets the solid (P, W), and the mean normal (P, W, 3) of it there, along the plane's
     normal and away from and around the camera's axis."""
+    width = cube.w[1] - cube.w[0]
     around, first, second = np.gradient(occupancy)
-    around, first, second = around / (cube.phi[1] - cube.phi[0]), *(np.array([first, second]) / (cube.w[1] - cube.w[0]))
+    around, first, second = around / (cube.phi[1] - cube.phi[0]), first / width, second / width
     outward = -(cube.w[:, None] * first + cube.w * second)
     slopes = -np.stack([first - second, outward, around], axis=-1) / cube.depth[..., None]
     normals = slopes / np.maximum(np.linalg.norm(slopes, axis=-1, keepdims=True), 1e-6)
