@@ -147,7 +147,7 @@ def test_a_fit_with_symmetry_is_nearer_to_the_truth_and_stays_symmetric(seen):
             for factor in np.linspace(0.85, 1.15, 13)
         ]
         chamfers.append(min(compare_meshes(mesh, truth, points=1000).chamfer for mesh in scaled))
-    assert chamfers[1] < 0.6 * chamfers[0]
+    assert chamfers[1] < 0.65 * chamfers[0]
     assert mirror_pairs(step.mesh.vertices, step.mesh.faces, step.state.plane) is not None
     assert inspect(step.mesh)["closed"] and inspect(step.mesh)["flipped_faces"] == 0
     assert evaluate(step.mesh, view)["silhouette_iou"] > 0.95
