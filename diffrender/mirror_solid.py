@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .bridges import bridges
 from .inflate import smooth, without_crumbs
 from .mesh import Mesh
 from .mirror_rays import Cube, mirror_frame
@@ -12,6 +13,7 @@ from .views.view import View
 
 _PHOTO = 256  # px of the long side that the solid is found in
 _LEVEL = 0.4  # occupancy of the surface: below a half, so that thin limbs stay whole
+_BRIDGE = 0.6  # occupancy of what joins loose pieces, or fills a cavity
 _FIRST_CELLS = 48  # along the object's longest side, to see how many faces come of it
 _MARGIN = 3  # cells
 _SMOOTHING = 16  # rounds: the cells of the solid must not be seen
@@ -51,10 +53,27 @@ def _surface(cube: Cube, occupancy: np.ndarray, cells: int) -> tuple[np.ndarray,
     depth, phi = np.hypot(grid[1], grid[2]), np.arctan2(grid[2], grid[1])
     rows, first = cube.cells(phi, (cube.frame.distance + grid[0]) / depth)
     _, second = cube.cells(phi, (cube.frame.distance - grid[0]) / depth)
-    values = map_coordinates(occupancy, [rows, first, second], order=1) - _LEVEL
+    values = map_coordinates(occupancy, [rows, first, second], order=1)
+    allowed = map_coordinates(cube.inside.astype(float), [rows, first, second], order=1) > _LEVEL
+    values = _whole(values, allowed) - _LEVEL
     values[:, [0, -1]] = values[:, :, [0, -1]] = values[-1] = -1
     vertices, triangles = without_crumbs(*_doubled(*_half_surface(values)))
     return start + step * vertices, triangles
+
+
+def _whole(values: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Return the occupancy (X, Y, Z) of the half x >= 0 without cavities and, as far as what is allowed goes, in one piece
+    together with its mirror image."""
+    from scipy.ndimage import binary_dilation, binary_fill_holes
+
+    def both(half: np.ndarray) -> np.ndarray:
+        return np.concatenate([half[:0:-1], half])
+
+    way = bridges(both(values), _LEVEL, both(allowed))
+    way = (way | way[::-1])[len(values) - 1 :]
+    full = binary_dilation(way, mask=allowed) | way  # a thread of single cells would not last
+    full |= binary_fill_holes(both(values) > _LEVEL)[len(values) - 1 :]
+    return np.where(full, np.maximum(values, _BRIDGE), values)
 
 
 def _half_surface(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ from .optimize.adam import Adam
 from .views.view import View
 
 LEVELS = ((40, 100), (72, 50))  # cells along an axis and steps
-_AREA = 0.03  # weight of the surface, of which 1 is the square of the object's extent
+_FOG = 0.3  # weight of what is neither full nor empty, which grows from 0: at first, every place is open
+_AREA = 0.1  # weight of the surface, of which 1 is the square of the object's extent
 _SOFT = 0.05  # slope of the occupancy, per extent, below which it is free
 _THINNEST = 0.05  # of the extent: depths are compared relative to themselves, down to this
 _LEARNING_RATE = 0.4
@@ -27,10 +28,10 @@ def symmetric_occupancy(
     """
     (size, steps), *finer = levels
     cube = mirror_cube(view, frame, size)
-    logit = _descend(cube, _start(cube), steps)
+    logit = _descend(cube, _start(cube), np.arange(steps) / steps)
     for size, steps in finer:
         coarse, cube = cube, mirror_cube(view, frame, size)
-        logit = _descend(cube, _refined(logit, coarse, cube), steps)
+        logit = _descend(cube, _refined(logit, coarse, cube), np.ones(steps))
     return cube, _occupancy(cube, logit)
 
 
@@ -50,12 +51,12 @@ def _refined(logit: np.ndarray, coarse: Cube, fine: Cube) -> np.ndarray:
     return np.clip(map_coordinates(logit, places, order=1, mode="nearest"), -4, 4)
 
 
-def _descend(cube: Cube, logit: np.ndarray, steps: int) -> np.ndarray:
+def _descend(cube: Cube, logit: np.ndarray, firmness: np.ndarray) -> np.ndarray:
     optimizer = Adam(beta2=0.99)
     state = optimizer.init(logit)
-    for _ in range(steps):
+    for firm in firmness:
         occupancy = _occupancy(cube, logit)
-        _, gradient = energy(cube, occupancy)
+        _, gradient = energy(cube, occupancy, float(firm))
         delta, state = optimizer.update(gradient * occupancy * (1 - occupancy), state, _LEARNING_RATE)
         logit = np.clip(logit + delta, -_SURE, _SURE)
     return logit
@@ -65,13 +66,17 @@ def _occupancy(cube: Cube, logit: np.ndarray) -> np.ndarray:
     return np.where(cube.inside, 1 / (1 + np.exp(-logit)), 0)
 
 
-def energy(cube: Cube, occupancy: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return what `symmetric_occupancy` makes small and its gradient (P, W, W), for an occupancy equal to its transpose."""
+def energy(cube: Cube, occupancy: np.ndarray, firm: float = 1.0) -> tuple[float, np.ndarray]:
+    """Return what `symmetric_occupancy` makes small and its gradient (P, W, W), for an occupancy equal to its transpose.
+
+    `firm` is the share of the weight against fog: without it, a thin limb would be spread over all the places it may be at.
+    """
     depth, grad_depth = _depth(cube, occupancy)
     hit, grad_hit = _hit(cube, occupancy)
     area, grad_area = _area(cube, occupancy)
-    gradient = grad_depth + grad_hit + _AREA * grad_area
-    return depth + hit + _AREA * area, (gradient + np.swapaxes(gradient, 1, 2)) / 2
+    fog, grad_fog = _fog(cube, occupancy)
+    gradient = grad_depth + grad_hit + _AREA * grad_area + firm * _FOG * grad_fog
+    return depth + hit + _AREA * area + firm * _FOG * fog, (gradient + np.swapaxes(gradient, 1, 2)) / 2
 
 
 def _depth(cube: Cube, occupancy: np.ndarray) -> tuple[float, np.ndarray]:
@@ -81,6 +86,13 @@ def _depth(cube: Cube, occupancy: np.ndarray) -> tuple[float, np.ndarray]:
     error = np.where(seen, ((occupancy * cube.step).sum(axis=2) - cube.thickness) / scale, 0)
     gradient = (2 / seen.sum() * error / scale)[..., None] * cube.step
     return float((error * error).sum() / seen.sum()), gradient
+
+
+def _fog(cube: Cube, occupancy: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return how much of the depth that is wanted is neither full nor empty, as a mean over the mask's rays."""
+    seen = cube.mask > 0.5
+    share = (seen / seen.sum() / np.maximum(cube.thickness, _THINNEST * cube.frame.extent))[..., None] * cube.step
+    return float((occupancy * (1 - occupancy) * share).sum()), (1 - 2 * occupancy) * share
 
 
 def _hit(cube: Cube, occupancy: np.ndarray) -> tuple[float, np.ndarray]:
