@@ -21,7 +21,7 @@ CHANGED = 0.05  # of the vertices
 HEIGHT = 0.15  # of the bump or dent, of a template with a radius of about 1; 6 to 7 px
 VIEWS, SIZE, FOV_DEGREES, DISTANCE = 16, (128, 128), 36, 4.0
 HARD, SAMPLES = 1e-6, 8  # px^2, and samples along each side of a pixel
-SPARSITY = 0.015
+SPARSITY = 0.007
 KINDS = ("sharp", "noise", "exposure")
 NOISE, EXPOSURE = 0.01, 1.02  # added to linear colours; times them all
 
@@ -114,9 +114,7 @@ def measure(seeds: int) -> list[dict[str, Any]]:
             offset, seconds = fit(changed, photographed(changed, kind, seed))
             row = {"photos": kind, "seed": seed, **figures(changed, offset), "seconds_per_step": seconds}
             rows.append(row)
-            print(
-                {name: value if isinstance(value, str) else round(value, 3) for name, value in row.items()}, flush=True
-            )
+            print(row, flush=True)
     return rows
 
 

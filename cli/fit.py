@@ -28,6 +28,7 @@ Example: [cyan]diffrender fit photos --out statue --hold-out 8[/]
 
 
 _CAMERA_LEARNING_RATE, _EXPOSURE_LEARNING_RATE = 2e-3, 2e-2
+_SPARSITY = 0.007
 
 
 def fit(
@@ -70,6 +71,12 @@ def fit(
         min=0,
         help="Keep the start mesh's shape, for --mesh FILE: parts may turn, but not stretch; 1 is much. [dim]Default: 0.[/]",
     ),
+    sparse: bool = typer.Option(
+        None,
+        "--sparse",
+        help="Change as little as possible of --mesh FILE, a mesh with colours that stands where the cameras of a folder see it: "
+        "what the photos do not contradict stays exactly as it is.",
+    ),
     keep_volume: float = typer.Option(None, min=0, help="Keep the start mesh's volume; 1 is much. [dim]Default: 0.[/]"),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
@@ -98,6 +105,7 @@ def fit(
     asked["remesh_every"] = remesh
     asked["camera_learning_rate"] = _CAMERA_LEARNING_RATE if adjust_cameras else None
     asked["exposure_learning_rate"] = _EXPOSURE_LEARNING_RATE if adjust_exposure else None
+    asked["sparsity"] = _SPARSITY if sparse else None
     asked |= {"rigidity": rigidity, "volume_weight": keep_volume}
     asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}
@@ -169,7 +177,7 @@ def _refuse_changes(settings: "FitSettings", chosen: dict[str, Any]) -> None:
     for name, value in chosen.items():
         if value != (own := getattr(settings, name)):
             option, shown, had = _OPTIONS.get(name, name.replace("_", "-")), f" {value}", str(own)
-            if option.startswith("adjust"):
+            if name in _FLAGS:
                 shown, had = "", "no such setting"
             raise ValueError(f"--{option}{shown} cannot be given with --resume: the run has {had}")
 
@@ -180,7 +188,9 @@ _OPTIONS = {
     "volume_weight": "keep-volume",
     "camera_learning_rate": "adjust-cameras",
     "exposure_learning_rate": "adjust-exposure",
+    "sparsity": "sparse",
 }
+_FLAGS = ("camera_learning_rate", "exposure_learning_rate", "sparsity")
 
 
 def _advance(run: "Run") -> None:

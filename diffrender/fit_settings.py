@@ -55,7 +55,7 @@ class FitSettings:
     sparsity: float = (
         0.0  # of a template with colours, seen by several views: as little of it changes as explains them; in
     )
-    # shares of the weight at which nothing moves; 0.015 is usual, 0 lets all of it change
+    # shares of the weight at which nothing moves; 0.007 is usual, 0 lets all of it change
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))

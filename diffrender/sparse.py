@@ -42,7 +42,7 @@ class _Stage(NamedTuple):
     proximal: bool = False
 
 
-_STAGES = (_Stage(0.6, 24, 1.0, proximal=True), _Stage(0.85, 4, 0.3), _Stage(1.0, 4, 0.3))
+_STAGES = (_Stage(0.6, 24, 1.0, proximal=True), _Stage(0.85, 4, 0.3), _Stage(1.0, 4, 0.05))
 _REFIT = Adam(0.8, 0.95, vector=True)
 
 

@@ -329,6 +329,14 @@ def test_the_command_fits_a_folder_and_judges_it(folder, tmp_path, monkeypatch, 
     assert judged["silhouette_iou"] == pytest.approx(held_out["silhouette_iou"], abs=1e-4)
     status, _, errors = run("fit", folder, "--out", tmp_path / "run", "--hold-out", "3", "--resume")
     assert status == 1 and "--hold-out 3 cannot be given with --resume: the run has 4" in errors
+    start = ("fit", folder, "--out", tmp_path / "sparse", "--mesh", tmp_path / "run" / "mesh.glb", "--steps", "5")
+    status, _, errors = run(*start, "--resolution", "90", "--sparse")
+    assert status == 0, errors
+    before, after = (dr.load_mesh(tmp_path / name / "mesh.glb") for name in ("run", "sparse"))
+    moved = (before.vertices != after.vertices).any(axis=1)
+    assert 0 < moved.mean() < 0.5
+    status, _, errors = run(*start[:4], "--resume", "--sparse", "--adjust-cameras")
+    assert status == 1 and "--adjust-cameras cannot be given with --resume: the run has no such setting" in errors
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def change():
     mesh = dr.icosphere(3)
     mesh = dr.Mesh(mesh.vertices, mesh.faces, (0.5 + 0.4 * np.sin(4 * mesh.vertices)).astype(np.float32))
     views, moved = bumped(mesh)
-    settings = dr.FitSettings(steps=60, sparsity=0.015)
+    settings = dr.FitSettings(steps=60, sparsity=0.007)
     return mesh, views, moved, settings, list(dr.fit(views, mesh, settings))
 
 
@@ -91,7 +91,7 @@ def test_a_sparse_fit_goes_on_to_the_same_bits(change, stop, tmp_path):
 
 def test_what_sparsity_needs_is_said(change):
     mesh, views, _, settings, _ = change
-    with pytest.raises(ValueError, match="sparsity 0.015 needs a mesh to start from, got 'sphere'"):
+    with pytest.raises(ValueError, match="sparsity 0.007 needs a mesh to start from, got 'sphere'"):
         dr.fit(views, "sphere", settings)
     with pytest.raises(ValueError, match="needs views from several sides, got 1"):
         dr.fit(views[:1], mesh, settings)
