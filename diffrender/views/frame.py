@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ..camera import Camera
-from .distortion import Distortion, sample, source_pixels
+from ..distortion import Distortion
+from .distortion import sample, source_pixels
 from .photo import Photo, load_mask, load_photo
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
