@@ -183,32 +183,44 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
     Hartley & Zisserman ch. 6; lenses see `Distortion.distort`.
     """
+    pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
     if _is_bare(camera):
         from .pinhole import project_vertices
 
-        pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
         share_out(project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
-        return pixel
-    from .projection import project_bent
+    else:
+        from .projection import project_bent
 
-    return project_bent(vertices_world, camera)
+        share_out(project_bent, len(pixel), vertices, *_numbers(camera), pixel)
+    return pixel
 
 
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
     """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
+    vertices = np.ascontiguousarray(vertices_world)
+    grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
+    grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
     if _is_bare(camera):
         from .pinhole import project_vertices_backward
 
-        vertices = np.ascontiguousarray(vertices_world)
-        grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
-        grad_world, sums = np.empty_like(vertices), np.zeros(11)
         project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
-        fx, skew, cx, fy, cy = sums[6:]
-        grad_K = np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 0]])
-        return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, None)
-    from .projection import project_bent_backward
+    else:
+        from .projection import project_bent_backward
 
-    return ProjectGradients(*project_bent_backward(vertices_world, camera, grad_vertices_pixel))
+        project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
+    if camera.distortion is not None:
+        grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
+        if camera.distortion.fisheye:
+            grad_lens[4:] = 0  # it has no p1 and p2
+    fx, skew, cx, fy, cy = sums[6:11]
+    grad_K = np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 0]])
+    return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
+
+
+def _numbers(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Return what kernels know of a camera. An orthographic one gets a lens that does nothing."""
+    lens = camera.distortion or Distortion()
+    return camera.K, camera.R, camera.t, lens.numbers, camera.orthographic
 
 
 def _is_bare(camera: Camera) -> bool:

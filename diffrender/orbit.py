@@ -29,8 +29,8 @@ def common_down(cameras: Sequence[Camera]) -> np.ndarray:
 
 
 def facing(mesh: Mesh, camera: Camera, size: tuple[int, int], fov_degrees: float = 32.0) -> Camera:
-    """Return a pinhole camera that looks the way `camera` does, mirrored if it is, at the middle of the mesh from far enough to see
-    all of it."""
+    """Return a pinhole camera that looks the way `camera` does, mirrored if it is, at the middle of the mesh from far enough to
+    see all of it."""
     distance = _distance(mesh, fov_degrees)
     focal = min(size) / 2 / math.tan(math.radians(fov_degrees) / 2)
     K = np.array([[focal, 0, size[1] / 2], [0, math.copysign(focal, camera.K[1, 1]), size[0] / 2], [0, 0, 1]])

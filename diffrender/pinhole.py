@@ -7,7 +7,7 @@ from .spin import lead, publish
 
 
 @formula
-def _to_camera(R, t, vertices, vertex):
+def to_camera(R, t, vertices, vertex):
     """Return a vertex in camera space."""
     X, Y, Z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
     return (
@@ -31,7 +31,7 @@ def project_vertices(share, shares, board, vertices, K, R, t, pixel):
         return
     count = len(vertices)
     for vertex in range(count * share // shares, count * (share + 1) // shares):
-        x, y, depth = _to_camera(R, t, vertices, vertex)
+        x, y, depth = to_camera(R, t, vertices, vertex)
         u, v = _to_pixel(K, x, y, 1.0 / depth) if depth > 0.0 else (0.0, 0.0)
         pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u, v, depth
 
@@ -45,7 +45,7 @@ def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
     exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
     """
     for vertex in range(len(vertices)):
-        x, y, z = _to_camera(R, t, vertices, vertex)
+        x, y, z = to_camera(R, t, vertices, vertex)
         if z <= 0.0:
             grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
             continue

@@ -91,7 +91,7 @@ def test_every_number_of_a_camera_has_its_gradient(lens, distance):
     step[2, 2] = 1  # K[2, 2] is constant: `forward` may not move it
     for seed in range(3):
         assert_transposed(
-            lambda v, r, t, K, *n: forward(v, r, t, K * (1 - step), *n), backward, tuple(inputs), seed, step=1e-7
+            lambda v, r, t, K, *n: forward(v, r, t, K * (1 - step), *n), backward, tuple(inputs), seed, step=1e-6
         )
 
 
@@ -112,7 +112,7 @@ def test_what_lies_beyond_the_fold_stays_outside(lens):
 def test_a_mesh_beyond_the_fold_does_not_come_back_into_the_picture():
     """This lens folds at 31 degrees, and the bare polynomial puts what stands at 46 in the middle of the image."""
     lens, tangent = Distortion(-0.9), 1 / np.sqrt(0.9)
-    assert abs(tangent * lens._polynomial(tangent**2)) < 1e-9
+    assert abs(1 + lens.k1 * tangent**2) < 1e-9
     camera = replace(dr.Camera.look_at((0, 0, 4), fov_degrees=30, size=(40, 40)), distortion=lens)
     ball = dr.icosphere(1, 0.2)
     mesh = dr.Mesh(ball.vertices + [4 * tangent, 0, 0], ball.faces)
