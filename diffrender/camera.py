@@ -9,6 +9,8 @@ import numpy as np
 from .distortion import Distortion
 from .threads import share_out
 
+_NO_LENS = Distortion()
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -219,7 +221,7 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
 
 def _numbers(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
     """Return what kernels know of a camera. An orthographic one gets a lens that does nothing."""
-    lens = camera.distortion or Distortion()
+    lens = _NO_LENS if camera.distortion is None else camera.distortion
     return camera.K, camera.R, camera.t, lens.numbers, camera.orthographic
 
 
