@@ -31,7 +31,7 @@ SOFT = dr.Soft(sigma=1.0, gamma=1e-3, near=DISTANCE - 1.5, far=DISTANCE + 1.5)
 LENS = Distortion(-0.35, 0.12, 0, 0, 0.01, -0.008)
 RIM = 0.4  # normalised radius of the object's rim in a picture
 SKEW = 1.5  # px
-STEPS = 600
+STEPS = 500
 ADAM = Adam(0.9, 0.99)
 # Two halves of a whitened descent: the floor of the eigenvalues, relative to the largest, and px that a number moves the
 # vertices by, root mean square, in the first steps. What changes next to nothing has to wait until the rest fits.

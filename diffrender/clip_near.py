@@ -79,28 +79,38 @@ def cut_faces(depth: np.ndarray, faces: np.ndarray, near: float) -> Cut:
     """Return the parts with depth >= near of faces (F, 3), whose vertices lie at depth (V,)."""
     front = depth >= near
     corners_in_front = front[faces]
-    count = corners_in_front.sum(axis=1)
+    count = corners_in_front.view(np.int8) @ np.ones(3, np.int8)
     whole, one, two = (np.flatnonzero(count == number) for number in (3, 1, 2))
     # Turned so that corner 0 is the one that differs from the other two: a in front, or a behind.
-    turns = [
-        (np.argmax(mask, axis=1)[:, None] + [0, 1, 2]) % 3 for mask in (corners_in_front[one], ~corners_in_front[two])
-    ]
-    a, b, c = turns[0].T
-    corner = np.zeros((3, len(whole)), np.int64) + [[0], [1], [2]]
-    pieces = [_pairs(*zip(corner, corner, strict=True)), _pairs((a, a), (a, b), (a, c))]
-    a, b, c = turns[1].T
+    a, b, c = _turned(corners_in_front[one])
+    pieces = [_pairs((a, a), (a, b), (a, c))]
+    a, b, c = _turned(~corners_in_front[two])
     pieces += [_pairs((b, a), (b, b), (c, c)), _pairs((b, a), (c, c), (c, a))]
-    parents, between = np.concatenate([whole, one, two, two]), np.concatenate(pieces)
-    ends = faces[parents[:, None, None], between].astype(np.int64)  # (F', 3, 2) vertices
+    parents, between = np.concatenate([one, two, two]), np.concatenate(pieces)
+    ends = faces[parents[:, None, None], between].astype(np.int64)  # (.., 3, 2) vertices
     is_new = ends[..., 0] != ends[..., 1]
     keys, number = np.unique(ends[is_new] @ [len(depth), 1], return_inverse=True)
     edges = np.stack(np.divmod(keys, len(depth)), axis=1)
-    new_faces = ends[..., 0]
-    new_faces[is_new] = len(depth) + number
+    cut_corners = ends[..., 0].astype(np.int32)
+    cut_corners[is_new] = len(depth) + number
     z_front, z_behind = depth[edges[:, 0]], depth[edges[:, 1]]
     t = (z_front - near) / (z_front - z_behind)
-    by_front, by_behind = (1 - t) / (z_front - z_behind), t / (z_front - z_behind)
-    return Cut(len(depth), new_faces.astype(np.int32), edges, t, by_front, by_behind, parents, between)
+    uncut = np.broadcast_to(np.array([(0, 0), (1, 1), (2, 2)], np.int8), (len(whole), 3, 2))
+    return Cut(
+        vertices=len(depth),
+        faces=np.concatenate([faces[whole], cut_corners]),
+        edges=edges,
+        t=t,
+        t_by_front=(1 - t) / (z_front - z_behind),
+        t_by_behind=t / (z_front - z_behind),
+        parents=np.concatenate([whole, parents]),
+        between=np.concatenate([uncut, between.astype(np.int8)]),
+    )
+
+
+def _turned(alone: np.ndarray) -> np.ndarray:
+    """Return the corners 0, 1, 2 (3, F') of faces in their order, from the one that is True in `alone` (F', 3)."""
+    return (np.argmax(alone, axis=1) + [[0], [1], [2]]) % 3
 
 
 def _pairs(*corners: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
