@@ -16,6 +16,7 @@ _HOME = {
     "load_views": "views.load",
     "icosphere": "mesh",
     "Camera": "camera",
+    "Distortion": "distortion",
     "rasterize_soft": "rasterize",
     "BackendError": "backend",
     "Soft": "rendering",

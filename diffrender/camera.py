@@ -1,4 +1,4 @@
-"""Pinhole cameras: world to pixels, and back for gradients."""
+"""Cameras: world to pixels, and back for gradients."""
 
 import operator
 from dataclasses import dataclass, replace
@@ -6,21 +6,30 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .distortion import Distortion
 from .threads import share_out
+
+_NO_LENS = Distortion()
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: intrinsics K (3, 3) in px, world-to-camera R (3, 3) and t (3,), and size (H, W) in px.
+    """A camera: intrinsics K (3, 3) in px, world-to-camera R (3, 3) and t (3,), size (H, W) in px, and what its lens does.
 
     Camera space is x right, y down, z forward; K may hold skew, and a negative fy where a calibration mirrors the world.
-    Raises ValueError for a K that is not upper triangular, an R that is not a rotation, or non-finite numbers.
+    A pixel is K (x', y', 1), with x', y' = x/z, y/z as the lens bends them (`distortion`, None for a pinhole), or with
+    `orthographic` x, y in units of the world. Only vertices are bent: the edges between them stay straight in the image, so
+    subdivide a mesh whose faces are large in it. What lies at depth <= 0 is behind every camera, orthographic or not.
+    Raises ValueError for a K that is not upper triangular, an R that is not a rotation, non-finite numbers, or an
+    orthographic camera with a lens.
     """
 
     K: np.ndarray
     R: np.ndarray
     t: np.ndarray
     size: tuple[int, int]
+    distortion: Distortion | None = None
+    orthographic: bool = False
 
     def __post_init__(self) -> None:
         K = _checked("K", self.K, (3, 3))
@@ -39,6 +48,10 @@ class Camera:
             raise ValueError(f"size must be two positive integers (H, W), got {self.size!r}") from None
         if height < 1 or width < 1:
             raise ValueError(f"size must be two positive integers (H, W), got {self.size!r}")
+        if not (self.distortion is None or isinstance(self.distortion, Distortion)):
+            raise ValueError(f"distortion must be a Distortion or None, got {self.distortion!r}")
+        if self.orthographic and self.distortion is not None:
+            raise ValueError(f"an orthographic camera has no angles for a lens to bend, got {self.distortion}")
         for name, value in (("K", K), ("R", R), ("t", t), ("size", (height, width))):
             object.__setattr__(self, name, value)
 
@@ -49,15 +62,18 @@ class Camera:
         up: tuple[float, float, float] | np.ndarray = (0.0, 1.0, 0.0),
         fov_degrees: float = 40.0,
         size: tuple[int, int] = (256, 256),
+        span: float | None = None,
     ) -> "Camera":
         """Return a camera at `eye` that sees `target` in the middle of the image and `up` upwards.
 
-        `fov_degrees` is the field of view over the shorter side. Raises ValueError if eye equals target or the view
-        is along `up`.
+        `fov_degrees` is the field of view over the shorter side; `span` instead makes the camera orthographic, with so much of
+        the world over the shorter side. Raises ValueError if eye equals target or the view is along `up`.
         """
         eye, target, up = _checked("eye", eye, (3,)), _checked("target", target, (3,)), _checked("up", up, (3,))
         if not 0 < fov_degrees < 180:
             raise ValueError(f"fov_degrees must lie between 0 and 180, got {fov_degrees}")
+        if span is not None and not (np.isfinite(span) and span > 0):
+            raise ValueError(f"span must be positive, got {span}")
         forward = target - eye
         distance = np.linalg.norm(forward)
         if distance == 0:
@@ -69,9 +85,9 @@ class Camera:
         right = right / np.linalg.norm(right)
         R = np.stack([right, np.cross(forward, right), forward])
         height, width = size
-        focal = min(height, width) / 2 / np.tan(np.radians(fov_degrees) / 2)
+        focal = min(height, width) / (2 * np.tan(np.radians(fov_degrees) / 2) if span is None else span)
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-        return Camera(K, R, -R @ eye, size)
+        return Camera(K, R, -R @ eye, size, orthographic=span is not None)
 
     @staticmethod
     def from_projection(
@@ -106,18 +122,40 @@ class Camera:
 
     @property
     def projection(self) -> np.ndarray:
-        """K [R | t], (3, 4): world to homogeneous pixels, whose third entry is the depth."""
-        return self.K @ np.column_stack([self.R, self.t])
+        """World to homogeneous pixels (3, 4): K [R | t], whose third entry is the depth; 1 of an orthographic camera.
+
+        Raises ValueError for a camera with a lens: a matrix cannot say what it does.
+        """
+        if self.distortion is not None:
+            raise ValueError(f"a camera with a lens has no projection matrix, got {self.distortion}")
+        pose = np.column_stack([self.R, self.t])
+        return self.K @ (np.vstack([pose[:2], [0, 0, 0, 1]]) if self.orthographic else pose)
 
     @property
     def focal(self) -> float:
-        """The geometric mean of the focal lengths in px."""
+        """The geometric mean of the focal lengths in px; of an orthographic camera, px per unit of the world."""
         return float(np.sqrt(abs(self.K[0, 0] * self.K[1, 1])))
 
     @property
     def center(self) -> np.ndarray:
-        """The camera's position in the world (3,)."""
+        """The camera's position in the world (3,). Raises ValueError for an orthographic camera, whose rays meet nowhere."""
+        if self.orthographic:
+            raise ValueError("an orthographic camera has no centre: its rays are parallel")
         return -self.R.T @ self.t
+
+    def directions(self, points: np.ndarray) -> np.ndarray:
+        """Return the directions (V, 3), of length 1 and in their dtype, of the rays that points (V, 3) of the world lie on."""
+        if self.orthographic:
+            return np.broadcast_to(self.R[2].astype(points.dtype), points.shape)
+        rays = points - self.center.astype(points.dtype)
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        return rays
+
+    def require_pinhole(self, purpose: str) -> None:
+        """Raise ValueError unless this is a pinhole without a lens; `purpose` says what needs one."""
+        if not _is_bare(self):
+            found = "an orthographic one" if self.orthographic else f"one with {self.distortion}"
+            raise ValueError(f"{purpose} needs a pinhole camera, got {found}")
 
     def resized(self, size: tuple[int, int]) -> "Camera":
         """Return the camera of the same photo scaled to size (H, W)."""
@@ -137,30 +175,59 @@ class ProjectGradients(NamedTuple):
     vertices: np.ndarray  # (V, 3)
     rotation: np.ndarray  # (3,)
     translation: np.ndarray  # (3,)
+    K: np.ndarray  # (3, 3), 0 where K is constant
+    distortion: np.ndarray | None  # (6,) of k1, k2, k3, k4, p1, p2; None without a lens
 
 
 def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     """Project vertices_world (V, 3) to vertices_pixel (V, 3), x px, y px, depth, in their dtype.
 
     A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
-    Hartley & Zisserman ch. 6.
+    Hartley & Zisserman ch. 6; lenses see `Distortion.distort`.
     """
-    from .pinhole import project_vertices
+    pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
+    if _is_bare(camera):
+        from .pinhole import project_vertices
 
-    pixel = np.empty_like(vertices_world, order="C")
-    share_out(project_vertices, len(pixel), np.ascontiguousarray(vertices_world), camera.K, camera.R, camera.t, pixel)
+        share_out(project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
+    else:
+        from .projection import project_bent
+
+        share_out(project_bent, len(pixel), vertices, *_numbers(camera), pixel)
     return pixel
 
 
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
-    """Carry grad_vertices_pixel (V, 3) back to the world and to the camera's pose; 0 from vertices with depth <= 0."""
-    from .pinhole import project_vertices_backward
-
+    """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
     vertices = np.ascontiguousarray(vertices_world)
     grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
-    grad_world, sums = np.empty_like(vertices), np.zeros(6)
-    project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
-    return ProjectGradients(grad_world, sums[3:], sums[:3])
+    grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
+    if _is_bare(camera):
+        from .pinhole import project_vertices_backward
+
+        project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
+    else:
+        from .projection import project_bent_backward
+
+        project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
+    if camera.distortion is not None:
+        grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
+        if camera.distortion.fisheye:
+            grad_lens[4:] = 0  # it has no p1 and p2
+    fx, skew, cx, fy, cy = sums[6:11]
+    grad_K = np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 0]])
+    return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
+
+
+def _numbers(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Return what kernels know of a camera. An orthographic one gets a lens that does nothing."""
+    lens = _NO_LENS if camera.distortion is None else camera.distortion
+    return camera.K, camera.R, camera.t, lens.numbers, camera.orthographic
+
+
+def _is_bare(camera: Camera) -> bool:
+    """Whether this is a pinhole without a lens, which has kernels of its own."""
+    return camera.distortion is None and not camera.orthographic
 
 
 def rotation_matrix(vector: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 - Points are (x, y, z); vertices (V, 3) float; faces (F, 3) int32, counter-clockwise seen from outside; images are
   [row, column, channel] with row 0 at the top.
 - Camera space: x right, y down, z forward (OpenCV, COLMAP). Extrinsics map world to camera: x_camera = R x_world + t.
-  Intrinsics are a full K = [[fx, skew, cx], [0, fy, cy], [0, 0, 1]].
+  Intrinsics are a full K = [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]; a lens bends x/z, y/z before, in OpenCV's meaning.
 - Pixel space: x in [0, W], y in [0, H]; the centre of the pixel in row 0, column 0 is (0.5, 0.5).
 - The space is a suffix: `vertices_world`, `vertices_camera`, `vertices_pixel` (x px, y px, depth).
 - Images are linear RGBA in [0, 1], float32, alpha last and not premultiplied. Files are sRGB.

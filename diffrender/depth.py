@@ -14,10 +14,11 @@ _GRID = 256  # px of the long side that thickness is solved on: it is smooth
 class RoundDepth:
     """Pulls a mesh's vertices along the rays of a view to where a round body with its mask would have its surface.
 
-    `thickness` scales that body's depth; at 1 a disc becomes a sphere.
+    `thickness` scales that body's depth; at 1 a disc becomes a sphere. Raises ValueError unless the camera is a bare pinhole.
     """
 
     def __init__(self, view: View, thickness: float):
+        view.camera.require_pinhole("the depth of a round body")
         small = view.limited(_GRID)
         self._half = thickness * np.sqrt(np.maximum(squared_half_thickness(small.mask), 0))  # px
         self._camera = small.camera

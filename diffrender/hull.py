@@ -32,7 +32,7 @@ class _Outline(NamedTuple):
 def visual_hull(views: list[View], cells: int = 160) -> Mesh:
     """Return the closed surface of the points that lie in the masks of all views, on a grid of `cells` along its long side.
 
-    Raises ValueError if the masks have no point in common. Laurentini, The visual
+    Raises ValueError if the masks have no point in common or a camera is no bare pinhole. Laurentini, The visual
     hull concept for silhouette-based image understanding, 1994.
     """
     if len(views) < 2:

@@ -18,10 +18,11 @@ def inflate(view: View, faces: int = 12_000, thickness: float = 0.8) -> Mesh:
     """Return a closed mesh of about `faces` faces whose silhouette in the view is its mask.
 
     `thickness` scales its depth; at 1 a disc becomes a sphere. Raises ValueError if a side of the mask's object is too
-    thin for a mesh of so few faces.
+    thin for a mesh of so few faces, or unless the camera is a bare pinhole.
     """
     if not (np.isfinite(thickness) and thickness > 0):
         raise ValueError(f"thickness must be positive, got {thickness}")
+    view.camera.require_pinhole("a mask blown up")
     view = view.limited(_GRID)
     mask = view.mask > 0.5
     squared = squared_half_thickness(view.mask) * thickness**2

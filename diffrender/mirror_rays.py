@@ -52,9 +52,11 @@ def mirror_frame(view: View, normal: np.ndarray) -> MirrorFrame:
     """Return the frame of a photo and the normal (3,) of a plane that passes through the middle of the object.
 
     One photo does not tell how far away an object is: the plane passes through a point in the middle of the mask at the
-    depth at which a lone photo's object is put. Raises ValueError if the photo looks along the normal or the plane.
+    depth at which a lone photo's object is put. Raises ValueError if the photo looks along the normal or the plane, or unless
+    the camera is a bare pinhole.
     """
     camera = view.camera
+    camera.require_pinhole("depth by symmetry")
     rays = _mask_rays(view)
     # The middle of the rays: of the mask's bounding box, so that a limb does not draw it away.
     low, high = rays.min(axis=0), rays.max(axis=0)

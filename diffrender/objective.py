@@ -58,8 +58,7 @@ class Objective(NamedTuple):
         grad_image = np.zeros_like(rendering.image)
         grad_image[..., 3] = losses.grad_silhouette
         grads = rendering.backward(grad_image)
-        rays = mesh.vertices - camera.center.astype(np.float32)
-        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        rays = camera.directions(mesh.vertices)
         grad_vertices = grads.vertices - (grads.vertices * rays).sum(axis=1, keepdims=True) * rays
         assert grad_colors is not None
         grad_view = _grad_view(grads, losses.grad_log_gain)[None]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def orbited(camera: Camera, center: np.ndarray, degrees: float, down: np.ndarray
     axis = np.array([0.0, 1.0, 0.0]) if down is None else camera.R @ down
     turn = rotation_matrix(math.radians(degrees) * axis)
     center_camera = camera.R @ center + camera.t
-    return Camera(camera.K, turn @ camera.R, turn @ (camera.t - center_camera) + center_camera, camera.size)
+    return replace(camera, R=turn @ camera.R, t=turn @ (camera.t - center_camera) + center_camera)
 
 
 def common_down(cameras: Sequence[Camera]) -> np.ndarray:
@@ -28,8 +29,8 @@ def common_down(cameras: Sequence[Camera]) -> np.ndarray:
 
 
 def facing(mesh: Mesh, camera: Camera, size: tuple[int, int], fov_degrees: float = 32.0) -> Camera:
-    """Return a camera that looks the way `camera` does, mirrored if it is, at the middle of the mesh from far enough to see
-    all of it."""
+    """Return a pinhole camera that looks the way `camera` does, mirrored if it is, at the middle of the mesh from far enough to
+    see all of it."""
     distance = _distance(mesh, fov_degrees)
     focal = min(size) / 2 / math.tan(math.radians(fov_degrees) / 2)
     K = np.array([[focal, 0, size[1] / 2], [0, math.copysign(focal, camera.K[1, 1]), size[0] / 2], [0, 0, 1]])

@@ -119,8 +119,7 @@ def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
     for view in views:
         pixel = project(mesh.vertices, view.camera)
         sampled = _sampled(_filled(view), pixel)
-        towards = view.camera.center - mesh.vertices
-        facing = np.abs((normals * towards).sum(axis=1)) / np.linalg.norm(towards, axis=1)
+        facing = np.abs((normals * view.camera.directions(mesh.vertices.astype(np.float64))).sum(axis=1))
         better = (facing > best) & (pixel[:, 2] > 0)
         colors[better] = sampled[better]
         best[better] = facing[better]

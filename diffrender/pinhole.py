@@ -7,7 +7,7 @@ from .spin import lead, publish
 
 
 @formula
-def _to_camera(R, t, vertices, vertex):
+def to_camera(R, t, vertices, vertex):
     """Return a vertex in camera space."""
     X, Y, Z = np.float64(vertices[vertex, 0]), np.float64(vertices[vertex, 1]), np.float64(vertices[vertex, 2])
     return (
@@ -31,20 +31,21 @@ def project_vertices(share, shares, board, vertices, K, R, t, pixel):
         return
     count = len(vertices)
     for vertex in range(count * share // shares, count * (share + 1) // shares):
-        x, y, depth = _to_camera(R, t, vertices, vertex)
+        x, y, depth = to_camera(R, t, vertices, vertex)
         u, v = _to_pixel(K, x, y, 1.0 / depth) if depth > 0.0 else (0.0, 0.0)
         pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u, v, depth
 
 
 @kernel
 def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (6,) the gradients of the camera's translation and axis-angle increments.
+    """Fill grad_world (V, 3), and add to sums (11,) the gradients of the camera's translation and axis-angle increments, and
+    of fx, skew, cx, fy, cy.
 
     With x = R x_world + t and u = K x / depth: grad_x = K^T (g_u, g_v, g_depth - (g_u u + g_v v)) / depth. As
     exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
     """
     for vertex in range(len(vertices)):
-        x, y, z = _to_camera(R, t, vertices, vertex)
+        x, y, z = to_camera(R, t, vertices, vertex)
         if z <= 0.0:
             grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
             continue
@@ -52,6 +53,11 @@ def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
         u, v = _to_pixel(K, x, y, inverse)
         gu, gv = grad_pixel[vertex, 0] * inverse, grad_pixel[vertex, 1] * inverse
         gz = grad_pixel[vertex, 2] - gu * u - gv * v
+        sums[6] += gu * x
+        sums[7] += gu * y
+        sums[8] += grad_pixel[vertex, 0]
+        sums[9] += gv * y
+        sums[10] += grad_pixel[vertex, 1]
         gx, gy, gz = K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, K[0, 2] * gu + K[1, 2] * gv + gz
         for axis in range(3):
             grad_world[vertex, axis] = R[0, axis] * gx + R[1, axis] * gy + R[2, axis] * gz

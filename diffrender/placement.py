@@ -22,8 +22,10 @@ def place(mesh: Mesh, views: list[View], stretch: bool = False) -> Mesh:
 
     With one view its extent in the image becomes that of the mask; `stretch`, for a sphere, gives it the mask's principal
     axes too, and the smaller one as its depth. With several it goes to the point nearest to the rays through the masks'
-    centroids.
+    centroids. Raises ValueError for cameras that are no bare pinholes.
     """
+    for view in views:
+        view.camera.require_pinhole("placing a mesh on masks")
     if len(views) == 1:
         return (_stretch_in_one if stretch else _place_in_one)(mesh, views[0])
     center, radii = _common_center(views)
@@ -33,7 +35,12 @@ def place(mesh: Mesh, views: list[View], stretch: bool = False) -> Mesh:
 
 
 def bounding_sphere(views: list[View]) -> tuple[np.ndarray, float]:
-    """Return the centre (3,) and radius of a sphere that holds every point seen in the masks of two or more views."""
+    """Return the centre (3,) and radius of a sphere that holds every point seen in the masks of two or more views.
+
+    Raises ValueError for cameras that are no bare pinholes, or whose rays through the masks meet behind them.
+    """
+    for view in views:
+        view.camera.require_pinhole("a sphere around masks")
     center, _ = _common_center(views)
     radius = 0.0
     for view in views:

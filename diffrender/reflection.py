@@ -13,8 +13,10 @@ def reflected_camera(camera: Camera, plane: Plane) -> Camera:
     """Return the camera that sees each point where `camera` sees its mirror image, in the image turned left to right.
 
     With x -> H x + 2 d n for the plane n . x = d, it is K (R (H x + 2 d n) + t). R H is no rotation but F R H is, F turning
-    the x axis over; and a pixel's x becomes W - x, so that fx stays positive.
+    the x axis over; and a pixel's x becomes W - x, so that fx stays positive. Raises ValueError unless the camera is a
+    bare pinhole.
     """
+    camera.require_pinhole("a mirror image")
     normal = plane.normal / np.linalg.norm(plane.normal)
     rotation = camera.R - 2 * np.outer(camera.R @ normal, normal)
     translation = camera.t + 2 * plane.offset * (camera.R @ normal)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .backend import Name
-from .camera import Camera, project, project_backward
+from .camera import Camera, project
+from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
@@ -19,7 +20,12 @@ _PLAIN = 0.8  # albedo of a mesh without colours
 
 @dataclass(frozen=True)
 class Soft:
-    """Settings of the soft rasterizer, with the meaning they have in `rasterize_soft`; sigma is in pixel squared."""
+    """Settings of the soft rasterizer, with the meaning they have in `rasterize_soft`; sigma is in pixel squared.
+
+    Faces that reach behind the depth `clip_near * far` are cut there (see `clip_near`), a place that is relative to the scene
+    and that no vertex moves: nearer, a face's image would grow without bound. At 0 nothing is cut, and a face with a vertex
+    behind the camera is left out.
+    """
 
     sigma: float = 1.0
     gamma: float = 1e-2
@@ -28,14 +34,17 @@ class Soft:
     cutoff: float = 1e-4
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cull_backfaces: bool = False
+    clip_near: float = 1e-3
 
 
 class SilhouetteGradients(NamedTuple):
-    """Gradients of a silhouette: vertices (V, 3), and the camera's axis-angle and translation increments (3,)."""
+    """Gradients of a silhouette, by the names that `RenderGradients` has."""
 
     vertices: np.ndarray
     rotation: np.ndarray
     translation: np.ndarray
+    K: np.ndarray
+    distortion: np.ndarray | None
 
 
 class RenderGradients(NamedTuple):
@@ -46,20 +55,21 @@ class RenderGradients(NamedTuple):
     rotation: np.ndarray  # (3,) axis-angle increment of the camera, see Camera.moved
     translation: np.ndarray  # (3,)
     light: LightGradients | None
+    K: np.ndarray  # (3, 3) of the camera's intrinsics, 0 where K is constant
+    distortion: np.ndarray | None  # (6,) of the lens' k1, k2, k3, k4, p1, p2
 
 
 class SilhouetteRendering:
     """What `render_silhouette` returns: `alpha` (H, W) and `backward`."""
 
-    def __init__(self, mesh: Mesh, camera: Camera, raster: Raster):
+    def __init__(self, front: InFront, raster: Raster):
         self.alpha = raster.alpha
-        self._mesh, self._camera, self._raster = mesh, camera, raster
+        self._front, self._raster = front, raster
 
     def backward(self, grad_alpha: np.ndarray) -> SilhouetteGradients:
         """Return the gradients for grad_alpha (H, W)."""
-        grads = self._raster.backward(grad_alpha=grad_alpha)
-        projected = project_backward(self._mesh.vertices, self._camera, grads.vertices_pixel)
-        return SilhouetteGradients(projected.vertices, projected.rotation, projected.translation)
+        projected, _ = in_front_backward(self._front, self._raster.backward(grad_alpha=grad_alpha))
+        return SilhouetteGradients(*projected)
 
 
 class Rendering:
@@ -68,7 +78,7 @@ class Rendering:
     def __init__(
         self,
         mesh: Mesh,
-        camera: Camera,
+        front: InFront,
         light: Light | None,
         albedo: np.ndarray,
         normals: np.ndarray | None,
@@ -77,7 +87,7 @@ class Rendering:
         assert raster.color is not None
         self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
         run_on_workers(_join, raster.color, raster.alpha, self.image)
-        self._mesh, self._camera, self._raster = mesh, camera, raster
+        self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
 
     def backward(self, grad_image: np.ndarray) -> RenderGradients:
@@ -91,8 +101,8 @@ class Rendering:
         # A gradient of alpha alone goes the way of the silhouette, at half the cost.
         raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
         mesh = self._mesh
-        projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
-        vertices, albedo, light = projected.vertices, raster.attributes, None
+        projected, albedo = in_front_backward(self._front, raster)
+        vertices, light = projected.vertices, None
         assert albedo is not None
         if self._light is not None:
             assert self._normals is not None
@@ -104,6 +114,8 @@ class Rendering:
             rotation=projected.rotation,
             translation=projected.translation,
             light=light,
+            K=projected.K,
+            distortion=projected.distortion,
         )
 
 
@@ -152,16 +164,15 @@ def render(
         albedo = np.full_like(mesh.vertices, _PLAIN)
     normals = None if light is None else normal_sums(mesh.vertices, mesh.faces)
     color = albedo if light is None or normals is None else shade_with(normals, albedo, light)
-    raster = _rasterize(mesh, camera, settings, backend, color)
-    return Rendering(mesh, camera, light, albedo, normals, raster)
+    front, raster = _rasterize(mesh, camera, settings, backend, color)
+    return Rendering(mesh, front, light, albedo, normals, raster)
 
 
 def render_silhouette(
     mesh: Mesh, camera: Camera, settings: Soft = Soft(), backend: Name = "cpu"
 ) -> SilhouetteRendering:
     """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
-    raster = _rasterize(mesh, camera, settings, backend)
-    return SilhouetteRendering(mesh, camera, raster)
+    return SilhouetteRendering(*_rasterize(mesh, camera, settings, backend))
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:
@@ -172,21 +183,27 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
     return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
 
 
-def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None) -> Raster:
-    vertices_pixel = project(mesh.vertices, camera)
-    nearest = vertices_pixel[:, 2].max()
-    if nearest <= 0:
+def _rasterize(
+    mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None
+) -> tuple[InFront, Raster]:
+    if not 0 <= settings.clip_near < 1:
+        raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
+    near = max(0.0, settings.clip_near * settings.far)
+    front = in_front(mesh.vertices, mesh.faces, camera, near, color)
+    nearest = front.vertices_pixel[:, 2].max()
+    if nearest <= near:
+        where = "behind it" if nearest <= 0 else "nearer than clip_near * far"
         raise ValueError(
-            f"the camera does not see the mesh: all {len(vertices_pixel)} vertices are behind it "
-            f"(largest depth {nearest:.4g}, must be > 0)"
+            f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
+            f"(largest depth {nearest:.4g}, must be > {near:.4g})"
         )
-    return rasterize_soft(
-        vertices_pixel,
-        mesh.faces,
+    return front, rasterize_soft(
+        front.vertices_pixel,
+        front.faces,
         camera.size,
         sigma=settings.sigma,
         cutoff=settings.cutoff,
-        attributes=color,
+        attributes=front.attributes,
         gamma=settings.gamma,
         near=settings.near,
         far=settings.far,

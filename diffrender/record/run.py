@@ -336,8 +336,11 @@ def _views_sha256(views: list[View]) -> str:
     digest = hashlib.sha256()
     for view in views:
         digest.update(view.name.encode())
-        for values in (view.image, view.mask, view.camera.K, view.camera.R, view.camera.t):
+        camera = view.camera
+        for values in (view.image, view.mask, camera.K, camera.R, camera.t):
             digest.update(np.ascontiguousarray(values))
+        if camera.distortion is not None or camera.orthographic:
+            digest.update(repr((camera.distortion, camera.orthographic)).encode())
     return digest.hexdigest()
 
 

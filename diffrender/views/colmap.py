@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..camera import Camera
+from ..distortion import Distortion
 from ..files import write_atomically
-from .distortion import Distortion
 from .frame import Frame, compare_size, photo_names, photo_size
 
 _MODEL_FOLDERS = (".", "sparse", "sparse/0")

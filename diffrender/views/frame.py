@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ..camera import Camera
-from .distortion import Distortion, sample, source_pixels
+from ..distortion import Distortion
+from .distortion import sample, source_pixels
 from .photo import Photo, load_mask, load_photo
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -22,7 +23,8 @@ class Frame:
     """A photo of a scene, its mask if there is one, its pinhole camera of the photo's size, and its lens.
 
     `name` is unique in the scene: the photo's stem, or its path without suffix where stems collide. Pixels are the
-    stored ones, not turned by EXIF, since calibrations count those. Raises ValueError for a name that is no such path.
+    stored ones, not turned by EXIF, since calibrations count those. Raises ValueError for a name that is no such path, or a
+    camera with a lens of its own: the photo is undistorted for it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Frame:
         path = PurePosixPath(self.name)
         if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in self.name:
             raise ValueError(f"name must be a relative path without '..', got {self.name!r}")
+        self.camera.require_pinhole("a photo of a scene")
 
     def load(self) -> tuple[Photo, np.ndarray | None]:
         """Read the photo and its mask (H, W) float32 as the pinhole camera sees them.

@@ -19,8 +19,8 @@ from PIL import Image
 
 from ..camera import Camera
 from ..color import to_bytes
+from ..distortion import Distortion
 from . import colmap, idr, transforms
-from .distortion import Distortion
 from .frame import Frame
 from .mask import save_mask
 from .photo import Photo

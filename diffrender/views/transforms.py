@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..camera import Camera
+from ..distortion import Distortion
 from ..files import write_atomically
-from .distortion import Distortion
 from .frame import Frame, compare_size, photo_names, photo_size
 
 NAMES = ("transforms.json", "transforms_train.json")

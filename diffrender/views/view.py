@@ -1,7 +1,7 @@
 """One photo with what is known of it: the pixels, the object's mask and the camera."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class View:
             high.append(min(length - border, int(places[-1]) + 1 + margin))
         window = slice(low[0], high[0]), slice(low[1], high[1])
         K = self.camera.K - [[0, 0, low[1]], [0, 0, low[0]], [0, 0, 0]]
-        camera = Camera(K, self.camera.R, self.camera.t, (high[0] - low[0], high[1] - low[1]))
+        camera = replace(self.camera, K=K, size=(high[0] - low[0], high[1] - low[1]))
         return View(self.image[window], self.mask[window], camera, self.name)
 
     @staticmethod

@@ -1,0 +1,68 @@
+"""What of a mesh the rasterizer gets: its vertices in pixels, and its faces, cut where they reach behind the camera."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .backend import RasterGradients
+from .camera import Camera, ProjectGradients, project, project_backward
+from .clip_near import Cut, cut_faces
+
+
+class InFront(NamedTuple):
+    """Input of the rasterizer: vertices_pixel (V', 3), faces (F', 3), attributes (V', C) or None; and where it came from."""
+
+    vertices_pixel: np.ndarray
+    faces: np.ndarray
+    attributes: np.ndarray | None
+    camera: Camera
+    vertices: np.ndarray  # (V, 3) of the mesh
+    values: np.ndarray | None  # (V, C) attributes of the mesh
+    cut: Cut | None  # None where all faces are in front
+
+
+def in_front(
+    vertices: np.ndarray, faces: np.ndarray, camera: Camera, near: float, attributes: np.ndarray | None
+) -> InFront:
+    """Project vertices (V, 3) and cut the faces that reach behind the plane at depth `near`; with 0, leave them as they are.
+
+    Colours of new vertices are those on the face in space. Costs one pass over the depths if nothing reaches behind.
+    """
+    pixel = project(vertices, camera)
+    if near <= 0 or pixel[:, 2].min() >= near:
+        return InFront(pixel, faces, attributes, camera, vertices, attributes, None)
+    cut = cut_faces(_depths(vertices, camera), faces, near)
+    # In float64: a vertex on the plane is the difference of two that are far from it.
+    pixel = project(cut.along(vertices.astype(np.float64)), camera).astype(vertices.dtype)
+    values = None if attributes is None else cut.along(attributes)
+    return InFront(pixel, cut.faces, values, camera, vertices, attributes, cut)
+
+
+def in_front_backward(front: InFront, grads: RasterGradients) -> tuple[ProjectGradients, np.ndarray | None]:
+    """Return the gradients for what `project` takes and for the mesh's attributes (V, C).
+
+    A new vertex a + t (b - a) moves with a, b and t, and t with the depths of both, which are R[2] x + t[2]: as a gradient
+    g of a vertex's depth, they give (0, 0, g) in camera space.
+    """
+    if front.cut is None:
+        return project_backward(front.vertices, front.camera, grads.vertices_pixel), grads.attributes
+    cut, camera, vertices = front.cut, front.camera, front.vertices.astype(np.float64)
+    projected = project_backward(cut.along(vertices), camera, grads.vertices_pixel)
+    grad_vertices, grad_t = cut.along_backward(vertices, projected.vertices)
+    grad_values = None
+    if grads.attributes is not None:
+        assert front.values is not None
+        grad_values, by_values = cut.along_backward(front.values, grads.attributes)
+        grad_t = grad_t + by_values
+    grad_depth = cut.depth_backward(grad_t)
+    moment, force = grad_depth @ (vertices @ camera.R[:2].T + camera.t[:2]), grad_depth.sum()
+    return projected._replace(
+        vertices=(grad_vertices + grad_depth[:, None] * camera.R[2]).astype(front.vertices.dtype),
+        rotation=projected.rotation + [moment[1], -moment[0], 0],
+        translation=projected.translation + [0, 0, force],
+    ), grad_values
+
+
+def _depths(vertices: np.ndarray, camera: Camera) -> np.ndarray:
+    x, y, z = vertices.T.astype(np.float64)
+    return camera.R[2, 0] * x + camera.R[2, 1] * y + camera.R[2, 2] * z + camera.t[2]

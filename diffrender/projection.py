@@ -1,0 +1,84 @@
+"""The projections that are no bare pinhole, as kernels: through a lens, and orthographic."""
+
+import numpy as np
+
+from .formulas.lens import bend, bend_backward
+from .jit import formula, kernel
+from .pinhole import to_camera
+from .spin import lead, publish
+
+
+@kernel
+def bend_points(share, shares, board, points, lens, bent):
+    """Fill a share of bent (N, 2) with where a lens puts normalised points (N, 2)."""
+    if share < 0:
+        lead(publish(board))
+        return
+    count = len(points)
+    for point in range(count * share // shares, count * (share + 1) // shares):
+        bent[point, 0], bent[point, 1] = bend(points[point, 0], points[point, 1], lens)
+
+
+@formula
+def _flattened(x, y, z, orthographic):
+    """Return what K and a lens act on, and how it goes with x and y."""
+    inverse = 1.0 if orthographic else 1.0 / z
+    return x * inverse, y * inverse, inverse
+
+
+@kernel
+def project_bent(share, shares, board, vertices, K, R, t, lens, orthographic, pixel):
+    """Fill a share of pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
+    if share < 0:
+        lead(publish(board))
+        return
+    count = len(vertices)
+    for vertex in range(count * share // shares, count * (share + 1) // shares):
+        x, y, z = to_camera(R, t, vertices, vertex)
+        pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = 0.0, 0.0, z
+        if z > 0.0:
+            flat_x, flat_y, _ = _flattened(x, y, z, orthographic)
+            a, b = bend(flat_x, flat_y, lens)
+            pixel[vertex, 0] = K[0, 0] * a + K[0, 1] * b + K[0, 2]
+            pixel[vertex, 1] = K[1, 1] * b + K[1, 2]
+
+
+@kernel
+def project_bent_backward(vertices, K, R, t, lens, orthographic, grad_pixel, grad_world, sums):
+    """Fill grad_world (V, 3), and add to sums (18,) the gradients of the camera's translation and axis-angle increments, of
+    fx, skew, cx, fy, cy, and of the lens' six coefficients and the place where it goes straight.
+
+    As exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
+    """
+    for vertex in range(len(vertices)):
+        x, y, z = to_camera(R, t, vertices, vertex)
+        if z <= 0.0:
+            grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
+            continue
+        flat_x, flat_y, inverse = _flattened(x, y, z, orthographic)
+        a, b = bend(flat_x, flat_y, lens)
+        gu, gv = np.float64(grad_pixel[vertex, 0]), np.float64(grad_pixel[vertex, 1])
+        gradients = bend_backward(flat_x, flat_y, K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, lens)
+        gx, gy, gz = gradients[0] * inverse, gradients[1] * inverse, np.float64(grad_pixel[vertex, 2])
+        if not orthographic:
+            gz -= gx * flat_x + gy * flat_y
+        for axis in range(3):
+            grad_world[vertex, axis] = R[0, axis] * gx + R[1, axis] * gy + R[2, axis] * gz
+        sums[0] += gx
+        sums[1] += gy
+        sums[2] += gz
+        sums[3] += y * gz - z * gy
+        sums[4] += z * gx - x * gz
+        sums[5] += x * gy - y * gx
+        sums[6] += gu * a
+        sums[7] += gu * b
+        sums[8] += gu
+        sums[9] += gv * b
+        sums[10] += gv
+        sums[11] += gradients[2]
+        sums[12] += gradients[3]
+        sums[13] += gradients[4]
+        sums[14] += gradients[5]
+        sums[15] += gradients[6]
+        sums[16] += gradients[7]
+        sums[17] += gradients[8]
