@@ -7,7 +7,10 @@ import numpy as np
 
 from .backend import Name
 from .camera import Camera, project, project_backward
+from .corners import join_corners, split_corners
+from .illuminate import lit_colors, lit_colors_backward
 from .jit import kernel
+from .lights import Lights, LightsGradients
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
@@ -45,7 +48,7 @@ class RenderGradients(NamedTuple):
     vertex_colors: np.ndarray | None  # (V, 3)
     rotation: np.ndarray  # (3,) axis-angle increment of the camera, see Camera.moved
     translation: np.ndarray  # (3,)
-    light: LightGradients | None
+    light: LightGradients | LightsGradients | None
 
 
 class SilhouetteRendering:
@@ -69,16 +72,18 @@ class Rendering:
         self,
         mesh: Mesh,
         camera: Camera,
-        light: Light | None,
+        light: Light | Lights | None,
         albedo: np.ndarray,
         normals: np.ndarray | None,
         raster: Raster,
+        whole: Mesh | None = None,
     ):
         assert raster.color is not None
         self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
         run_on_workers(_join, raster.color, raster.alpha, self.image)
         self._mesh, self._camera, self._raster = mesh, camera, raster
         self._light, self._albedo, self._normals = light, albedo, normals
+        self._whole = whole  # the mesh whose corners `mesh` has, if it is split
 
     def backward(self, grad_image: np.ndarray) -> RenderGradients:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
@@ -92,17 +97,28 @@ class Rendering:
         raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
         mesh = self._mesh
         projected = project_backward(mesh.vertices, self._camera, raster.vertices_pixel)
-        vertices, albedo, light = projected.vertices, raster.attributes, None
+        vertices, albedo, translation = projected.vertices, raster.attributes, projected.translation
+        light: LightGradients | LightsGradients | None = None
         assert albedo is not None
-        if self._light is not None:
+        if isinstance(self._light, Lights):
+            assert self._normals is not None
+            given, eye = (mesh.vertices, mesh.faces, self._albedo, self._light), self._camera.center
+            lit = lit_colors_backward(self._normals, *given, eye, albedo)
+            vertices, albedo, light = vertices + lit.vertices, lit.albedo, lit.light
+            # The eye is -R^T t: a turn about it, which is what the increment of the rotation does to it, leaves it there.
+            translation = translation - self._camera.R @ lit.eye
+        elif self._light is not None:
             assert self._normals is not None
             shading = shade_with_backward(self._normals, mesh.vertices, mesh.faces, self._albedo, self._light, albedo)
             vertices, albedo, light = vertices + shading.vertices, shading.albedo, shading.light
+        if self._whole is not None:
+            faces, count = self._whole.faces, len(self._whole.vertices)
+            vertices, albedo = (join_corners(faces, grad, count) for grad in (vertices, albedo))
         return RenderGradients(
             vertices=vertices,
             vertex_colors=None if mesh.vertex_colors is None else albedo,
             rotation=projected.rotation,
-            translation=projected.translation,
+            translation=translation,
             light=light,
         )
 
@@ -140,27 +156,36 @@ def _split(share, shares, board, image, color, alpha, any_color):
 
 
 def render(
-    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None, backend: Name = "cpu"
+    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | Lights | None = None, backend: Name = "cpu"
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
-    Without a light the vertex colours are shown as they are; a mesh without colours is grey. To compare with a photo,
-    blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
+    clipped: colours exceed 1 where it is strong. To compare with a photo, blend:
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
     """
+    whole = None
+    if isinstance(light, Lights) and light.normals == "flat":
+        whole, mesh = mesh, split_corners(mesh)
     albedo = mesh.vertex_colors
     if albedo is None:
         albedo = np.full_like(mesh.vertices, _PLAIN)
-    normals = None if light is None else normal_sums(mesh.vertices, mesh.faces)
-    color = albedo if light is None or normals is None else shade_with(normals, albedo, light)
-    raster = _rasterize(mesh, camera, settings, backend, color)
-    return Rendering(mesh, camera, light, albedo, normals, raster)
+    normals, color = None, albedo
+    if light is not None:
+        normals = normal_sums(mesh.vertices, mesh.faces)
+        if isinstance(light, Lights):
+            color = lit_colors(normals, mesh.vertices, albedo, light, camera.center)
+        else:
+            color = shade_with(normals, albedo, light)
+    raster = draw_soft(mesh, camera, settings, backend, color)
+    return Rendering(mesh, camera, light, albedo, normals, raster, whole)
 
 
 def render_silhouette(
     mesh: Mesh, camera: Camera, settings: Soft = Soft(), backend: Name = "cpu"
 ) -> SilhouetteRendering:
     """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
-    raster = _rasterize(mesh, camera, settings, backend)
+    raster = draw_soft(mesh, camera, settings, backend)
     return SilhouetteRendering(mesh, camera, raster)
 
 
@@ -172,7 +197,8 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
     return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
 
 
-def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None) -> Raster:
+def draw_soft(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None) -> Raster:
+    """Project a mesh and rasterize it with `color` (V, C), or without any. Raises ValueError as `render` does."""
     vertices_pixel = project(mesh.vertices, camera)
     nearest = vertices_pixel[:, 2].max()
     if nearest <= 0:
