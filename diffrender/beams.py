@@ -32,6 +32,23 @@ class Beam(NamedTuple):
     from_point: bool
 
 
+class Gloss(NamedTuple):
+    """The highlight (V,) = facing^shininess, facing (V,) = max(n . h, 0), and h half-way between light and eye."""
+
+    highlight: np.ndarray
+    facing: np.ndarray
+    half: Unit
+
+
+class Reflection(NamedTuple):
+    """The diffuse part E (V,) = falloff * cosine, the soft cosine and its slope (V,), and the gloss, if any, of E."""
+
+    diffuse: np.ndarray
+    cosine: np.ndarray
+    slope: np.ndarray
+    gloss: Gloss | None
+
+
 class BeamGradients(NamedTuple):
     """Gradients by way of one beam, of the surface's normals and offsets to light and eye, and of the shininess."""
 
@@ -53,37 +70,43 @@ def beams(points: np.ndarray, lights: Lights) -> Iterator[Beam]:
             yield Beam(towards, towards.inverse**2 if squared else None, intensity, True)
 
 
-def reflect(surface: Surface, beam: Beam, lights: Lights) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the diffuse part E (V,) of a beam of intensity 1, and the highlight (V,) that its gloss is E times of."""
-    cosine, _ = _soft_cosine(surface, beam, lights.softness)
+def reflect(surface: Surface, beam: Beam, lights: Lights) -> Reflection:
+    """Return what a surface makes of a beam of intensity 1. The cosine is soft as `Light`'s: (x + sqrt(x^2 + s^2)) / 2."""
+    x = dot(surface.normals.vectors, beam.towards.vectors)
+    root = np.sqrt(x * x + lights.softness * lights.softness)
+    cosine = 0.5 * (x + root)
+    slope = 0.5 + 0.5 * x / np.where(root > 0, root, 1)
     diffuse = cosine if beam.falloff is None else beam.falloff * cosine
     if surface.views is None or lights.specular is None:
-        return diffuse, None
+        return Reflection(diffuse, cosine, slope, None)
     half = unit(beam.towards.vectors + surface.views.vectors)
     facing = np.maximum(dot(surface.normals.vectors, half.vectors), 0)
-    return diffuse, facing**lights.specular.shininess
+    return Reflection(diffuse, cosine, slope, Gloss(facing**lights.specular.shininess, facing, half))
 
 
 def reflect_backward(
-    surface: Surface, beam: Beam, lights: Lights, grad_diffuse: np.ndarray, grad_highlight: np.ndarray | None
+    surface: Surface,
+    beam: Beam,
+    lights: Lights,
+    reflection: Reflection,
+    grad_diffuse: np.ndarray,
+    grad_highlight: np.ndarray | None,
 ) -> BeamGradients:
-    """Carry the gradients (V,) of what `reflect` returns back."""
+    """Carry the gradients (V,) of a reflection's diffuse part and highlight back."""
     normals = surface.normals.vectors
-    cosine, slope = _soft_cosine(surface, beam, lights.softness)
+    _, cosine, slope, gloss = reflection
     grad_dot = grad_diffuse * slope if beam.falloff is None else grad_diffuse * beam.falloff * slope
     grad_normals = grad_dot * beam.towards.vectors
     grad_towards = grad_dot * normals
     grad_to_eye: np.ndarray | float = 0.0
     grad_shininess = 0.0
-    if surface.views is not None and lights.specular is not None and grad_highlight is not None:
-        power = lights.specular.shininess
-        half = unit(beam.towards.vectors + surface.views.vectors)
-        facing = np.maximum(dot(normals, half.vectors), 0)
-        lower = np.where(facing > 0, facing, 1) ** (power - 1) * (facing > 0)
-        grad_facing = grad_highlight * power * lower
-        grad_shininess = float((grad_highlight * lower * facing * np.log(np.where(facing > 0, facing, 1))).sum())
-        grad_normals += grad_facing * half.vectors
-        grad_sum = unit_backward(half, grad_facing * normals)  # light and eye have the same part in it
+    if gloss is not None and surface.views is not None and lights.specular is not None and grad_highlight is not None:
+        positive = np.where(gloss.facing > 0, gloss.facing, 1)  # where it is 0, so is the highlight
+        through = grad_highlight * gloss.highlight
+        grad_facing = through * lights.specular.shininess / positive
+        grad_shininess = float((through * np.log(positive)).sum())
+        grad_normals += grad_facing * gloss.half.vectors
+        grad_sum = unit_backward(gloss.half, grad_facing * normals)  # light and eye have the same part in it
         grad_towards += grad_sum
         grad_to_eye = unit_backward(surface.views, grad_sum)
     grad_to_light = unit_backward(beam.towards, grad_towards)
@@ -107,10 +130,3 @@ def unit_backward(scaled: Unit, grad: np.ndarray) -> np.ndarray:
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the products (V,) of vectors (3, V), by hand: BLAS may add up in another order on other threads."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def _soft_cosine(surface: Surface, beam: Beam, softness: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (x + sqrt(x^2 + s^2)) / 2, a smooth max(x, 0), of x = n . l, and its slope, as `Light` has them."""
-    x = dot(surface.normals.vectors, beam.towards.vectors)
-    root = np.sqrt(x * x + softness * softness)
-    return 0.5 * (x + root), 0.5 + 0.5 * x / np.where(root > 0, root, 1)

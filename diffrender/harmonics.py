@@ -11,7 +11,7 @@ _Y0, _Y1, _Y2, _Y20, _Y22 = (
     0.5462742152960396,
 )
 # The clamped cosine's share of each band, over pi. Ramamoorthi & Hanrahan, eq. 8: pi, 2 pi / 3, pi / 4.
-_COSINE = np.repeat([1.0, 2 / 3, 1 / 4], [1, 3, 5])
+_COSINE = np.repeat([1.0, 2 / 3, 1 / 4], [1, 3, 5])[:, None]
 
 
 def sh_basis(directions: np.ndarray) -> np.ndarray:
@@ -32,13 +32,17 @@ def sh_basis(directions: np.ndarray) -> np.ndarray:
 
 def sh_shading(normals: np.ndarray, sh: np.ndarray) -> np.ndarray:
     """Return what a white, matt surface shows (3, V), irradiance / pi, for unit normals (3, V) under light sh (9, 3)."""
-    return np.einsum("kv,kc->cv", np.stack(_basis(normals)), sh * _COSINE[:, None])
+    shown = np.zeros_like(normals)
+    for value, coefficients in zip(_basis(normals), sh * _COSINE, strict=True):
+        shown += coefficients[:, None] * value
+    return shown
 
 
 def sh_shading_backward(normals: np.ndarray, sh: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Carry grad (3, V) back to the normals (3, V), as if the polynomials went on off the sphere, and to sh (9, 3)."""
-    grad_sh = np.einsum("kv,cv->kc", np.stack(_basis(normals)), grad) * _COSINE[:, None]
-    g = np.einsum("kc,cv->kv", sh * _COSINE[:, None], grad)
+    # Row by row: an array of all nine is so large that the system takes its memory back each time.
+    grad_sh = np.stack([(grad * value).sum(axis=1) for value in _basis(normals)]) * _COSINE
+    g = [row[0] * grad[0] + row[1] * grad[1] + row[2] * grad[2] for row in sh * _COSINE]
     x, y, z = normals
     grad_x = _Y1 * g[3] + _Y2 * (g[4] * y + g[7] * z) + 2 * _Y22 * g[8] * x
     grad_y = _Y1 * g[1] + _Y2 * (g[4] * x + g[5] * z) - 2 * _Y22 * g[8] * y

@@ -35,10 +35,10 @@ def lit_colors(
         irradiance = _from_everywhere(surface, lights)
         gloss: np.ndarray | float = 0.0
         for beam in beams(surface.points, lights):
-            diffuse, highlight = reflect(surface, beam, lights)
+            diffuse, _, _, shine = reflect(surface, beam, lights)
             irradiance += beam.intensity[:, None] * diffuse
-            if highlight is not None and lights.specular is not None:
-                gloss = gloss + (lights.specular.color * beam.intensity)[:, None] * (diffuse * highlight)
+            if shine is not None and lights.specular is not None:
+                gloss = gloss + (lights.specular.color * beam.intensity)[:, None] * (diffuse * shine.highlight)
         color[block] = (albedo[block].T * irradiance + gloss).T
     return color
 
@@ -95,15 +95,18 @@ def _block_backward(
     if lights.sh is not None:
         grad_normals, total.sh[:] = sh_shading_backward(surface.normals.vectors, lights.sh, grad_irradiance)
     for number, beam in enumerate(beams(surface.points, lights)):
-        diffuse, highlight = reflect(surface, beam, lights)
+        reflection = reflect(surface, beam, lights)
+        diffuse = reflection.diffuse
         irradiance += beam.intensity[:, None] * diffuse
         grad_energy, grad_highlight = grad_irradiance, None  # of E, channel by channel
-        if highlight is not None and lights.specular is not None:
+        if reflection.gloss is not None and lights.specular is not None:
+            highlight = reflection.gloss.highlight
             gloss = lights.specular.color[:, None]
             grad_energy = grad_irradiance + gloss * highlight * grad
             grad_highlight = diffuse * dot(gloss * beam.intensity[:, None], grad)
             total.gloss[:] += beam.intensity * (grad * (diffuse * highlight)).sum(axis=1)
-        back = reflect_backward(surface, beam, lights, dot(beam.intensity, grad_energy), grad_highlight)
+        grad_diffuse = dot(beam.intensity, grad_energy)
+        back = reflect_backward(surface, beam, lights, reflection, grad_diffuse, grad_highlight)
         grad_normals += back.normals
         grad_to_eye += back.to_eye
         if beam.from_point:
