@@ -10,6 +10,7 @@ import diffrender as dr
 from diffrender.corners import split_corners
 from diffrender.harmonics import sh_basis, sh_shading
 from diffrender.illuminate import lit_colors
+from diffrender.optimize.adam import Adam
 from diffrender.shading import normal_sums, vertex_normals
 
 SOFT = dr.Soft(sigma=1.3, gamma=2e-2, near=1.0, far=6.0, background=(0.1, 0.2, 0.3))
@@ -225,3 +226,18 @@ def test_documented_basis():
 
     result = doctest.testmod(harmonics)
     assert result.attempted and not result.failed
+
+
+def test_an_unknown_direction_comes_back():
+    def lights(direction):
+        return dr.Lights((0.1, 0.1, 0.1), dr.Directional(direction))
+
+    truth, direction, adam = np.array([0.5, 0.7, 0.6]), np.array([[-0.8, -0.2, 0.5]]), Adam()
+    target, state = dr.render(MESH, CAMERA, SOFT, lights(truth)).image, adam.init(direction)
+    for step in range(300):
+        rendering = dr.render(MESH, CAMERA, SOFT, lights(direction))
+        grad = rendering.backward(rendering.image - target).light.directional.directions
+        delta, state = adam.update(grad, state, 0.1 * 0.01 ** (step / 300))
+        direction = direction + delta
+    cosine = direction[0] @ truth / np.linalg.norm(direction) / np.linalg.norm(truth)
+    assert np.degrees(np.arccos(cosine)) < 2
