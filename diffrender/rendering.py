@@ -7,8 +7,11 @@ import numpy as np
 
 from .backend import Name
 from .camera import Camera, project
+from .corners import join_corners, split_corners
+from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
+from .lights import Lights, LightsGradients
 from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
@@ -54,7 +57,7 @@ class RenderGradients(NamedTuple):
     vertex_colors: np.ndarray | None  # (V, 3)
     rotation: np.ndarray  # (3,) axis-angle increment of the camera, see Camera.moved
     translation: np.ndarray  # (3,)
-    light: LightGradients | None
+    light: LightGradients | LightsGradients | None
     K: np.ndarray  # (3, 3) of the camera's intrinsics, 0 where K is constant
     distortion: np.ndarray | None  # (6,) of the lens' k1, k2, k3, k4, p1, p2
 
@@ -79,16 +82,18 @@ class Rendering:
         self,
         mesh: Mesh,
         front: InFront,
-        light: Light | None,
+        light: Light | Lights | None,
         albedo: np.ndarray,
         normals: np.ndarray | None,
         raster: Raster,
+        whole: Mesh | None = None,
     ):
         assert raster.color is not None
         self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
         run_on_workers(_join, raster.color, raster.alpha, self.image)
         self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
+        self._whole = whole  # the mesh whose corners `mesh` has, if it is split
 
     def backward(self, grad_image: np.ndarray) -> RenderGradients:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
@@ -102,17 +107,28 @@ class Rendering:
         raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
         mesh = self._mesh
         projected, albedo = in_front_backward(self._front, raster)
-        vertices, light = projected.vertices, None
+        vertices, translation = projected.vertices, projected.translation
+        light: LightGradients | LightsGradients | None = None
         assert albedo is not None
-        if self._light is not None:
+        if isinstance(self._light, Lights):
+            assert self._normals is not None
+            given, camera = (mesh.vertices, mesh.faces, self._albedo, self._light), self._front.camera
+            lit = lit_colors_backward(self._normals, *given, _eye(camera, self._light), albedo)
+            vertices, albedo, light = vertices + lit.vertices, lit.albedo, lit.light
+            # The eye is -R^T t: a turn about it, which is what the increment of the rotation does to it, leaves it there.
+            translation = translation - camera.R @ lit.eye
+        elif self._light is not None:
             assert self._normals is not None
             shading = shade_with_backward(self._normals, mesh.vertices, mesh.faces, self._albedo, self._light, albedo)
             vertices, albedo, light = vertices + shading.vertices, shading.albedo, shading.light
+        if self._whole is not None:
+            faces, count = self._whole.faces, len(self._whole.vertices)
+            vertices, albedo = (join_corners(faces, grad, count) for grad in (vertices, albedo))
         return RenderGradients(
             vertices=vertices,
             vertex_colors=None if mesh.vertex_colors is None else albedo,
             rotation=projected.rotation,
-            translation=projected.translation,
+            translation=translation,
             light=light,
             K=projected.K,
             distortion=projected.distortion,
@@ -152,27 +168,38 @@ def _split(share, shares, board, image, color, alpha, any_color):
 
 
 def render(
-    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | None = None, backend: Name = "cpu"
+    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | Lights | None = None, backend: Name = "cpu"
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
-    Without a light the vertex colours are shown as they are; a mesh without colours is grey. To compare with a photo,
-    blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
+    clipped: colours exceed 1 where it is strong. To compare with a photo, blend:
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
     """
+    whole = None
+    if isinstance(light, Lights) and light.normals == "flat":
+        whole, mesh = mesh, split_corners(mesh)
     albedo = mesh.vertex_colors
     if albedo is None:
         albedo = np.full_like(mesh.vertices, _PLAIN)
-    normals = None if light is None else normal_sums(mesh.vertices, mesh.faces)
-    color = albedo if light is None or normals is None else shade_with(normals, albedo, light)
-    front, raster = _rasterize(mesh, camera, settings, backend, color)
-    return Rendering(mesh, front, light, albedo, normals, raster)
+    normals, color = None, albedo
+    if light is not None:
+        normals = normal_sums(mesh.vertices, mesh.faces)
+        if isinstance(light, Lights):
+            color = lit_colors(normals, mesh.vertices, albedo, light, _eye(camera, light))
+        else:
+            color = shade_with(normals, albedo, light)
+    front = front_of(mesh, camera, settings, color)
+    raster = draw_soft(front, settings, backend)
+    return Rendering(mesh, front, light, albedo, normals, raster, whole)
 
 
 def render_silhouette(
     mesh: Mesh, camera: Camera, settings: Soft = Soft(), backend: Name = "cpu"
 ) -> SilhouetteRendering:
     """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
-    return SilhouetteRendering(*_rasterize(mesh, camera, settings, backend))
+    front = front_of(mesh, camera, settings)
+    return SilhouetteRendering(front, draw_soft(front, settings, backend))
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:
@@ -183,13 +210,17 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
     return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
 
 
-def _rasterize(
-    mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color: np.ndarray | None = None
-) -> tuple[InFront, Raster]:
+def _eye(camera: Camera, lights: Lights) -> np.ndarray:
+    """Return where the camera is (3,), or anywhere if no highlight depends on it: an orthographic one is nowhere."""
+    return np.zeros(3) if lights.specular is None else camera.center
+
+
+def front_of(mesh: Mesh, camera: Camera, settings: Soft, attributes: np.ndarray | None = None) -> InFront:
+    """Project a mesh, with attributes (V, C), and cut it at the near plane. Raises ValueError as `render` does."""
     if not 0 <= settings.clip_near < 1:
         raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
     near = max(0.0, settings.clip_near * settings.far)
-    front = in_front(mesh.vertices, mesh.faces, camera, near, color)
+    front = in_front(mesh.vertices, mesh.faces, camera, near, attributes)
     nearest = front.vertices_pixel[:, 2].max()
     if nearest <= near:
         where = "behind it" if nearest <= 0 else "nearer than clip_near * far"
@@ -197,10 +228,15 @@ def _rasterize(
             f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
             f"(largest depth {nearest:.4g}, must be > {near:.4g})"
         )
-    return front, rasterize_soft(
+    return front
+
+
+def draw_soft(front: InFront, settings: Soft, backend: Name) -> Raster:
+    """Rasterize what is in front of a camera, with its attributes or without any."""
+    return rasterize_soft(
         front.vertices_pixel,
         front.faces,
-        camera.size,
+        front.camera.size,
         sigma=settings.sigma,
         cutoff=settings.cutoff,
         attributes=front.attributes,

@@ -84,7 +84,7 @@ def shade_with_backward(
     _shade_backward(sums, unit, *numbers, *arrays, grad_albedo, grad_sums, totals)
     grad_unit = totals[:3]
     return ShadingGradients(
-        vertices=_normal_sums_backward(vertices, faces, grad_sums),
+        vertices=normal_sums_backward(vertices, faces, grad_sums),
         albedo=grad_albedo,
         light=LightGradients(
             direction=(grad_unit - (grad_unit @ unit) * unit) / length,
@@ -108,7 +108,7 @@ def normal_sums(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.ndarray) -> np.ndarray:
+def normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.ndarray) -> np.ndarray:
     """Carry grad_sums (V, 3) back to the vertices (V, 3): the reverse of e1 x e2 is (e2 x g, g x e1)."""
     grad_vertices = np.zeros((len(vertices), 3))
     _add_normals_backward(

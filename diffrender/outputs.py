@@ -1,0 +1,169 @@
+"""Images of whatever vertices have: depth, normals, positions, UV or attributes with any number of channels, and back."""
+
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from .backend import Name, RasterGradients
+from .beams import unit, unit_backward
+from .camera import Camera, ProjectGradients, project, project_backward
+from .checks import check_attributes, check_background
+from .corners import join_corners, split_corners
+from .in_front import InFront, in_front_backward
+from .mesh import Mesh
+from .rasterize import Raster
+from .rendering import Soft, draw_soft, front_of
+from .shading import normal_sums, normal_sums_backward
+
+Derived = Literal["depth", "positions_world", "normals_world", "normals_camera", "uv"]
+_DEFAULT = Soft()
+
+
+class AttributeGradients(NamedTuple):
+    """Gradients of an image of attributes by the names of the inputs."""
+
+    vertices: np.ndarray  # (V, 3), by way of the attributes too where these come from the mesh
+    attributes: np.ndarray | None  # (V, C), or (T, 2) of the mesh's uv; None for what else comes from the mesh
+    rotation: np.ndarray  # (3,) axis-angle increment of the camera, see Camera.moved
+    translation: np.ndarray  # (3,)
+    K: np.ndarray  # (3, 3) of the camera's intrinsics, 0 where K is constant
+    distortion: np.ndarray | None  # (6,) of the lens' k1, k2, k3, k4, p1, p2
+
+
+class AttributeRendering:
+    """What `render_attributes` returns: `image` (H, W, C), `alpha` (H, W) and `backward`."""
+
+    def __init__(self, whole: Mesh, mesh: Mesh, front: InFront, name: str | None, values: np.ndarray, raster: Raster):
+        assert raster.color is not None
+        self.alpha = raster.alpha
+        self.image, self._below = _divide(raster.color)
+        self._whole, self._mesh, self._front, self._name = whole, mesh, front, name
+        self._values, self._raster = values, raster
+
+    def backward(self, grad_image: np.ndarray, grad_alpha: np.ndarray | None = None) -> AttributeGradients:
+        """Return the gradients for grad_image (H, W, C), and grad_alpha (H, W) if any. Raises ValueError for other shapes."""
+        if np.shape(grad_image) != self.image.shape:
+            raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
+        grad = np.asarray(grad_image, self.image.dtype)
+        raster = self._raster.backward(grad_alpha, _divide_backward(self.image, self._below, grad))
+        assert raster.attributes is not None and self._front.attributes is not None
+        mesh, camera = self._mesh, self._front.camera
+        inverse = _inverse(self._front.vertices_pixel[:, 2:])
+        grad_values, grad_inverse = _weigh_backward(self._front.attributes, inverse, raster.attributes)
+        grad_pixel = np.array(raster.vertices_pixel)
+        grad_pixel[:, 2:] -= grad_inverse * inverse * inverse
+        projected, at_vertices = in_front_backward(self._front, RasterGradients(grad_pixel, grad_values))
+        assert at_vertices is not None
+        attributes = None
+        if self._name is None:
+            attributes = at_vertices
+        elif self._name == "uv":
+            assert mesh.uv is not None and mesh.faces_uv is not None
+            attributes = join_corners(mesh.faces_uv, at_vertices, len(mesh.uv))
+            vertices = join_corners(self._whole.faces, projected.vertices, len(self._whole.vertices))
+            projected = projected._replace(vertices=vertices)
+        else:
+            projected = _derive_backward(self._name, mesh, camera, self._values, at_vertices, projected)
+        camera_gradients = (projected.rotation, projected.translation, projected.K, projected.distortion)
+        return AttributeGradients(projected.vertices, attributes, *camera_gradients)
+
+
+def render_attributes(
+    mesh: Mesh,
+    camera: Camera,
+    attributes: np.ndarray | Derived,
+    settings: Soft = _DEFAULT,
+    background: float | tuple[float, ...] | np.ndarray | None = None,
+    backend: Name = "cpu",
+) -> AttributeRendering:
+    """Render attributes (V, C) of a mesh's vertices, or what it has under a name, softly to an image (H, W, C).
+
+    Names are "depth" (along the camera's z), "positions_world", "normals_world", "normals_camera" (unit at the vertices,
+    area-weighted) and "uv" (T, 2). Attributes are interpolated in perspective, so on one face depth and positions are those
+    of the point that the pixel sees. Where soft faces blend, the value is their mean, weighted by the softmax of `render`'s
+    colours and by 1 / depth; it is not multiplied by alpha, and blended normals are shorter than 1. The background takes
+    part at `settings.far`, and is all there is in empty pixels: `background`, by default `far` for depth and 0 for others.
+    `settings.background` is that of colours and not used. Raises ValueError for attributes of another shape or name, uv
+    without any, a far <= 0, and as `render` does.
+    """
+    if settings.far <= 0:
+        raise ValueError(f"settings.far must be > 0 to interpolate in perspective, got {settings.far}")
+    whole, name = mesh, attributes if isinstance(attributes, str) else None
+    if name == "uv":
+        if mesh.uv is None:
+            raise ValueError("attributes 'uv' need a mesh with uv, got None")
+        mesh = split_corners(mesh)
+    values = check_attributes(attributes, mesh.vertices) if name is None else _derive(name, mesh, camera)
+    if background is None:
+        background = settings.far if name == "depth" else 0.0
+    behind = check_background(background, values.shape[1], values.dtype)
+    front = front_of(mesh, camera, settings, values)
+    assert front.attributes is not None
+    packed = _weigh(front.attributes, _inverse(front.vertices_pixel[:, 2:]))
+    packed_behind: Any = (*(behind / settings.far), 1 / settings.far)
+    raster = draw_soft(front._replace(attributes=packed), replace(settings, background=packed_behind), backend)
+    return AttributeRendering(whole, mesh, front, name, values, raster)
+
+
+def _derive(name: str, mesh: Mesh, camera: Camera) -> np.ndarray:
+    """Return what a mesh has under a name, (V, C)."""
+    if name == "depth":
+        return project(mesh.vertices, camera)[:, 2:]
+    if name == "positions_world":
+        return mesh.vertices
+    if name == "uv":
+        assert mesh.uv is not None
+        return mesh.uv[mesh.faces_uv].reshape(-1, 2)
+    if name not in get_args(Derived):
+        raise ValueError(f"attributes must be an array (V, C) or one of {', '.join(get_args(Derived))}, got {name!r}")
+    normals = unit(normal_sums(mesh.vertices, mesh.faces).T).vectors.T
+    return (normals if name == "normals_world" else normals @ camera.R.T).astype(mesh.vertices.dtype)
+
+
+def _derive_backward(
+    name: str, mesh: Mesh, camera: Camera, values: np.ndarray, grad: np.ndarray, projected: ProjectGradients
+) -> ProjectGradients:
+    """Return the gradients of a projection with those added that grad (V, C), of what has a name, sends to its inputs."""
+    if name == "depth":
+        by_depth = project_backward(mesh.vertices, camera, np.concatenate([np.zeros((len(grad), 2)), grad], axis=1))
+        return projected._replace(
+            vertices=projected.vertices + by_depth.vertices,
+            rotation=projected.rotation + by_depth.rotation,
+            translation=projected.translation + by_depth.translation,
+        )
+    if name == "positions_world":
+        return projected._replace(vertices=projected.vertices + grad)
+    if name == "normals_camera":
+        projected = projected._replace(
+            rotation=projected.rotation + np.cross(values, grad).sum(axis=0, dtype=np.float64)
+        )
+        grad = grad @ camera.R
+    scaled = unit(normal_sums(mesh.vertices, mesh.faces).T)
+    grad_sums = np.ascontiguousarray(unit_backward(scaled, grad.T.astype(np.float64)).T)
+    through_normals = normal_sums_backward(mesh.vertices, mesh.faces, grad_sums)
+    return projected._replace(vertices=projected.vertices + through_normals)
+
+
+def _inverse(depth: np.ndarray) -> np.ndarray:
+    """Return 1 / depth (V, 1), or 0 behind the camera, where no face is drawn."""
+    return np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(depth.dtype)
+
+
+def _weigh(values: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Return (V, C + 1): values and 1, over depth. In the image these are linear, which values in perspective are not."""
+    return np.concatenate([values * inverse, inverse], axis=1)
+
+
+def _weigh_backward(values: np.ndarray, inverse: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of values (V, C) and of 1 / depth (V, 1)."""
+    return grad[:, :-1] * inverse, (grad[:, :-1] * values).sum(axis=1, keepdims=True) + grad[:, -1:]
+
+
+def _divide(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values (H, W, C), and 1 / depth (H, W, 1), which they were divided by."""
+    return packed[..., :-1] / packed[..., -1:], packed[..., -1:]
+
+
+def _divide_backward(image: np.ndarray, below: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    return np.concatenate([grad, -(grad * image).sum(axis=-1, keepdims=True)], axis=-1) / below
