@@ -35,12 +35,15 @@ def test_gradients_of_any_number_of_channels(channels):
     assert_transposed(lambda *i: draw(*i).image, rendering.backward, inputs, step=1e-7, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("near", [0.0, 3.6])  # the latter cuts faces of the mesh
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_of_what_comes_from_the_mesh(name):
-    mesh = _with_uv()
+def test_gradients_of_what_comes_from_the_mesh(name, near):
+    mesh, soft = _with_uv(), replace(SOFT, clip_near=near / SOFT.far)
+    depth = project(mesh.vertices, CAMERA)[:, 2]
+    assert depth.min() < 3 and depth.max() > 4
 
     def draw(vertices, rotation, translation, uv):
-        return dr.render_attributes(_with_uv(vertices, uv), CAMERA.moved(rotation, translation), name, SOFT)
+        return dr.render_attributes(_with_uv(vertices, uv), CAMERA.moved(rotation, translation), name, soft)
 
     inputs = (mesh.vertices, np.zeros(3), np.zeros(3), mesh.uv)
     rendering = draw(*inputs)
