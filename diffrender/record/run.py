@@ -17,7 +17,8 @@ from ..color import to_bytes
 from ..files import write_atomically
 from ..fit_settings import FitSettings, settings_from
 from ..fitting import FitState, Step, default_start, finish, fit
-from ..mesh import Mesh, load_mesh
+from ..mesh import Mesh
+from ..mesh_files.load import load_mesh
 from ..orbit import common_down, facing
 from ..placement import photo_camera
 from ..views.load import load_views
@@ -244,7 +245,7 @@ class Run:
 
     def _start_mesh(self) -> Mesh | str | None:
         start = self.request.mesh
-        return start if start in _MADE else load_mesh(start)
+        return start if start in _MADE else load_mesh(start).with_vertex_colors()
 
     def _save_animations(self, mesh: Mesh) -> None:
         view = self._shown
