@@ -338,12 +338,12 @@ def test_commands_show_a_textured_mesh_and_start_a_fit_from_its_colors(tmp_path,
     mesh = ball()
     red = dr.Mesh(mesh.vertices, mesh.faces, None, mesh.uv, mesh.faces_uv, dr.Texture(np.tile([0.8, 0, 0], (4, 4, 1))))
     red.save(tmp_path / "red.obj")
-    arguments = ["diffrender", "render", tmp_path / "red.obj", "--out", tmp_path / "red.png", "--size", "40x40"]
+    arguments = ["diffrender", "render", tmp_path / "red.obj", "--out", tmp_path / "drawn.png", "--size", "40x40"]
     monkeypatch.setattr("sys.argv", [*map(str, arguments), "--background", "black", "--light", "none"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    drawn = np.asarray(Image.open(tmp_path / "red.png").convert("RGB"))
+    drawn = np.asarray(Image.open(tmp_path / "drawn.png").convert("RGB"))
     assert drawn[20, 20, 0] > 200 and drawn[..., 1:].max() == 0
 
     Image.fromarray(to_bytes(disc_view().image)).save(tmp_path / "photo.png")
