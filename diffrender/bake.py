@@ -9,7 +9,7 @@ from .camera import project
 from .color import linear_to_srgb, srgb_to_linear
 from .mesh import Mesh
 from .paint import ENOUGH, blend, opened, sampled, vertex_weights
-from .texels import EMPTY, barycentric, cover
+from .texels import EMPTY, barycentric, check_texture_size, cover
 from .texture import Texture
 from .unwrap import unwrap
 from .views.view import View
@@ -33,8 +33,10 @@ def bake(mesh: Mesh, views: list[View], size: int) -> Mesh:
     A texel's place on the surface is looked up in each view that sees it; views count as in `paint.blend`, by how much of
     them the surface around it fills, but more steeply. What none sees has the vertices' colours, blended if there are none.
     Texels beside the surface are those nearest on it, so that no filter mixes in what lies between charts. The mesh is
-    unwrapped unless it has uv, which must then lie in [0, 1]. Raises ValueError as `unwrap` does.
+    unwrapped unless it has uv, which must then lie in [0, 1]. Raises ValueError for a size
+    that is not from 16 to 8,192, or too small for the mesh.
     """
+    check_texture_size(size)
     mesh = replace(mesh, texture=None) if mesh.uv is not None else unwrap(mesh, size)
     assert mesh.uv is not None and mesh.faces_uv is not None
     colors = mesh.vertex_colors if mesh.vertex_colors is not None else blend(mesh, views)

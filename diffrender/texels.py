@@ -9,6 +9,12 @@ EMPTY = -1
 _CLEARLY = 1e-3  # barycentric: nearer to an edge two faces that share it may both claim a texel
 
 
+def check_texture_size(size: int) -> None:
+    """Raise ValueError unless a square texture may have this side, px."""
+    if not (isinstance(size, int | np.integer) and SMALLEST <= size <= LARGEST):
+        raise ValueError(f"a texture's size must be from {SMALLEST} to {LARGEST:,} px, got {size}")
+
+
 def cover(uv: np.ndarray, faces_uv: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the face (H, W) int32 at each texel's centre, -1 where there is none, and which faces (F,) meet others there.
 

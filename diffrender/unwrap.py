@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .mesh import Mesh
-from .texels import LARGEST, SMALLEST, cover
+from .texels import check_texture_size, cover
 from .topology import adjacent_faces
 
 _AXES = np.concatenate([np.eye(3), -np.eye(3)])
@@ -35,8 +35,7 @@ def unwrap(mesh: Mesh, size: int) -> Mesh:
     Faces that look along the same axis and hang together are one chart, projected along that axis; charts that would cover
     themselves are cut. Raises ValueError for a size that is not from 16 to 8,192, or that is too small for so many charts.
     """
-    if not (isinstance(size, int | np.integer) and SMALLEST <= size <= LARGEST):
-        raise ValueError(f"a texture's size must be from {SMALLEST} to {LARGEST:,} px, got {size}")
+    check_texture_size(size)
     gutter = max(2, round(size * _GUTTER))
     pairs = adjacent_faces(mesh.faces)
     label = _labels(mesh, pairs)
