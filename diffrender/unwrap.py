@@ -1,6 +1,6 @@
 """A mesh's surface laid flat in a square: charts that look along one of six axes, packed side by side.
 
-xatlas was tried instead: on two cores it took 23 s for a sphere of 20,480 faces and crashed on one of 81,920.
+xatlas 0.0.11 was tried instead: on two cores it took 12 s for a sphere of 20,480 faces, and one of 81,920 crashed it.
 """
 
 from dataclasses import replace

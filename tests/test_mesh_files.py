@@ -187,9 +187,9 @@ def test_two_textures_are_taken_at_the_vertices(tmp_path):
     np.testing.assert_array_equal(mesh.vertex_colors[3], [1, 0, 0])
 
 
-def write_gltf(folder, change=lambda document: None):
+def write_gltf(folder, change=lambda document: None, mesh=None):
     """A glTF file with files beside it, of a mesh as `Mesh.save` writes it."""
-    ball().save(folder / "m.glb")
+    (mesh or ball()).save(folder / "m.glb")
     container = Container(folder / "m.glb")
     document = container.document
     image = document["images"][0]
@@ -220,6 +220,15 @@ def test_gltf_of_other_programs(tmp_path):
         texture = dr.load_mesh(write_gltf(tmp_path, tinted)).texture
     np.testing.assert_allclose(texture.image, IMAGE * np.float32([0.5, 1, 0]), atol=1e-6)
     assert texture.filter == "bilinear"
+
+    def painted(document):
+        del document["textures"], document["images"], document["samplers"]
+        document["materials"][0]["pbrMetallicRoughness"] = {"baseColorFactor": [0.5, 0.5, 0.5, 1]}
+
+    grey = dr.load_mesh(write_gltf(tmp_path, painted))
+    assert grey.vertex_colors is None and is_closed_manifold(grey.faces) and grey.uv is not None
+    grey = dr.load_mesh(write_gltf(tmp_path, painted, ball(colors=True)))
+    np.testing.assert_allclose(grey.vertex_colors, ball(colors=True).vertex_colors / 2, atol=1e-4)
 
     def moved(document):
         info = document["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]

@@ -15,7 +15,7 @@ _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _UNREADABLE = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
-_DEEPEST = 1_000_000_000  # numbers of an accessor without a buffer: a line of JSON must not fill the memory
+_LONGEST = 100_000_000  # numbers of an accessor without a buffer: a line of JSON must not fill the memory
 
 
 class Container:
@@ -50,7 +50,7 @@ class Container:
         width = _WIDTHS[entry["type"]]
         if "bufferView" in entry:
             values = self._block(entry["bufferView"], entry.get("byteOffset", 0), kind, (count, width))
-        elif 0 <= count * width <= _DEEPEST:
+        elif 0 <= count * width <= _LONGEST:
             values = np.zeros((count, width), kind)
         else:
             raise ValueError(f"accessor {accessor} has {count} entries in no buffer")

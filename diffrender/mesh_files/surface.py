@@ -57,14 +57,22 @@ class Surface:
         textured = [material for material in kinds.values() if material.texture is not None]
         if textured and len(kinds) == 1 and everywhere:
             mesh = replace(mesh, texture=_multiplied(textured[0]))
-        elif textured or _tells(list(kinds.values())):
+        elif textured or self._tells(list(kinds.values())):
             if textured:
                 why = f"{len(kinds)} materials" if len(kinds) > 1 else "faces without texture coordinates"
                 warnings.warn(
                     f"{path}: one texture cannot hold it ({why}): its colours at the vertices are taken", stacklevel=4
                 )
-            return replace(mesh, vertex_colors=self._baked(), uv=None, faces_uv=None)
+                return replace(mesh, vertex_colors=self._baked(), uv=None, faces_uv=None)
+            mesh = replace(mesh, vertex_colors=self._baked())
         return weld(mesh) if welded and everywhere else mesh
+
+    def _tells(self, materials: list[Material]) -> bool:
+        """Return whether plain materials say anything of colour: one grey for all is what programs write for none."""
+        factors = {material.factor for material in materials}
+        if self.colors is not None:
+            return factors != {WHITE}
+        return len(factors) > 1 or any(max(factor) != min(factor) for factor in factors)
 
     def _baked(self) -> np.ndarray:
         corners = np.ones((*self.faces.shape, 3))
@@ -106,12 +114,6 @@ def weld(mesh: Mesh) -> Mesh:
 
 def _key(material: Material) -> tuple[object, ...]:
     return id(material.texture), *material.factor
-
-
-def _tells(materials: list[Material]) -> bool:
-    """Return whether plain materials say anything of colour: one grey for everything is what programs write for none."""
-    factors = {material.factor for material in materials}
-    return len(factors) > 1 or any(max(factor) != min(factor) for factor in factors)
 
 
 def _multiplied(material: Material) -> Texture:
