@@ -19,7 +19,7 @@ from ..files import write_atomically
 from ..fit_settings import FitSettings, settings_from
 from ..fitting import FitState, Step, default_start, finish, fit
 from ..halves import with_reflections
-from ..mesh import Mesh
+from ..mesh import Mesh, subdivide
 from ..mesh_files.load import load_mesh
 from ..orbit import common_down, facing
 from ..placement import photo_camera
@@ -226,14 +226,16 @@ class Run:
         if self.request.texture is not None:
             mesh = self._baked(mesh, self.request.texture)
         mesh.save(self.folder / "mesh.glb")
-        mesh = mesh.with_vertex_colors()
+        measures = inspect(mesh)
+        if mesh.texture is not None:  # which the renderer does not draw: its colours at the vertices of finer faces
+            mesh = subdivide(mesh).with_vertex_colors()
         self._save_animations(mesh)
         views = adjusted(self.views, self.state.adjustments)
         metrics: dict[str, Any] = {
             **_mean([evaluate(mesh, view) for view in views]),
             "seconds": round(self.seconds, 2),
             "steps": self.step,
-            **inspect(mesh),
+            **measures,
         }
         if self.held_out:
             metrics["held_out"] = _mean([evaluate(mesh, view) for view in self.held_out])
