@@ -9,7 +9,7 @@ from .camera import project
 from .color import linear_to_srgb, srgb_to_linear
 from .mesh import Mesh
 from .paint import ENOUGH, blend, opened, sampled, vertex_weights
-from .texels import EMPTY, barycentric, check_texture_size, cover
+from .texels import EMPTY, barycentric, check_texture_size, cover, give_small_faces_a_texel
 from .texture import Texture
 from .unwrap import unwrap
 from .views.view import View
@@ -33,10 +33,14 @@ def bake(mesh: Mesh, views: list[View], size: int) -> Mesh:
     A texel's place on the surface is looked up in each view that sees it; views count as in `paint.blend`, by how much of
     them the surface around it fills, but more steeply. What none sees has the vertices' colours, blended if there are none.
     Texels beside the surface are those nearest on it, so that no filter mixes in what lies between charts. The mesh is
-    unwrapped unless it has uv, which must then lie in [0, 1]. Raises ValueError for a size
-    that is not from 16 to 8,192, or too small for the mesh.
+    unwrapped unless it has uv. Raises ValueError for a size that is not from 16 to 8,192 or too small for the mesh, for no
+    views, or for uv outside [0, 1].
     """
     check_texture_size(size)
+    if not views:
+        raise ValueError("bake needs at least one view, got none")
+    if mesh.uv is not None and (mesh.uv.min() < 0 or mesh.uv.max() > 1):
+        raise ValueError(f"bake needs uv in [0, 1], got {mesh.uv.min():.4g} to {mesh.uv.max():.4g}")
     mesh = replace(mesh, texture=None) if mesh.uv is not None else unwrap(mesh, size)
     assert mesh.uv is not None and mesh.faces_uv is not None
     colors = mesh.vertex_colors if mesh.vertex_colors is not None else blend(mesh, views)
@@ -44,13 +48,15 @@ def bake(mesh: Mesh, views: list[View], size: int) -> Mesh:
     eyes = _eyes(mesh, views)
     uv = mesh.uv.astype(np.float64) * size
     owner, _ = cover(uv, mesh.faces_uv, (size, size))
+    give_small_faces_a_texel(uv, mesh.faces_uv, owner)
     covered = np.flatnonzero(owner.ravel() != EMPTY)
     image = np.empty((size * size, 3), np.float32)
     for start in range(0, len(covered), _CHUNK):
         chosen = covered[start : start + _CHUNK]
         faces = owner.ravel()[chosen]
         row, column = np.divmod(chosen, size)
-        corners = barycentric(uv, mesh.faces_uv[faces], np.stack([column + 0.5, row + 0.5], axis=1))
+        corners = barycentric(uv, mesh.faces_uv[faces], np.stack([column + 0.5, row + 0.5], axis=1)).clip(0)
+        corners /= corners.sum(axis=1, keepdims=True)
         image[chosen] = _blended(mesh, eyes, mesh.faces[faces], corners, base)
     texture = Texture(_spread(image.reshape(size, size, 3), owner != EMPTY), "clamp")
     return replace(mesh, vertex_colors=None, texture=texture)

@@ -26,6 +26,18 @@ def cover(uv: np.ndarray, faces_uv: np.ndarray, size: tuple[int, int]) -> tuple[
     return faces, meeting
 
 
+def give_small_faces_a_texel(uv: np.ndarray, faces_uv: np.ndarray, owner: np.ndarray) -> None:
+    """Write faces into the texels of `owner` (H, W), as `cover` returns it, that hold their middles and are still empty.
+
+    A chart smaller than a texel may cover no centre, and would show what is nearest to it: another chart.
+    """
+    column, row = np.floor(uv[faces_uv].mean(axis=1)).astype(np.int64).T
+    height, width = owner.shape
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    faces = np.flatnonzero(inside)[owner[row[inside], column[inside]] == EMPTY]
+    owner[row[faces], column[faces]] = faces
+
+
 def barycentric(uv: np.ndarray, faces_uv: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return the weights (N, 3) of the corners of faces_uv (N, 3) at points (N, 2) in px; thirds for a face without area."""
     a, b, c = (uv[faces_uv[:, corner]].astype(np.float64) for corner in range(3))

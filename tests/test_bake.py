@@ -1,5 +1,7 @@
 """Surfaces laid flat, and photos baked into their textures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from meshes import bumpy
@@ -151,6 +153,30 @@ def test_what_no_view_sees_has_the_vertices_colors_and_nothing_else_comes_in():
     np.testing.assert_allclose(
         colors[ball.vertices[:, 2] < -0.1], [[0.05, 0.6, 0.05]] * (ball.vertices[:, 2] < -0.1).sum(), atol=0.01
     )
+
+
+def test_a_piece_smaller_than_a_texel_keeps_its_color():
+    ball = dr.icosphere(2)
+    specks = [ball.vertices * np.float32(1e-4) + np.float32([x, y, -3]) for x in (-0.4, 0, 0.4) for y in (-0.4, 0, 0.4)]
+    vertices = np.concatenate([ball.vertices, *specks])
+    faces = np.concatenate([ball.faces + number * len(ball.vertices) for number in range(10)])
+    colors = np.full_like(vertices, 0.1)
+    colors[len(ball.vertices) :] = [0.9, 0, 0]
+    camera = dr.Camera.look_at((0, 0, 4), size=(60, 60))
+    mask = dr.render_silhouette(ball, camera).alpha
+    baked = bake(dr.Mesh(vertices, faces, colors), [dr.View(np.full((60, 60, 3), 0.1), mask, camera)], 64)
+    found = baked.with_vertex_colors().vertex_colors[len(ball.vertices) :]
+    np.testing.assert_allclose(found, colors[len(ball.vertices) :], atol=0.02)
+
+
+def test_bad_input_of_bake_is_shown():
+    ball = unwrap(dr.icosphere(1), 64)
+    camera = dr.Camera.look_at((0, 0, 4), size=(20, 20))
+    view = dr.View(np.zeros((20, 20, 3)), np.ones((20, 20)), camera)
+    with pytest.raises(ValueError, match="at least one view, got none"):
+        bake(ball, [], 64)
+    with pytest.raises(ValueError, match=r"bake needs uv in \[0, 1\], got"):
+        bake(replace(ball, uv=ball.uv + 1), [view], 64)
 
 
 def test_a_mesh_with_uv_keeps_them():
