@@ -45,10 +45,10 @@ def eval_(
     if reference is None and threshold is not None:
         raise ValueError("--threshold is a distance to the reference mesh: give --reference with it")
 
-    from diffrender.mesh import load_mesh
+    from diffrender.mesh_files.load import load_mesh
 
     path = mesh / "mesh.glb" if mesh.is_dir() else mesh
-    judged = load_mesh(path)
+    judged = load_mesh(path).with_vertex_colors()
     other = None if reference is None else load_mesh(reference)  # a bad file must stop the command before it has drawn
     document: dict[str, Any] = {"mesh": str(path)}
     if directory is not None:

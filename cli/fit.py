@@ -78,6 +78,11 @@ def fit(
         "what the photos do not contradict stays exactly as it is.",
     ),
     keep_volume: float = typer.Option(None, min=0, help="Keep the start mesh's volume; 1 is much. [dim]Default: 0.[/]"),
+    texture: int = typer.Option(
+        None,
+        help="Give mesh.glb a texture of this many px a side instead of colours at the vertices: 2048 holds what photos of a "
+        "megapixel show. With --resume, another size.",
+    ),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
@@ -110,7 +115,7 @@ def fit(
     asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}
     drawn_by = resolve(backend)
-    run = _open_run(target, out, mesh, mask, chosen, hold_out, resume)
+    run = _open_run(target, out, mesh, mask, chosen, hold_out, texture, resume)
     run.backend = drawn_by
     if run.request.mask_source is None:
         left_out = f", {len(run.held_out)} more left out" if run.held_out else ""
@@ -144,13 +149,14 @@ def _open_run(
     mask: Path | None,
     chosen: dict[str, Any],
     hold_out: int | None,
+    texture: int | None,
     resume: bool,
 ) -> "Run":
     from diffrender.fit_settings import FitSettings
     from diffrender.record.run import Run
 
     if resume and (out / "settings.json").exists():
-        run = Run.resume(out, target)
+        run = Run.resume(out, target, texture)
         _refuse_changes(run.request.settings, chosen)
         if hold_out not in (None, run.request.hold_out):
             raise ValueError(f"--hold-out {hold_out} cannot be given with --resume: the run has {run.request.hold_out}")
@@ -163,7 +169,7 @@ def _open_run(
     if resume:
         typer.echo(f"no run in {out} yet: starting one")
     settings = FitSettings(**chosen)
-    return Run.start(out, target, mesh, mask, settings, hold_out)
+    return Run.start(out, target, mesh, mask, settings, hold_out, texture)
 
 
 def _symmetry(text: str) -> Any:

@@ -27,12 +27,12 @@ def gif(
     if out.suffix.lower() != ".gif":
         raise ValueError(f"--out must end in .gif, got {out}")
 
-    from diffrender.mesh import load_mesh
+    from diffrender.mesh_files.load import load_mesh
     from diffrender.orbit import framing
     from diffrender.record.gif import save_gif, turntable
 
     path = source / "mesh.glb" if source.is_dir() else source
-    mesh = load_mesh(path)
+    mesh = load_mesh(path).with_vertex_colors()
     camera = framing(mesh, height_width, elevation=elevation)
     save_gif(turntable(mesh, camera, frames, backend=resolve(backend)), out)
     typer.echo(f"wrote {out}")

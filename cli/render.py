@@ -34,12 +34,12 @@ def render(
     height_width = parse_size(size)
     backdrop = parse_background(background)
 
-    from diffrender.mesh import load_mesh
+    from diffrender.mesh_files.load import load_mesh
     from diffrender.orbit import framing
     from diffrender.record.picture import headlight, picture, save_image
     from diffrender.shading import Light
 
-    loaded = load_mesh(mesh)
+    loaded = load_mesh(mesh).with_vertex_colors()
     camera = framing(loaded, height_width, azimuth, elevation, fov, distance)
     if light == "camera":
         source: Light | None = headlight(camera)

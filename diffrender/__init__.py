@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 # No module may have the name of a public function: importing it would hide the function.
 _HOME = {
     "Mesh": "mesh",
-    "load_mesh": "mesh",
+    "load_mesh": "mesh_files.load",
     "Texture": "texture",
     "load_views": "views.load",
     "icosphere": "mesh",

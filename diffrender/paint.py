@@ -11,7 +11,7 @@ from .views.view import View
 
 _EDGE = 2  # px that a mask may be off by, and the lens may blur
 _EDGE_OF_MANY = 1  # where what one photo gets wrong others outvote
-_ENOUGH = 0.02  # px: a vertex with less of all photos has no colour of its own
+ENOUGH = 0.02  # px: a vertex with less of all photos has no colour of its own
 _PULL = 1e-6
 _SEEN = 0.3  # of the median weight: a vertex with less has next to no pixel of its own
 
@@ -36,15 +36,26 @@ def blend(mesh: Mesh, views: list[View]) -> np.ndarray:
     """
     sums, weights = np.zeros((2, *mesh.vertices.shape))
     for view in views:
-        weight = _splat(_raster(mesh, view, 1e-3), _core(view.mask, _EDGE_OF_MANY))
-        sums += weight * _sampled(linear_to_srgb(_filled(view, _EDGE_OF_MANY)), project(mesh.vertices, view.camera))
+        weight = vertex_weights(mesh, view)
+        sums += weight * sampled(opened(view), project(mesh.vertices, view.camera))
         weights += weight
-    seen = weights[:, 0] > _ENOUGH
+    seen = weights[:, 0] > ENOUGH
     colors = _spread(np.where(seen[:, None], sums / np.maximum(weights, 1e-9), 0.5), seen, mesh.faces)
     return srgb_to_linear(np.clip(colors, 0, 1).astype(mesh.vertices.dtype))
 
 
-def _sampled(image: np.ndarray, vertices_pixel: np.ndarray) -> np.ndarray:
+def vertex_weights(mesh: Mesh, view: View) -> np.ndarray:
+    """Return the sums (V, 3), one three times, of the weights that vertices have on the pixels well inside a view's mask."""
+    return _splat(_raster(mesh, view, 1e-3), _core(view.mask, _EDGE_OF_MANY))
+
+
+def opened(view: View) -> np.ndarray:
+    """Return a view's image (H, W, 3) as sRGB, the object's colours carried on beyond its edge, which is mixed with what is
+    behind."""
+    return linear_to_srgb(_filled(view, _EDGE_OF_MANY))
+
+
+def sampled(image: np.ndarray, vertices_pixel: np.ndarray) -> np.ndarray:
     """Return the values (V, C) of an image (H, W, C) at vertices (V, 3) in px, linear between the pixels' centres."""
     from scipy.ndimage import map_coordinates
 
@@ -118,9 +129,9 @@ def paint(mesh: Mesh, views: list[View]) -> np.ndarray:
     colors = np.zeros_like(mesh.vertices)
     for view in views:
         pixel = project(mesh.vertices, view.camera)
-        sampled = _sampled(_filled(view), pixel)
+        found = sampled(_filled(view), pixel)
         facing = np.abs((normals * view.camera.directions(mesh.vertices.astype(np.float64))).sum(axis=1))
         better = (facing > best) & (pixel[:, 2] > 0)
-        colors[better] = sampled[better]
+        colors[better] = found[better]
         best[better] = facing[better]
     return np.clip(colors, 0, 1)

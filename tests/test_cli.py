@@ -15,6 +15,7 @@ from meshes import bumpy, disc_view
 from PIL import Image
 
 from diffrender.color import to_bytes
+from diffrender.mesh_files.load import load_mesh
 
 ENTRY = [str(Path(sys.executable).with_name("diffrender"))]
 FAST = ["--steps", "24", "--faces", "800", "--resolution", "48"]
@@ -54,6 +55,14 @@ def test_fit_writes_everything_and_resume_of_a_finished_run_changes_nothing(tmp_
     status, printed, _ = run(monkeypatch, capsys, "fit", photo, "--out", out, "--resume")
     assert status == 0 and "resuming after step 24 of 24" in printed
     assert {name: (out / name).read_bytes() for name in RESULTS} == before
+
+
+def test_fit_gives_the_mesh_a_texture(tmp_path, photo, monkeypatch, capsys):
+    out = tmp_path / "run"
+    assert run(monkeypatch, capsys, "fit", photo, "--out", out, *FAST, "--texture", "128")[::2] == (0, "")
+    assert load_mesh(out / "mesh.glb").texture.image.shape == (128, 128, 3)
+    status, _, errors = run(monkeypatch, capsys, "fit", photo, "--out", out, "--resume", "--texture", "10000")
+    assert status == 1 and "a texture's size must be from 16 to 8,192 px, got 10000" in errors
 
 
 def start(photo, out, *more):

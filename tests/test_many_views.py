@@ -267,6 +267,26 @@ def test_a_run_that_is_killed_and_resumed_ends_at_the_same_bits(folder, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_a_run_ends_with_a_texture_on_the_faces_of_the_fit(folder, tmp_path, monkeypatch):
+    for name, value in (("_TURNTABLE_SIDE", 60), ("_TURNTABLE_FRAMES", 4), ("_GIF_SIDE", 60)):
+        monkeypatch.setattr(f"diffrender.record.run.{name}", value)
+    run = Run.start(tmp_path / "run", folder, mesh="hull", settings=QUICK, texture=256)
+    run.advance()
+    metrics = run.export()
+    mesh = dr.load_mesh(tmp_path / "run" / "mesh.glb")
+    assert mesh.vertex_colors is None and mesh.texture.image.shape == (256, 256, 3)
+    np.testing.assert_array_equal(mesh.faces, run.state.faces)
+    assert metrics["faces"] == len(mesh.faces) and metrics["closed"] and metrics["psnr_db"] > 20
+    again = Run.resume(tmp_path / "run", folder, texture=64)
+    assert again.done  # no step depends on it
+    again.export()
+    assert dr.load_mesh(tmp_path / "run" / "mesh.glb").texture.image.shape == (64, 64, 3)
+    assert Run.resume(tmp_path / "run", folder).request.texture == 64
+    with pytest.raises(ValueError, match="a texture's size must be from 16 to 8,192 px, got 9000"):
+        Run.start(tmp_path / "other", folder, texture=9000)
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_disk_that_fills_up_keeps_the_last_checkpoint(folder, tmp_path, monkeypatch):
     import resource
 

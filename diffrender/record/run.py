@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,18 @@ import numpy as np
 from .. import __version__
 from ..adjust import adjusted
 from ..backend import Name
+from ..bake import bake
 from ..color import to_bytes
 from ..files import write_atomically
 from ..fit_settings import FitSettings, settings_from
 from ..fit_state import FitState, Step
 from ..fitting import default_start, finish, fit
-from ..mesh import Mesh, load_mesh
+from ..halves import with_reflections
+from ..mesh import Mesh, subdivide
+from ..mesh_files.load import load_mesh
 from ..orbit import common_down, facing
 from ..placement import photo_camera
+from ..texels import check_texture_size
 from ..views.load import load_views
 from ..views.mask import Source, find_mask, save_mask
 from ..views.photo import Photo, load_photo
@@ -45,7 +49,8 @@ _DIMMED = 0.25  # of the photo outside the mask, in linear light: the GIF shows 
 @dataclass(frozen=True)
 class Request:
     """What a run was asked to do: the photo, or the views of a folder, by content, the mask's source (None for a folder's
-    many), the start mesh, the settings, and every which view is left out to judge the result by."""
+    many), the start mesh, the settings, every which view is left out to judge the result by, and the size in px of the
+    texture that the result gets, None for colours at the vertices."""
 
     target: str
     target_sha256: str
@@ -54,6 +59,7 @@ class Request:
     mesh_sha256: str | None
     settings: FitSettings
     hold_out: int | None = None
+    texture: int | None = None
 
     def to_json(self) -> str:
         """Return the request as JSON text."""
@@ -61,9 +67,9 @@ class Request:
 
     @property
     def identity(self) -> str:
-        """A hash of all that decides the result: a checkpoint of another request must not be continued."""
+        """A hash of all that decides the steps: a checkpoint of another request must not be continued."""
         values = asdict(self)
-        del values["target"]
+        del values["target"], values["texture"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -94,13 +100,16 @@ class Run:
         mask: Path | None = None,
         settings: FitSettings = FitSettings(),  # noqa: B008
         hold_out: int | None = None,
+        texture: int | None = None,
     ) -> "Run":
         """Begin a run in `folder`, made if need be: find the mask of a photo and write it down with the settings; or load
         the views of a folder, of which every `hold_out`-th, from the first on, is left out.
 
         Raises what reading the photo or the views, the mask and the mesh raises, and ValueError for a mask beside a folder,
-        a `hold_out` below 2 or without a folder, or a start that needs other views.
+        a `hold_out` below 2 or without a folder, a start that needs other views, or a texture's size out of range.
         """
+        if texture is not None:
+            check_texture_size(texture)
         many = target.is_dir() or target.suffix.lower() == ".json"
         if many:
             views, sha256, source = _checked_views(target, mesh, mask, hold_out)
@@ -117,7 +126,7 @@ class Run:
             load_mesh(mesh)  # a bad file must stop the run before it has written anything
             hashed = _sha256(Path(mesh))
         folder.mkdir(parents=True, exist_ok=True)
-        request = Request(str(target), sha256, source, mesh, hashed, settings, hold_out)
+        request = Request(str(target), sha256, source, mesh, hashed, settings, hold_out, texture)
         run = Run(folder, request, views)
         if not many:
             save_mask(views[0].mask, folder / "mask.png")
@@ -125,13 +134,18 @@ class Run:
         return run
 
     @staticmethod
-    def resume(folder: Path, target: Path) -> "Run":
+    def resume(folder: Path, target: Path, texture: int | None = None) -> "Run":
         """Take up the run in `folder` from its last checkpoint, or from its beginning if it had not come to one.
 
+        `texture` is another size of the result's texture, which no step depends on.
         Raises FileNotFoundError if there is no run, ValueError if it was of another photo, or of a folder in which
-        something has changed, or if its files are damaged.
+        something has changed, if its files are damaged, or for a texture's size out of range.
         """
+        if texture is not None:
+            check_texture_size(texture)
         request = _load_request(folder / "settings.json")
+        if texture is not None:
+            request = replace(request, texture=texture)
         if request.mask_source is None:
             views = load_views(target)
             if _views_sha256(views) != request.target_sha256:
@@ -146,6 +160,8 @@ class Run:
             photo = load_photo(target)
             views = [_lone_view(photo, _load_saved_mask(folder / "mask.png", photo))]
         run = Run(folder, request, views)
+        if texture is not None:
+            write_atomically(folder / "settings.json", request.to_json())
         path = folder / "checkpoint.npz"
         if path.exists():
             checkpoint = load_checkpoint(path)
@@ -208,14 +224,19 @@ class Run:
         if self.state is None:
             raise ValueError("no step has been made: there is nothing to write")
         mesh = finish(self.state, self.views, self.request.settings, self._hull)
+        if self.request.texture is not None:
+            mesh = self._baked(mesh, self.request.texture)
         mesh.save(self.folder / "mesh.glb")
+        measures = inspect(mesh)
+        if mesh.texture is not None:  # which the renderer does not draw: its colours at the vertices of finer faces
+            mesh = subdivide(mesh).with_vertex_colors()
         self._save_animations(mesh)
         views = adjusted(self.views, self.state.adjustments)
         metrics: dict[str, Any] = {
             **_mean([evaluate(mesh, view) for view in views]),
             "seconds": round(self.seconds, 2),
             "steps": self.step,
-            **inspect(mesh),
+            **measures,
         }
         if self.held_out:
             metrics["held_out"] = _mean([evaluate(mesh, view) for view in self.held_out])
@@ -229,6 +250,14 @@ class Run:
             write_atomically(self.folder / "cameras.json", _cameras_json(views, self.state))
         write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         return metrics
+
+    def _baked(self, mesh: Mesh, size: int) -> Mesh:
+        """Return the mesh with a texture of the photos, on the faces of the fit: those that `finish` cuts finer hold colours."""
+        assert self.state is not None
+        count = len(self.state.parameter)  # cutting faces in four puts the new vertices behind the old ones
+        colors = None if mesh.vertex_colors is None else mesh.vertex_colors[:count]
+        views = adjusted(with_reflections(self.views, self.state.plane), self.state.adjustments)
+        return bake(Mesh(mesh.vertices[:count], self.state.faces, colors), views, size)
 
     @property
     def _many(self) -> bool:
@@ -245,7 +274,7 @@ class Run:
 
     def _start_mesh(self) -> Mesh | str | None:
         start = self.request.mesh
-        return start if start in _MADE else load_mesh(start)
+        return start if start in _MADE else load_mesh(start).with_vertex_colors()
 
     def _save_animations(self, mesh: Mesh) -> None:
         view = self._shown
