@@ -1,7 +1,7 @@
 """The whole walk from a mesh to an image, and back: project, shade, rasterize."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Soft:
     cutoff: float = 1e-4
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cull_backfaces: bool = False
+    perspective_correct: bool = False  # of vertex colours; a texture lies in perspective in any case
 
 
 class SilhouetteGradients(NamedTuple):
@@ -46,6 +47,8 @@ class RenderGradients(NamedTuple):
     rotation: np.ndarray  # (3,) axis-angle increment of the camera, see Camera.moved
     translation: np.ndarray  # (3,)
     light: LightGradients | None
+    uv: np.ndarray | None = None  # (T, 2)
+    texture: np.ndarray | None = None  # (H, W, 3) of the texture's image
 
 
 class SilhouetteRendering:
@@ -104,6 +107,8 @@ class Rendering:
             rotation=projected.rotation,
             translation=projected.translation,
             light=light,
+            uv=raster.uv,
+            texture=raster.texture,
         )
 
 
@@ -144,12 +149,13 @@ def render(
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
-    Without a light the vertex colours are shown as they are; a mesh without colours is grey. To compare with a photo,
-    blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    Without a light the vertex colours are shown as they are; a mesh without colours is grey. A texture is multiplied by the
+    lit vertex colours, 1 where there are none; `backward` then has the gradients of `uv` and `texture` too, that of a
+    trilinear texture's level included. To compare with a photo, blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
     """
     albedo = mesh.vertex_colors
     if albedo is None:
-        albedo = np.full_like(mesh.vertices, _PLAIN)
+        albedo = np.full_like(mesh.vertices, _PLAIN if mesh.texture is None else 1)
     normals = None if light is None else normal_sums(mesh.vertices, mesh.faces)
     color = albedo if light is None or normals is None else shade_with(normals, albedo, light)
     raster = _rasterize(mesh, camera, settings, backend, color)
@@ -180,6 +186,9 @@ def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color:
             f"the camera does not see the mesh: all {len(vertices_pixel)} vertices are behind it "
             f"(largest depth {nearest:.4g}, must be > 0)"
         )
+    textured: dict[str, Any] = {}
+    if color is not None and mesh.texture is not None:
+        textured = {"texture": mesh.texture, "uv": mesh.uv, "faces_uv": mesh.faces_uv}
     return rasterize_soft(
         vertices_pixel,
         mesh.faces,
@@ -193,4 +202,6 @@ def _rasterize(mesh: Mesh, camera: Camera, settings: Soft, backend: Name, color:
         background=settings.background,
         cull_backfaces=settings.cull_backfaces,
         backend=backend,
+        perspective_correct=settings.perspective_correct,
+        **textured,
     )
