@@ -94,7 +94,10 @@ def _source_hash() -> str:
     for source in sorted(
         [
             *(p for folder in ("formulas", "cpu", "cuda") for p in package.glob(f"{folder}/*.py")),
-            *(package / name for name in ("lanes.py", "pinhole.py", "pyramid.py", "shading.py", "rendering.py", "spin.py")),
+            *(
+                package / name
+                for name in ("lanes.py", "pinhole.py", "pyramid.py", "shading.py", "rendering.py", "spin.py")
+            ),
             Path(__file__),
         ]
     ):

@@ -131,9 +131,7 @@ def rasterize_soft(
         if not (math.isfinite(near) and math.isfinite(far) and far > near):
             raise ValueError(f"far must be greater than near, got near={near}, far={far}")
         colors = check_background(background, attributes.shape[1], vertices.dtype)
-    settings = RasterSettings(
-        sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct)
-    )
+    settings = RasterSettings(sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct))
     arguments = (vertices, faces, size, settings, attributes, textured)
     if chosen == "cpu":
         return Raster(load("cpu").draw(*arguments), "cpu", painted)

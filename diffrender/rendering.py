@@ -150,8 +150,9 @@ def render(
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. A texture is multiplied by the
-    lit vertex colours, 1 where there are none; `backward` then has the gradients of `uv` and `texture` too, that of a
-    trilinear texture's level included. To compare with a photo, blend: image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    lit vertex colours, 1 where there are none; `backward` then has the gradients of `uv` and `texture` too, and in all of
+    them what a trilinear texture's level contributes. To compare with a photo, blend:
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
     """
     albedo = mesh.vertex_colors
     if albedo is None:

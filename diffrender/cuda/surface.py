@@ -98,9 +98,7 @@ def prepare_surface(
     tints[face, 12] = bv
     tints[face, 13] = cu
     tints[face, 14] = cv
-    density = texture_density(
-        tints[face, 6], tints[face, 7], tints[face, 8], _slopes(geometry, face), bu, bv, cu, cv
-    )
+    density = texture_density(tints[face, 6], tints[face, 7], tints[face, 8], _slopes(geometry, face), bu, bv, cu, cv)
     for k in range(6):
         tints[face, 15 + k] = density[k]
 
@@ -154,7 +152,12 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
         amount = np.float64(factor) * unit
         for channel in range(HUES):
             grad = grads[channel]
-            v00, v01, v10, v11 = texels[c00 + channel], texels[c01 + channel], texels[c10 + channel], texels[c11 + channel]
+            v00, v01, v10, v11 = (
+                texels[c00 + channel],
+                texels[c01 + channel],
+                texels[c10 + channel],
+                texels[c11 + channel],
+            )
             slope_u, slope_v = bilinear_slopes(v00, v01, v10, v11, across, down)
             sampled[3] += grad * slope_u * factor * sizes[2 * number]
             sampled[4] += grad * slope_v * factor * sizes[2 * number + 1]
@@ -251,9 +254,7 @@ def surface_forward(
                     for k in range(CHANNELS):
                         blend[k] *= scale
                     if weight > ZERO:
-                        pa, pb, pc, _ = perspective_weights(
-                            ba, bb, bc, tints[face, 3], tints[face, 4], tints[face, 5]
-                        )
+                        pa, pb, pc, _ = perspective_weights(ba, bb, bc, tints[face, 3], tints[face, 4], tints[face, 5])
                         if textured:
                             _, wb, wc, inverse = perspective_weights(
                                 ba, bb, bc, tints[face, 6], tints[face, 7], tints[face, 8]
@@ -389,9 +390,7 @@ def surface_backward(
                             for k in range(HUES):
                                 value = pa * attributes[a, k] + pb * attributes[b, k] + pc * attributes[c, k]
                                 grads[k] = weight * grad_color[row, column, k] * value
-                            _sample_backward(
-                                texels, offsets, sizes, repeat, iu, iv, square, grads, sampled, grid, unit
-                            )
+                            _sample_backward(texels, offsets, sizes, repeat, iu, iv, square, grads, sampled, grid, unit)
                         dot_a = dot_b = dot_c = mean = real(ZERO)
                         for channel in range(channels):
                             upstream = grad_color[row, column, channel]

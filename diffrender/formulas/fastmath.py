@@ -54,7 +54,7 @@ def _exp_of_float32_lanes(x):
 
 
 def floor(x):
-    """Return the largest whole number not above x, as a real of its precision."""
+    """Return the largest whole number not above x, as a real of its precision; of scalars within the range of int64."""
     return math.floor(x)
 
 
@@ -62,6 +62,10 @@ def floor(x):
 def _floor(x):
     if isinstance(x, LanesType):
         return lambda x: round_down(x)
-    if x == types.float32:
-        return lambda x: np.float32(math.floor(x))
-    return lambda x: np.float64(math.floor(x))
+    real = np.float32 if x == types.float32 else np.float64
+
+    def round_scalar_down(x):
+        towards_zero = real(np.int64(x))  # math.floor is a call into the C library
+        return towards_zero if towards_zero <= x else towards_zero - real(1)
+
+    return round_scalar_down

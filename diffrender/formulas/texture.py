@@ -66,12 +66,11 @@ def level_of_detail(square, last):
 
     Level 0 is the texture itself, and each further one half its size. The slope is 0 where the level is at a bound.
     """
-    wide = square > ONE
-    within = select(wide, square, ONE)
-    logarithm, inverse = math.log(within), ONE / within
+    if not (square > ONE and last > ZERO):  # most pixels: no logarithm for them
+        return ZERO * last, ZERO * last
+    logarithm, inverse = math.log(square), ONE / square
     level = fma(logarithm, _PER_LOG, logarithm * _PER_LOG_REST)
-    free = wide and level < last
-    return lower(level, last), select(free, fma(inverse, _PER_LOG, inverse * _PER_LOG_REST), ZERO)
+    return lower(level, last), select(level < last, fma(inverse, _PER_LOG, inverse * _PER_LOG_REST), ZERO)
 
 
 @formula
