@@ -3,9 +3,12 @@
 import importlib
 import warnings
 from functools import cache
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .pyramid import Pyramid
 
 Name = Literal["cpu", "cuda", "auto"]
 NAMES: tuple[Name, ...] = ("cpu", "cuda", "auto")
@@ -25,6 +28,15 @@ class RasterSettings(NamedTuple):
     far: float
     background: np.ndarray | None  # (C,) of the precision of the vertices, None without attributes
     cull_backfaces: bool
+    perspective_correct: bool = False
+
+
+class TexturedFaces(NamedTuple):
+    """A texture of the precision of the vertices, and where it lies on the faces; arrays of the host, checked at the door."""
+
+    pyramid: "Pyramid"
+    uv: np.ndarray  # (T, 2)
+    faces_uv: np.ndarray  # (F, 3) int32
 
 
 class Drawn(NamedTuple):
@@ -40,19 +52,27 @@ class RasterGradients(NamedTuple):
 
     vertices_pixel: np.ndarray  # (V, 3)
     attributes: np.ndarray | None  # (V, C)
+    uv: np.ndarray | None = None  # (T, 2)
+    texture: np.ndarray | None = None  # (H, W, 3)
 
 
 class Backend(Protocol):
     """What `diffrender.cpu.rasterize` and `diffrender.cuda.rasterize` both are: pixel-by-face work, and nothing else.
 
     Arrays are C-contiguous: vertices (V, 3) and attributes (V, C) of one precision, faces (F, 3) int32. Host arrays have
-    been checked; results live where `vertices` lives.
+    been checked; results live where `vertices` lives, but gradients of uv and texture on the host.
     """
 
     def draw(
-        self, vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None
+        self,
+        vertices: Any,
+        faces: Any,
+        size: tuple[int, int],
+        settings: RasterSettings,
+        attributes: Any | None,
+        textured: TexturedFaces | None = None,
     ) -> Drawn:
-        """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
+        """Return alpha (H, W), color (H, W, C) with attributes, three of them with a texture, and what `draw_backward` needs."""
 
     def draw_backward(self, drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
         """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""

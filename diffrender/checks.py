@@ -99,6 +99,27 @@ def check_background(background: float | tuple[float, ...] | np.ndarray, channel
     return np.ascontiguousarray(values)
 
 
+def check_uv(uv: Any, faces_uv: Any, faces: Any, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Return uv (T, 2) in the given precision and faces_uv (F, 3) int32, that of `faces` if it is None. Host arrays only."""
+    faces_uv = faces if faces_uv is None else faces_uv
+    for name, value in (("uv", uv), ("faces_uv", faces_uv)):
+        if on_device(value):
+            raise ValueError(f"{name} is a CUDA array: textures take uv and faces_uv from the host")
+    uv = np.asarray(uv)
+    if uv.ndim != 2 or uv.shape[1] != 2:
+        raise ValueError(f"uv must have shape (T, 2), got {uv.shape}")
+    check_finite("uv", uv)
+    faces_uv = np.asarray(faces_uv)
+    if faces_uv.shape != tuple(faces.shape):
+        raise ValueError(f"faces_uv must have the shape of faces {tuple(faces.shape)}, got {faces_uv.shape}")
+    if faces_uv.dtype.kind not in "iu":
+        raise ValueError(f"faces_uv must be integers, got {faces_uv.dtype}")
+    if faces_uv.size and (faces_uv.min() < 0 or faces_uv.max() >= len(uv)):
+        wrong = np.argwhere((faces_uv < 0) | (faces_uv >= len(uv)))[0]
+        raise ValueError(f"face {wrong[0]} refers to uv {faces_uv[tuple(wrong)]}, but there are {len(uv)} of them")
+    return np.ascontiguousarray(uv, dtype), np.ascontiguousarray(faces_uv, np.int32)
+
+
 def check_gradient(gradient: Any, name: str, image: Any, backend: str) -> Any:
     """Return a gradient with the shape and precision of `image`; a CUDA array must already have them."""
     if on_device(gradient) and backend == "cpu":

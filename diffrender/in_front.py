@@ -7,6 +7,7 @@ import numpy as np
 from .backend import RasterGradients
 from .camera import Camera, ProjectGradients, project, project_backward
 from .clip_near import Cut, cut_faces
+from .corners import join_corners
 
 
 class InFront(NamedTuple):
@@ -19,48 +20,79 @@ class InFront(NamedTuple):
     vertices: np.ndarray  # (V, 3) of the mesh
     values: np.ndarray | None  # (V, C) attributes of the mesh
     cut: Cut | None  # None where all faces are in front
+    uv: np.ndarray | None = None  # (T', 2)
+    faces_uv: np.ndarray | None = None  # (F', 3)
+    mesh_uv: np.ndarray | None = None  # (T, 2) and
+    mesh_faces_uv: np.ndarray | None = None  # (F, 3) of the mesh
+
+
+class Behind(NamedTuple):
+    """Gradients for what `in_front` takes: those of the projection, and of attributes (V, C) and uv (T, 2), or None."""
+
+    projected: ProjectGradients
+    attributes: np.ndarray | None
+    uv: np.ndarray | None
 
 
 def in_front(
-    vertices: np.ndarray, faces: np.ndarray, camera: Camera, near: float, attributes: np.ndarray | None
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+    near: float,
+    attributes: np.ndarray | None = None,
+    uv: np.ndarray | None = None,
+    faces_uv: np.ndarray | None = None,
 ) -> InFront:
     """Project vertices (V, 3) and cut the faces that reach behind the plane at depth `near`; with 0, leave them as they are.
 
-    Colours of new vertices are those on the face in space. Costs one pass over the depths if nothing reaches behind.
+    Colours and uv of new vertices are those on the face in space. Costs one pass over the depths if nothing reaches behind.
     """
     pixel = project(vertices, camera)
+    given = (uv, faces_uv)
     if near <= 0 or pixel[:, 2].min() >= near:
-        return InFront(pixel, faces, attributes, camera, vertices, attributes, None)
+        return InFront(pixel, faces, attributes, camera, vertices, attributes, None, *given, *given)
     cut = cut_faces(_depths(vertices, camera), faces, near)
     # In float64: a vertex on the plane is the difference of two that are far from it.
     pixel = project(cut.along(vertices.astype(np.float64)), camera).astype(vertices.dtype)
     values = None if attributes is None else cut.along(attributes)
-    return InFront(pixel, cut.faces, values, camera, vertices, attributes, cut)
+    laid: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    if uv is not None and faces_uv is not None:
+        corners = cut.at_corners(uv[faces_uv])
+        laid = (corners.reshape(-1, 2), np.arange(cut.faces.size, dtype=np.int32).reshape(-1, 3))
+    return InFront(pixel, cut.faces, values, camera, vertices, attributes, cut, *laid, *given)
 
 
-def in_front_backward(front: InFront, grads: RasterGradients) -> tuple[ProjectGradients, np.ndarray | None]:
-    """Return the gradients for what `project` takes and for the mesh's attributes (V, C).
+def in_front_backward(front: InFront, grads: RasterGradients) -> Behind:
+    """Carry the rasterizer's gradients back to what `in_front` took.
 
     A new vertex a + t (b - a) moves with a, b and t, and t with the depths of both, which are R[2] x + t[2]: as a gradient
     g of a vertex's depth, they give (0, 0, g) in camera space.
     """
     if front.cut is None:
-        return project_backward(front.vertices, front.camera, grads.vertices_pixel), grads.attributes
+        projected = project_backward(front.vertices, front.camera, grads.vertices_pixel)
+        return Behind(projected, grads.attributes, grads.uv)
     cut, camera, vertices = front.cut, front.camera, front.vertices.astype(np.float64)
     projected = project_backward(cut.along(vertices), camera, grads.vertices_pixel)
     grad_vertices, grad_t = cut.along_backward(vertices, projected.vertices)
-    grad_values = None
+    grad_values = grad_uv = None
     if grads.attributes is not None:
         assert front.values is not None
         grad_values, by_values = cut.along_backward(front.values, grads.attributes)
         grad_t = grad_t + by_values
+    if grads.uv is not None:
+        assert front.mesh_uv is not None and front.mesh_faces_uv is not None
+        corners = front.mesh_uv[front.mesh_faces_uv]
+        grad_corners, by_uv = cut.at_corners_backward(corners, grads.uv.reshape(-1, 3, 2))
+        grad_uv = join_corners(front.mesh_faces_uv, grad_corners.reshape(-1, 2), len(front.mesh_uv))
+        grad_t = grad_t + by_uv
     grad_depth = cut.depth_backward(grad_t)
     moment, force = grad_depth @ (vertices @ camera.R[:2].T + camera.t[:2]), grad_depth.sum()
-    return projected._replace(
+    projected = projected._replace(
         vertices=(grad_vertices + grad_depth[:, None] * camera.R[2]).astype(front.vertices.dtype),
         rotation=projected.rotation + [moment[1], -moment[0], 0],
         translation=projected.translation + [0, 0, force],
-    ), grad_values
+    )
+    return Behind(projected, grad_values, grad_uv)
 
 
 def _depths(vertices: np.ndarray, camera: Camera) -> np.ndarray:

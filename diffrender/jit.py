@@ -114,7 +114,15 @@ def _source_hash() -> str:
             *(p for folder in ("formulas", "cpu", "cuda") for p in package.glob(f"{folder}/*.py")),
             *(
                 package / name
-                for name in ("lanes.py", "pinhole.py", "projection.py", "shading.py", "rendering.py", "spin.py")
+                for name in (
+                    "lanes.py",
+                    "pinhole.py",
+                    "projection.py",
+                    "pyramid.py",
+                    "shading.py",
+                    "rendering.py",
+                    "spin.py",
+                )
             ),
             Path(__file__),
         ]

@@ -53,7 +53,7 @@ class AttributeRendering:
         grad_values, grad_inverse = _weigh_backward(self._front.attributes, inverse, raster.attributes)
         grad_pixel = np.array(raster.vertices_pixel)
         grad_pixel[:, 2:] -= grad_inverse * inverse * inverse
-        projected, at_vertices = in_front_backward(self._front, RasterGradients(grad_pixel, grad_values))
+        projected, at_vertices, _ = in_front_backward(self._front, RasterGradients(grad_pixel, grad_values))
         assert at_vertices is not None
         attributes = None
         if self._name is None:
@@ -102,7 +102,11 @@ def render_attributes(
     assert front.attributes is not None
     packed = _weigh(front.attributes, _inverse(front.vertices_pixel[:, 2:]))
     packed_behind: Any = (*(behind / settings.far), 1 / settings.far)
-    raster = draw_soft(front._replace(attributes=packed), replace(settings, background=packed_behind), backend)
+    raster = draw_soft(
+        front._replace(attributes=packed),
+        replace(settings, background=packed_behind, perspective_correct=False),
+        backend,
+    )
     return AttributeRendering(whole, mesh, front, name, values, raster)
 
 

@@ -1,11 +1,22 @@
 """The soft rasterizer: triangles in pixel space to alpha and colour, and back."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .backend import Drawn, Name, RasterGradients, RasterSettings, choose, load, on_device, warn_of_fallback
+from .backend import (
+    Drawn,
+    Name,
+    RasterGradients,
+    RasterSettings,
+    TexturedFaces,
+    choose,
+    load,
+    on_device,
+    warn_of_fallback,
+)
 from .checks import (
     check_attributes,
     check_background,
@@ -13,18 +24,21 @@ from .checks import (
     check_gradient,
     check_positive,
     check_size,
+    check_uv,
     check_vertices,
 )
+from .texture import Texture
 
 
 class Raster:
     """What `rasterize_soft` returns: `alpha` (H, W), `color` (H, W, C) or None, `backend` and `backward`."""
 
-    def __init__(self, drawn: Drawn, backend: str, again: Any = None):
+    def __init__(self, drawn: Drawn, backend: str, painted: bool, again: Any = None):
         self.alpha = drawn.alpha
         self.color = drawn.color
         self.backend = backend
         self._drawn = drawn
+        self._painted = painted  # whether the caller gave attributes
         self._again = again  # draws the same on the CPU, for a GPU that runs out of memory on the way back
 
     @property
@@ -40,11 +54,15 @@ class Raster:
         if grad_alpha is None and grad_color is None:
             raise ValueError("backward needs grad_alpha, grad_color or both, got neither")
         if grad_color is not None and self.color is None:
-            raise ValueError("grad_color was given, but rasterize_soft was called without attributes")
+            raise ValueError("grad_color was given, but rasterize_soft was called without attributes or texture")
         if grad_alpha is not None:
             grad_alpha = check_gradient(grad_alpha, "grad_alpha", self.alpha, self.backend)
         if grad_color is not None:
             grad_color = check_gradient(grad_color, "grad_color", self.color, self.backend)
+        grads = self._backward(grad_alpha, grad_color)
+        return grads if self._painted else grads._replace(attributes=None)
+
+    def _backward(self, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
         try:
             return load(self.backend).draw_backward(self._drawn, grad_alpha, grad_color)  # type: ignore[arg-type]
         except MemoryError as error:
@@ -68,6 +86,10 @@ def rasterize_soft(
     background: float | tuple[float, ...] | np.ndarray = (0.0, 0.0, 0.0),
     cull_backfaces: bool = False,
     backend: Name = "cpu",
+    perspective_correct: bool = False,
+    texture: Texture | None = None,
+    uv: Any | None = None,
+    faces_uv: Any | None = None,
 ) -> Raster:
     """Draw faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth, softly on an image of size (H, W).
 
@@ -75,8 +97,14 @@ def rasterize_soft(
     pixel squared; alpha is their probabilistic union, color a softmax over depth, of softness gamma, of the attributes
     (V, C). Faces with D < cutoff do not count at a pixel. near and far only scale depth; nothing is clipped. A face
     with a depth <= 0 or no area contributes nothing. The dtype of vertices_pixel, float32 or float64, is the precision.
+    Attributes are interpolated linearly in the image, or with `perspective_correct` linearly in space.
+    A texture lies on the faces by uv (T, 2), whose rows faces_uv (F, 3) names for each corner, None meaning `faces`; it is
+    interpolated as in space in any case and multiplied by the attributes (V, 3), 1 if there are none. Beside a face
+    it is, as attributes are, that at its clipped barycentric coordinates. A trilinear one is blended from two of its sizes by
+    how far uv goes from pixel to pixel, which has its gradient too.
     `backend` is "cpu", "cuda" or "auto" (a usable GPU, else the CPU). CUDA arrays (anything with
     `__cuda_array_interface__`) stay on their device and stream, and so do the results; they need "cuda" or "auto".
+    uv, faces_uv and texture are host arrays, and so are their gradients.
     Raises ValueError for input of the wrong shape, range or type, BackendError without a usable GPU for "cuda",
     MemoryError if it is too small. After Liu et al., Soft Rasterizer, ICCV 2019.
     """
@@ -89,26 +117,42 @@ def rasterize_soft(
     check_positive("sigma", sigma)
     if not 0 < cutoff < 0.5:
         raise ValueError(f"cutoff must lie between 0 and 0.5, got {cutoff}")
-    colors = None
+    colors, textured, painted = None, None, attributes is not None
+    if texture is not None:
+        if uv is None:
+            raise ValueError("a texture needs uv, got None")
+        textured = _texture_on_faces(texture, uv, faces_uv, faces, vertices.dtype)
+        attributes = np.ones((len(vertices), 3), vertices.dtype) if attributes is None else attributes
     if attributes is not None:
         attributes = check_attributes(attributes, vertices)
+        if textured is not None and attributes.shape[1] != 3:
+            raise ValueError(f"attributes must have shape (V, 3) with a texture, got {attributes.shape}")
         check_positive("gamma", gamma)
         if not (math.isfinite(near) and math.isfinite(far) and far > near):
             raise ValueError(f"far must be greater than near, got near={near}, far={far}")
         colors = check_background(background, attributes.shape[1], vertices.dtype)
-    settings = RasterSettings(sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces))
-    arguments = (vertices, faces, size, settings, attributes)
+    settings = RasterSettings(sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct))
+    arguments = (vertices, faces, size, settings, attributes, textured)
     if chosen == "cpu":
-        return Raster(load("cpu").draw(*arguments), "cpu")
+        return Raster(load("cpu").draw(*arguments), "cpu", painted)
 
     def again() -> Drawn:
         return load("cpu").draw(*arguments)
 
     may_fall_back = backend == "auto" and not any(on_device(value) for value in (vertices, faces, attributes))
     try:
-        return Raster(load("cuda").draw(*arguments), "cuda", again if may_fall_back else None)
+        return Raster(load("cuda").draw(*arguments), "cuda", painted, again if may_fall_back else None)
     except MemoryError as error:
         if not may_fall_back:
             raise
         warn_of_fallback(str(error))
-        return Raster(again(), "cpu")
+        return Raster(again(), "cpu", painted)
+
+
+def _texture_on_faces(texture: Texture, uv: Any, faces_uv: Any, faces: Any, dtype: np.dtype) -> TexturedFaces:
+    from .pyramid import build_pyramid
+
+    uv, faces_uv = check_uv(uv, faces_uv, faces, dtype)
+    if texture.image.dtype != dtype:
+        texture = replace(texture, image=texture.image.astype(dtype))
+    return TexturedFaces(build_pyramid(texture), uv, faces_uv)

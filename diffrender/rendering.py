@@ -1,7 +1,7 @@
 """The whole walk from a mesh to an image, and back: project, shade, rasterize."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .mesh import Mesh
 from .rasterize import Raster, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
 from .spin import lead, publish
+from .texture import Texture
 from .threads import run_on_workers
 
 _PLAIN = 0.8  # albedo of a mesh without colours
@@ -38,6 +39,7 @@ class Soft:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cull_backfaces: bool = False
     clip_near: float = 1e-3
+    perspective_correct: bool = False  # of vertex colours; a texture lies in perspective in any case
 
 
 class SilhouetteGradients(NamedTuple):
@@ -60,6 +62,8 @@ class RenderGradients(NamedTuple):
     light: LightGradients | LightsGradients | None
     K: np.ndarray  # (3, 3) of the camera's intrinsics, 0 where K is constant
     distortion: np.ndarray | None  # (6,) of the lens' k1, k2, k3, k4, p1, p2
+    uv: np.ndarray | None = None  # (T, 2)
+    texture: np.ndarray | None = None  # (H, W, 3) of the texture's image
 
 
 class SilhouetteRendering:
@@ -71,7 +75,7 @@ class SilhouetteRendering:
 
     def backward(self, grad_alpha: np.ndarray) -> SilhouetteGradients:
         """Return the gradients for grad_alpha (H, W)."""
-        projected, _ = in_front_backward(self._front, self._raster.backward(grad_alpha=grad_alpha))
+        projected, _, _ = in_front_backward(self._front, self._raster.backward(grad_alpha=grad_alpha))
         return SilhouetteGradients(*projected)
 
 
@@ -106,7 +110,7 @@ class Rendering:
         # A gradient of alpha alone goes the way of the silhouette, at half the cost.
         raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
         mesh = self._mesh
-        projected, albedo = in_front_backward(self._front, raster)
+        projected, albedo, uv = in_front_backward(self._front, raster)
         vertices, translation = projected.vertices, projected.translation
         light: LightGradients | LightsGradients | None = None
         assert albedo is not None
@@ -132,6 +136,8 @@ class Rendering:
             light=light,
             K=projected.K,
             distortion=projected.distortion,
+            uv=uv,
+            texture=raster.texture,
         )
 
 
@@ -173,7 +179,9 @@ def render(
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
-    clipped: colours exceed 1 where it is strong. To compare with a photo, blend:
+    clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
+    `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
+    contributes. To compare with a photo, blend:
     image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
     """
     whole = None
@@ -181,7 +189,7 @@ def render(
         whole, mesh = mesh, split_corners(mesh)
     albedo = mesh.vertex_colors
     if albedo is None:
-        albedo = np.full_like(mesh.vertices, _PLAIN)
+        albedo = np.full_like(mesh.vertices, _PLAIN if mesh.texture is None else 1)
     normals, color = None, albedo
     if light is not None:
         normals = normal_sums(mesh.vertices, mesh.faces)
@@ -189,8 +197,8 @@ def render(
             color = lit_colors(normals, mesh.vertices, albedo, light, _eye(camera, light))
         else:
             color = shade_with(normals, albedo, light)
-    front = front_of(mesh, camera, settings, color)
-    raster = draw_soft(front, settings, backend)
+    front = front_of(mesh, camera, settings, color, mesh.texture is not None)
+    raster = draw_soft(front, settings, backend, mesh.texture)
     return Rendering(mesh, front, light, albedo, normals, raster, whole)
 
 
@@ -215,12 +223,15 @@ def _eye(camera: Camera, lights: Lights) -> np.ndarray:
     return np.zeros(3) if lights.specular is None else camera.center
 
 
-def front_of(mesh: Mesh, camera: Camera, settings: Soft, attributes: np.ndarray | None = None) -> InFront:
-    """Project a mesh, with attributes (V, C), and cut it at the near plane. Raises ValueError as `render` does."""
+def front_of(
+    mesh: Mesh, camera: Camera, settings: Soft, attributes: np.ndarray | None = None, with_uv: bool = False
+) -> InFront:
+    """Project a mesh, with attributes (V, C) and its uv, and cut it at the near plane. Raises ValueError as `render` does."""
     if not 0 <= settings.clip_near < 1:
         raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
     near = max(0.0, settings.clip_near * settings.far)
-    front = in_front(mesh.vertices, mesh.faces, camera, near, attributes)
+    uv = (mesh.uv, mesh.faces_uv) if with_uv else (None, None)
+    front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
     nearest = front.vertices_pixel[:, 2].max()
     if nearest <= near:
         where = "behind it" if nearest <= 0 else "nearer than clip_near * far"
@@ -231,8 +242,11 @@ def front_of(mesh: Mesh, camera: Camera, settings: Soft, attributes: np.ndarray 
     return front
 
 
-def draw_soft(front: InFront, settings: Soft, backend: Name) -> Raster:
-    """Rasterize what is in front of a camera, with its attributes or without any."""
+def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:
+    """Rasterize what is in front of a camera, with its attributes and texture or without any."""
+    textured: dict[str, Any] = {}
+    if texture is not None:
+        textured = {"texture": texture, "uv": front.uv, "faces_uv": front.faces_uv}
     return rasterize_soft(
         front.vertices_pixel,
         front.faces,
@@ -246,4 +260,6 @@ def draw_soft(front: InFront, settings: Soft, backend: Name) -> Raster:
         background=settings.background,
         cull_backfaces=settings.cull_backfaces,
         backend=backend,
+        perspective_correct=settings.perspective_correct,
+        **textured,
     )

@@ -20,14 +20,25 @@ def rasterize(
     far=100.0,
     background=0.0,
     cull_backfaces=False,
+    perspective_correct=False,
+    texture=None,
+    uv=None,
+    faces_uv=None,
+    wrap="repeat",
+    filter="trilinear",
 ):
-    """Return alpha (H, W) and color (H, W, C), or None without attributes."""
+    """Return alpha (H, W) and color (H, W, C), or None without attributes. A texture is its image (H, W, 3)."""
     height, width = size
     y, x = np.mgrid[0:height, 0:width] + 0.5
-    kind = np.result_type(vertices, np.float64, *([] if attributes is None else [attributes]))
+    if texture is not None:
+        attributes = np.ones((len(vertices), 3)) if attributes is None else attributes
+        faces_uv = faces if faces_uv is None else faces_uv
+        levels = _levels(texture) if filter == "trilinear" else [texture]
+    given = [array for array in (vertices, attributes, texture, uv) if array is not None]
+    kind = np.result_type(np.float64, *given)
     log_transmittance = np.zeros(size, kind)
     depths, coverages, colors = [], [], []
-    for face in faces:
+    for number, face in enumerate(faces):
         a, b, c = (vertices[index] for index in face)
         if min(a[2].real, b[2].real, c[2].real) <= 0:
             continue
@@ -53,7 +64,16 @@ def rasterize(
         depth = sum(weight * vertex[2] for weight, vertex in zip(barycentric, (a, b, c)))
         depths.append((far - depth) / (far - near))
         coverages.append(np.where(counts, np.exp(logit - softplus), 0))
-        colors.append(sum(weight[..., None] * attributes[index] for weight, index in zip(barycentric, face)))
+        over_depth = [weight / vertex[2] for weight, vertex in zip(barycentric, (a, b, c))]
+        in_space = [weight / sum(over_depth) for weight in over_depth]
+        shares = in_space if perspective_correct else barycentric
+        value = sum(weight[..., None] * attributes[index] for weight, index in zip(shares, face))
+        if texture is not None:
+            places = uv[faces_uv[number]]
+            u, v = (sum(weight * place[axis] for weight, place in zip(in_space, places)) for axis in (0, 1))
+            level = _level((a, b, c), places, u, v, sum(over_depth), texture.shape, len(levels) - 1)
+            value = value * _sample(levels, level, u, v, wrap)
+        colors.append(value)
     alpha = -np.expm1(log_transmittance)
     if attributes is None:
         return alpha, None
@@ -72,6 +92,58 @@ def rasterize(
     total = behind + sum(weights)
     color = behind[..., None] * color + sum(weight[..., None] * value for weight, value in zip(weights, colors))
     return alpha, color / total[..., None]
+
+
+def _levels(texture):
+    """Halve a texture by means of 2 x 2 until one texel is left, an odd one with its last row or column repeated."""
+    levels = [texture]
+    while levels[-1].shape[:2] != (1, 1):
+        odd = [(0, length % 2) for length in levels[-1].shape[:2]]
+        padded = np.pad(levels[-1], [*odd, (0, 0)], mode="edge")
+        levels.append((padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]) / 4)
+    return levels
+
+
+def _level(corners, places, u, v, inverse_depth, shape, last):
+    """log2 of the texels that (u, v) goes over from pixel to pixel: u / z, v / z and 1 / z are planes over the image."""
+    matrix = np.array([(corner[0], corner[1], 1) for corner in corners])
+    planes = [np.linalg.solve(matrix, [1 / corner[2] for corner in corners])[:2]]
+    for axis in (0, 1):
+        planes.append(np.linalg.solve(matrix, [place[axis] / corner[2] for place, corner in zip(places, corners)])[:2])
+    steps = []
+    for direction in (0, 1):
+        of_u = (planes[1][direction] - u * planes[0][direction]) / inverse_depth * shape[1]
+        of_v = (planes[2][direction] - v * planes[0][direction]) / inverse_depth * shape[0]
+        steps.append(of_u**2 + of_v**2)
+    longest = np.where(steps[0].real >= steps[1].real, steps[0], steps[1])
+    level = np.log(np.where(longest.real > 1, longest, 1)) / np.log(2) / 2
+    return np.where(level.real < last, level, last)
+
+
+def _sample(levels, level, u, v, wrap):
+    """Blend the levels by how near they are to `level`."""
+    color = 0
+    for number, image in enumerate(levels):
+        share = 1 - np.where(level.real >= number, level - number, number - level)
+        color = color + np.where(share.real > 0, share, 0)[..., None] * _bilinear(image, u, v, wrap)
+    return color
+
+
+def _bilinear(image, u, v, wrap):
+    height, width = image.shape[:2]
+    if wrap == "clamp":
+        u, v = (np.where(place.real < 0, 0, np.where(place.real > 1, 1, place)) for place in (u, v))
+    x, y = u * width - 0.5, v * height - 0.5
+    left, top = np.floor(x.real).astype(int), np.floor(y.real).astype(int)
+    color = 0
+    for column, across in ((left, 1 - (x - left)), (left + 1, x - left)):
+        for row, down in ((top, 1 - (y - top)), (top + 1, y - top)):
+            if wrap == "clamp":
+                texel = image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+            else:
+                texel = image[row % height, column % width]
+            color = color + (across * down)[..., None] * texel
+    return color
 
 
 def gradients(vertices, faces, size, grad_alpha, grad_color=None, attributes=None, **settings):
@@ -97,6 +169,18 @@ def gradients(vertices, faces, size, grad_alpha, grad_color=None, attributes=Non
         moved[index] += 1j * _STEP
         grad_attributes[index] = slope(vertices, moved)
     return grad_vertices, grad_attributes
+
+
+def gradient_of(name, faces, size, grad_alpha, grad_color, **inputs):
+    """Return the gradient of sum(grad_alpha alpha) + sum(grad_color color) for one of the inputs by its name."""
+    gradient = np.zeros(inputs[name].shape)
+    for index in np.ndindex(gradient.shape):
+        moved = inputs[name].astype(complex)
+        moved[index] += 1j * _STEP
+        others = inputs | {name: moved}
+        alpha, color = rasterize(others.pop("vertices"), faces, size, **others)
+        gradient[index] = ((grad_alpha * alpha).sum() + (grad_color * color).sum()).imag / _STEP
+    return gradient
 
 
 def _signed_squared_distance(x, y, corners):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gradcheck import assert_transposed
@@ -82,3 +84,42 @@ def test_near_faces_hide_far_ones():
     camera = dr.Camera.look_at((0, 0, 4), size=(24, 24))
     image = dr.render(mesh, camera, dr.Soft(sigma=0.5, gamma=1e-3, near=1, far=8)).image
     np.testing.assert_allclose(image[12, 12], (0.9, 0.1, 0.1, 1), atol=1e-6)
+
+
+def textured(mesh, filter="trilinear", seed=5):
+    random = np.random.default_rng(seed)
+    uv = random.uniform(0, 0.6, (len(mesh.vertices) + 6, 2))
+    faces_uv = np.where(random.uniform(size=mesh.faces.shape) < 0.2, len(uv) - 1 - mesh.faces % 6, mesh.faces)
+    texture = dr.Texture(random.uniform(0.1, 0.9, (9, 12, 3)), filter=filter)
+    return dr.Mesh(mesh.vertices, mesh.faces, mesh.vertex_colors, uv, faces_uv, texture)
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "trilinear"])
+def test_gradients_of_a_textured_mesh_are_those_of_the_image(filter):
+    mesh, camera = textured(bumpy(1), filter), tilted_camera()
+    soft = replace(SOFT, perspective_correct=True)
+    rendering = dr.render(mesh, camera, soft, LIGHT)
+
+    def forward(vertices, colors, uv, image, rotation, translation, direction):
+        moved = dr.Mesh(vertices, mesh.faces, colors, uv, mesh.faces_uv, dr.Texture(image, filter=filter))
+        light = dr.Light(tuple(direction), LIGHT.ambient, LIGHT.diffuse)
+        return dr.render(moved, camera.moved(rotation, translation), soft, light).image
+
+    def backward(grad):
+        grads = rendering.backward(grad)
+        pose = grads.rotation, grads.translation
+        return grads.vertices, grads.vertex_colors, grads.uv, grads.texture, *pose, grads.light.direction
+
+    inputs = (mesh.vertices, mesh.vertex_colors, mesh.uv, mesh.texture.image, np.zeros(3), np.zeros(3))
+    assert_transposed(forward, backward, (*inputs, np.array(LIGHT.direction)), step=1e-7, tolerance=1e-5)
+
+
+def test_a_texture_without_vertex_colors_is_shown_as_it_is():
+    mesh, camera = bumpy(1), tilted_camera()
+    uv = np.zeros((len(mesh.vertices), 2))
+    plain = dr.Mesh(mesh.vertices, mesh.faces, uv=uv, texture=dr.Texture(np.full((1, 1, 3), 0.25)))
+    rendering = dr.render(plain, camera, SOFT)
+    np.testing.assert_allclose(rendering.image[15, 22, :3], 0.25, atol=1e-3)
+    grads = rendering.backward(np.ones((*camera.size, 4)))
+    assert grads.vertex_colors is None and grads.texture.shape == (1, 1, 3) and grads.texture.min() > 0
+    assert dr.render(mesh, camera, SOFT).backward(np.ones((*camera.size, 4))).texture is None

@@ -57,20 +57,21 @@ from .blocks import (
 )
 from .rows import put_rows, put_upstream, second_of, take_alpha
 
-_BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
+BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
 _SAVED = 8 * LANES  # and of the way back
 # A tint holds what turns places across bc, ca and ab into the barycentric coordinates of a, b and c, the corners' depth
 # logits and the highest of them, and the corners' attributes.
-_TINT = 7
+_TINT = np.int64(7)
 _CORNER_SUMS = (
     9 * BLOCK
 )  # of a face, besides those of its edges and 3 a channel: x, y of a, b and c, their depth logits
 
 
 @formula
-def _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint):
+def put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, hues):
+    """Write a face's tint, the corners' attributes from `hues` numbers on."""
     twice_inverse_area = (geometry[face, 15] + geometry[face, 15]) / scale
     a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
     put(tints, tint, geometry[face, 9] * twice_inverse_area)
@@ -81,14 +82,14 @@ def _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tin
     put(tints, tint + 5, depth_logits[c])
     put(tints, tint + 6, higher(higher(depth_logits[a], depth_logits[b]), depth_logits[c]))
     for channel in range(attributes.shape[1]):
-        into = tint + _TINT + 3 * channel
+        into = tint + hues + 3 * channel
         put(tints, into, attributes[a, channel])
         put(tints, into + 1, attributes[b, channel])
         put(tints, into + 2, attributes[c, channel])
 
 
 @formula
-def _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen):
+def list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen):
     """List the blocks, two by two, whose face has weight because nearer faces do not hide it; return their number."""
     seen_count = 0
     for block in range(0, count, 2):
@@ -100,7 +101,7 @@ def _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen):
 
 
 @formula
-def _list_hidden(lists, count, upstream, seen, seen_count, hidden):
+def list_hidden(lists, count, upstream, seen, seen_count, hidden):
     """List after the seen blocks those hidden ones of which alpha sends something back; return the length of the list."""
     known, hidden_count = 0, 0
     put(seen, seen_count, -1)
@@ -113,6 +114,38 @@ def _list_hidden(lists, count, upstream, seen, seen_count, hidden):
     for k in range(hidden_count):
         put(seen, seen_count + k, at(hidden, k))
     return seen_count + hidden_count
+
+
+@formula
+def take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums):
+    """Fill a pair of rows of color (H, W, C) and of the softmax's maximum and inverse sum (H, W) from the strip."""
+    width, channels = maxima.shape[1], color.shape[2]
+    for parity in range(min(2, bottom - row)):
+        begin = place + parity
+        row_inverse, row_maxima, row_color = inverse_sums[row + parity], maxima[row + parity], color[row + parity]
+        for column in range(width):
+            row_inverse[column] = ONE / at(total, begin + 2 * column)
+            row_maxima[column] = at(maximum, begin + 2 * column)
+        for channel in range(channels):
+            hues = channel * size + begin
+            for column in range(width):
+                row_color[column, channel] = at(blend, hues + 2 * column) * row_inverse[column]
+
+
+@formula
+def put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place):
+    """Write a pair of rows of grad_color (H, W, C) to the strip, and add its products with the colour to `mean`."""
+    width, channels = color.shape[1], color.shape[2]
+    last, there = second_of(row, bottom)
+    color0, color1, grad0, grad1 = color[row], color[last], grad_color[row], grad_color[last]
+    for channel in range(channels):
+        hues = channel * size + place
+        for column in range(width):
+            hue0, hue1 = grad0[column, channel], grad1[column, channel] * there
+            put(upstream_color, hues + 2 * column, hue0)
+            put(upstream_color, hues + 2 * column + 1, hue1)
+            mean[place + 2 * column] += hue0 * color0[column, channel]
+            mean[place + 2 * column + 1] += hue1 * color1[column, channel]
 
 
 @kernel
@@ -182,7 +215,7 @@ def color_forward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
@@ -200,7 +233,7 @@ def color_forward(
                     first, second = places_of(lists, block)
                     store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
                     store(drawn, into, exponential / (ONE + exponential))
-                seen_count = _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
+                seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
                     block = int(at(seen, k))
                     into = block // 2 * _DRAWN
@@ -215,7 +248,7 @@ def color_forward(
                     first, second = places_of(lists, block)
                     nearest, factor, weight = softmax_step(
                         load_pair(maximum, first, second),
-                        select(coverage > ZERO, depth, _BEHIND),
+                        select(coverage > ZERO, depth, BEHIND),
                         coverage,
                         lowest_depth,
                     )
@@ -235,20 +268,7 @@ def color_forward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             take_alpha(odds, place, row, bottom, alpha, transmittance)
-            for parity in range(min(2, bottom - row)):
-                begin = place + parity
-                row_inverse, row_maxima, row_color = (
-                    inverse_sums[row + parity],
-                    maxima[row + parity],
-                    color[row + parity],
-                )
-                for column in range(width):
-                    row_inverse[column] = ONE / at(total, begin + 2 * column)
-                    row_maxima[column] = at(maximum, begin + 2 * column)
-                for channel in range(channels):
-                    hues = channel * size + begin
-                    for column in range(width):
-                        row_color[column, channel] = at(blend, hues + 2 * column) * row_inverse[column]
+            take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
 
 
 @kernel
@@ -320,18 +340,9 @@ def color_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
-            put_rows(maxima, row, bottom, -_BEHIND, maximum, place)
+            put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
-            last, there = second_of(row, bottom)
-            color0, color1, grad0, grad1 = color[row], color[last], grad_color[row], grad_color[last]
-            for channel in range(channels):
-                hues = channel * size + place
-                for column in range(width):
-                    hue0, hue1 = grad0[column, channel], grad1[column, channel] * there
-                    put(upstream_color, hues + 2 * column, hue0)
-                    put(upstream_color, hues + 2 * column + 1, hue1)
-                    mean[place + 2 * column] += hue0 * color0[column, channel]
-                    mean[place + 2 * column + 1] += hue1 * color1[column, channel]
+            put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -339,7 +350,7 @@ def color_backward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                _put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint)
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
             put_corners(lists, batch)
             fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
@@ -347,8 +358,8 @@ def color_backward(
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
-                seen_count = _list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
-                count = _list_hidden(lists, count, upstream, seen, seen_count, hidden)
+                seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
+                count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):
                     into = k * _SAVED
                     c0, c1, c2 = save_nearest(lists, np.int64(at(seen, k)), saved, into)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings
+from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
-from ..threads import run_on_workers, share_out
+from ..pyramid import CHANNELS, build_pyramid_backward, grid_unit, of_grids
+from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .gather import gather
+
+_GRID_BYTES = 1 << 28  # of the sums of a texture's gradients: a large texture's are those of fewer workers
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,24 @@ class _Saved:
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (H, W) each
+    surface: "_Surface | None" = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         arrays = (*vars(self.bins).values(), self.transmittance, *(self.depth or ())[1:], *self.softmax)
+        if self.surface is not None:
+            arrays += (*self.surface.of_log_q, *self.surface.arguments, *(self.surface.arguments[1] or ()))
         return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """What the kernels of surfaces take beside those of plain colour."""
+
+    arguments: tuple  # q of the attributes, texture or None, q of the texture, its corners (F, 3), uv (T, 2)
+    of_log_q: tuple  # of the attributes and the texture, (V,) each
+    textured: TexturedFaces | None
 
 
 def draw(
@@ -37,6 +52,7 @@ def draw(
     size: tuple[int, int],
     settings: RasterSettings,
     attributes: np.ndarray | None,
+    textured: TexturedFaces | None = None,
 ) -> Drawn:
     """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
     real = vertices.dtype.type
@@ -52,19 +68,25 @@ def draw(
 
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
         return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, None, 0.0, ()))
-    from .color import color_forward
-
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logit = _depth_logits(vertices[:, 2], scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
     color = np.empty((*size, attributes.shape[1]), vertices.dtype)
     softmax = (np.empty_like(alpha), np.empty_like(alpha))
+    surface = None
+    if settings.perspective_correct or textured is not None:
+        from .surface import surface_forward as forward
+
+        surface = _surface(vertices, faces, bins.corners, scale, settings.perspective_correct, textured)
+    else:
+        from .color import color_forward as forward
     run_on_workers(
-        color_forward,
+        forward,
         bins.corners,
         *binned,
         *coverage,
         *depth,
+        *(() if surface is None else surface.arguments),
         real(background_logit),
         settings.background,
         alpha,
@@ -72,7 +94,31 @@ def draw(
         color,
         *softmax,
     )
-    return Drawn(alpha, color, _Saved(bins, len(vertices), coverage, transmittance, depth, scale, softmax))
+    return Drawn(alpha, color, _Saved(bins, len(vertices), coverage, transmittance, depth, scale, softmax, surface))
+
+
+def _surface(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    corners: np.ndarray,
+    scale: float,
+    perspective: bool,
+    textured: TexturedFaces | None,
+) -> _Surface:
+    """Return what the kernels of surfaces take, q = 1 / depth being relative to the nearest vertex."""
+    depth = vertices[:, 2]
+    inverse = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
+    space = (inverse / max(inverse.max(initial=0), np.finfo(depth.dtype).tiny), inverse / depth.dtype.type(scale))
+    image = (np.ones_like(depth), np.zeros_like(depth))
+    q, of_log_q = space if perspective else image
+    if textured is None:
+        return _Surface((q, None, q, corners, vertices[:, :2]), (of_log_q, of_log_q), None)
+    pyramid = textured.pyramid
+    # Faces were wound to positive area: so are their corners in the texture.
+    turned = corners[:, 1] != faces[:, 1]
+    face_uv = np.where(turned[:, None], textured.faces_uv[:, [0, 2, 1]], textured.faces_uv)
+    texture = (pyramid.texels, pyramid.offsets, pyramid.sizes, pyramid.repeat)
+    return _Surface((q, texture, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
 
 
 def _depth_logits(depth: np.ndarray, scale: float, settings: RasterSettings) -> tuple[np.ndarray, float]:
@@ -113,27 +159,54 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         share_out(
             gather, saved.vertices, bins.corners, bins.slots, entry_gradients, grad_vertices, np.empty((0, 0), dtype)
         )
-        return RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
-    from .color import color_backward
-
+        plain = RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
+        return plain if saved.surface is None else _without_texture(plain, saved.surface)
     assert saved.depth is not None
     channels = grad_color.shape[2]
     entry_gradients = np.empty((len(bins.entries), 9 + 3 * channels), dtype)
-    run_on_workers(
-        color_backward,
-        bins.corners,
-        *binned,
-        *saved.coverage,
-        vanished,
-        *saved.depth,
-        saved.transmittance,
-        drawn.color,
-        *saved.softmax,
-        grad_alpha,
-        grad_color,
-        entry_gradients,
-    )
     grad_attributes = np.empty((saved.vertices, channels), dtype)
+    arguments = (bins.corners, *binned, *saved.coverage, vanished, *saved.depth)
+    image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
+    grad_uv = grad_texture = None
+    if saved.surface is None:
+        from .color import color_backward
+
+        run_on_workers(color_backward, *arguments, *image, entry_gradients)
+    else:
+        grad_uv, grad_texture = _surface_backward(saved, arguments, image, entry_gradients)
     share_out(gather, saved.vertices, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
     grad_vertices[:, 2] *= -dtype.type(saved.depth_scale)
-    return RasterGradients(grad_vertices, grad_attributes)
+    return RasterGradients(grad_vertices, grad_attributes, grad_uv, grad_texture)
+
+
+def _without_texture(grads: RasterGradients, surface: _Surface) -> RasterGradients:
+    """Return gradients of alpha alone, which does not depend on a texture."""
+    if surface.textured is None:
+        return grads
+    pyramid, uv, _ = surface.textured
+    return grads._replace(uv=np.zeros_like(uv), texture=np.zeros((*pyramid.size, CHANNELS), uv.dtype))
+
+
+def _surface_backward(
+    saved: _Saved, arguments: tuple, image: tuple, entry_gradients: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Fill the entries' gradients, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
+    from .surface import surface_backward
+
+    assert saved.surface is not None and saved.depth is not None
+    surface, bins, dtype = saved.surface, saved.bins, entry_gradients.dtype
+    arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
+    textured = surface.textured
+    if textured is None:
+        run_on_workers(surface_backward, *arguments, entry_gradients, np.empty((0, 0), np.int64), 0.0)
+        return None, None
+    texels = len(textured.pyramid.texels)
+    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * texels)))
+    grids = np.zeros((workers, texels), np.int64)
+    unit = grid_unit(image[-1], saved.depth[2])
+    entry_uv = np.empty((len(bins.entries), 6), dtype)
+    run_on_workers(surface_backward, *arguments, entry_uv, grids, unit, most=workers)
+    grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
+    face_uv = surface.arguments[3]
+    share_out(gather, len(grad_uv), face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
+    return np.ascontiguousarray(grad_uv[:, :2]), build_pyramid_backward(textured.pyramid, of_grids(grids, unit))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings, on_device
+from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces, on_device
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
 from .arrays import Workspace, allocate, stream_of, wait_for
 from .bins import TILE, Bins, download, sort_into_bins
@@ -15,6 +15,7 @@ from .gather import gather, incidence
 from .inspect import adopt_faces, nearest_depth, raise_bad_face, raise_not_finite
 from .jit import THREADS, blocks
 from .silhouette import LANES, PIXELS, WARPS, silhouette_backward, silhouette_forward
+from .surfaces import SurfaceData, draw_surface, draw_surface_backward, gather_texture, prepare, without_texture
 
 _lock = threading.RLock()  # one program's calls from several threads queue up: the device is one
 
@@ -33,6 +34,7 @@ class _Saved:
     softmax: tuple  # maximum and inverse sum, (H, W) each
     coverage: tuple  # of reals: radius, 1 / sigma, lowest and highest logit
     stays: bool  # whether results stay on the device
+    surface: SurfaceData | None = None
 
     @property
     def nbytes(self) -> int:
@@ -40,13 +42,27 @@ class _Saved:
         return self.workspace.nbytes
 
 
-def draw(vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None) -> Drawn:
+def draw(
+    vertices: Any,
+    faces: Any,
+    size: tuple[int, int],
+    settings: RasterSettings,
+    attributes: Any | None,
+    textured: TexturedFaces | None = None,
+) -> Drawn:
     """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
     with _lock:
-        return _draw(vertices, faces, size, settings, attributes)
+        return _draw(vertices, faces, size, settings, attributes, textured)
 
 
-def _draw(vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, attributes: Any | None) -> Drawn:
+def _draw(
+    vertices: Any,
+    faces: Any,
+    size: tuple[int, int],
+    settings: RasterSettings,
+    attributes: Any | None,
+    textured: TexturedFaces | None,
+) -> Drawn:
     stays = on_device(vertices)
     dtype = vertices.dtype
     real = dtype.type
@@ -88,20 +104,16 @@ def _draw(vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSett
     softmax = (workspace.take(size, dtype), workspace.take(size, dtype))
     assert settings.background is not None
     background = workspace.upload(settings.background)
-    for first in range(0, channels, CHANNELS):
-        color_forward[grid, PIXELS, stream](
-            bins.corners,
-            *binned,
-            *depth,
-            first,
-            real(background_logit),
-            background,
-            alpha,
-            transmittance,
-            color,
-            *softmax,
-        )
-    saved = _Saved(workspace, bins, faces, count, transmittance, depth, color, softmax, coverage, stays)
+    behind = (real(background_logit), background)
+    image = (alpha, transmittance, color, *softmax)
+    surface = None
+    if settings.perspective_correct or textured is not None:
+        surface = prepare(bins, faces, depth, settings.perspective_correct, textured, workspace)
+        draw_surface((grid, PIXELS, stream), (bins.corners, *binned, depth[0]), surface, attributes, behind, image)
+    else:
+        for first in range(0, channels, CHANNELS):
+            color_forward[grid, PIXELS, stream](bins.corners, *binned, *depth, first, *behind, *image)
+    saved = _Saved(workspace, bins, faces, count, transmittance, depth, color, softmax, coverage, stays, surface)
     return Drawn(_result(alpha, saved), _result(color, saved), saved)
 
 
@@ -128,23 +140,22 @@ def _draw_backward(drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None)
     grid, block = blocks(bins.slot_count, WARPS), (LANES, WARPS)
     if grad_color is None:
         silhouette_backward[grid, block, stream](*binned, saved.transmittance, grad_alpha, slot_gradients)
-    else:
-        assert saved.depth is not None
-        grad_color = _on_device(grad_color, scratch)
+        grads = _gather(saved, slot_gradients, channels, scratch)
+        return grads if saved.surface is None else without_texture(grads, saved.surface)
+    assert saved.depth is not None
+    given_color = grad_color
+    grad_color = _on_device(grad_color, scratch)
+    image = (saved.transmittance, saved.color, *saved.softmax, grad_alpha, grad_color, slot_gradients)
+    if saved.surface is None:
         for first in range(0, channels, CHANNELS):
-            color_backward[grid, block, stream](
-                bins.corners,
-                *binned,
-                *saved.depth,
-                first,
-                saved.transmittance,
-                saved.color,
-                *saved.softmax,
-                grad_alpha,
-                grad_color,
-                slot_gradients,
-            )
-    return _gather(saved, slot_gradients, channels, scratch)
+            color_backward[grid, block, stream](bins.corners, *binned, *saved.depth, first, *image)
+        return _gather(saved, slot_gradients, channels, scratch)
+    arguments, attributes = (bins.corners, *binned, saved.depth[0]), saved.depth[4]
+    sums = draw_surface_backward(
+        (grid, block, stream), arguments, saved.surface, attributes, image, given_color, bins.slot_count, scratch
+    )
+    grads = _gather(saved, slot_gradients, channels, scratch)
+    return gather_texture(grads, saved.surface, bins.slots, sums, scratch)
 
 
 def _gather(saved: _Saved, slot_gradients: Any, channels: int, scratch: Workspace) -> RasterGradients:

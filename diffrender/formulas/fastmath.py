@@ -1,4 +1,4 @@
-"""The exponential for scalars and lanes: Numba has had no vector math library since 0.62."""
+"""The exponential for scalars and lanes, since Numba has had no vector math library since 0.62; and rounding down."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from ..jit import overload
-from ..lanes import LanesType, exp_of_lanes, fma, scale_by_power
+from ..lanes import LanesType, exp_of_lanes, fma, round_down, scale_by_power
 
 _LOG2_E = np.float32(1.4426950408889634)
 # 1.5 * 2**23: adding it rounds to an integer, which the low bits then hold; with 127, biased as an exponent is.
@@ -51,3 +51,21 @@ def _exp_of_float32_lanes(x):
     f = fma(x, _LOG2_E, _ROUND - shifted)
     mantissa = fma(f, fma(f, fma(f, fma(f, fma(f, _C5, _C4), _C3), _C2), _C1), _C0)
     return scale_by_power(mantissa, shifted)
+
+
+def floor(x):
+    """Return the largest whole number not above x, as a real of its precision; of scalars within the range of int64."""
+    return math.floor(x)
+
+
+@overload(floor, jit_options={"forceinline": True})
+def _floor(x):
+    if isinstance(x, LanesType):
+        return lambda x: round_down(x)
+    real = np.float32 if x == types.float32 else np.float64
+
+    def round_scalar_down(x):
+        towards_zero = real(np.int64(x))  # math.floor is a call into the C library
+        return towards_zero if towards_zero <= x else towards_zero - real(1)
+
+    return round_scalar_down

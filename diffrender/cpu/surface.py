@@ -1,0 +1,607 @@
+"""Soft colour of surfaces in perspective: attributes by weights that are right in space, times a texture where there is one.
+
+The loops are those of `diffrender.cpu.color`, which does not pay for what is here. Without a texture, `texture` is None and
+the compiler leaves out what belongs to it.
+"""
+
+import numpy as np
+
+from ..formulas.aggregate import softmax_step, softmax_weight
+from ..formulas.constants import ONE, ZERO
+from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_step
+from ..formulas.fastmath import exp
+from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.perspective import perspective_weights, perspective_weights_backward
+from ..formulas.pixel import covered_logit_backward
+from ..formulas.texture import footprint, footprint_backward, texture_density, texture_density_backward
+from ..jit import formula, kernel, prefer_wide_vectors
+from ..lanes import (
+    BLOCK,
+    LANES,
+    add_lanes,
+    add_products,
+    at,
+    fma,
+    higher,
+    load,
+    load_pair,
+    lower,
+    put,
+    select,
+    store,
+    store_pair,
+    sum_up,
+    times_sign,
+)
+from ..spin import claim, lead, publish
+from .blocks import (
+    BATCH,
+    EDGE_SUMS,
+    FRAME,
+    STRIP_ROWS,
+    add_nearest,
+    aligned,
+    coverage_logits,
+    fill,
+    list_blocks,
+    list_groups,
+    new_lists,
+    number_of,
+    places_of,
+    put_corner_gradients,
+    put_corners,
+    save_nearest,
+    stride_of,
+    strip_size,
+    sums_of,
+)
+from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
+from .rows import put_rows, put_upstream, take_alpha
+from .sample import PLACES, SAMPLED, sample, sample_backward
+
+_FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
+_DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
+_SAVED = 8 * LANES  # and of the way back
+# A tint goes on, after what `put_tint` writes first, with the corners' q for the attributes and for the texture; (u, v) of
+# corner a, the ways from there to b and c, and the density; then the corners' attributes.
+_Q, _UV, _DENSITY = 7, 13, 19
+_TINT = np.int64(25)
+# Of a face's corners: the sums of `diffrender.cpu.color`, log q of the attributes; log q of the texture, uv, the density.
+_PLAIN_SUMS, _SUMS = 12, 27
+_CORNER_SUMS = 32 * BLOCK
+
+
+@formula
+def _slopes(geometry, face):
+    """Return the derivatives of the barycentric coordinates of a, b and c for x and y."""
+    scale = geometry[face, 15] + geometry[face, 15]
+    to_a, to_b, to_c = geometry[face, 9] * scale, geometry[face, 14] * scale, geometry[face, 4] * scale
+    return (
+        geometry[face, 7] * to_a,
+        geometry[face, 8] * to_a,
+        geometry[face, 12] * to_b,
+        geometry[face, 13] * to_b,
+        geometry[face, 2] * to_c,
+        geometry[face, 3] * to_c,
+    )
+
+
+@formula
+def _ways(face_uv, uv, face):
+    """Return (u, v) of corner a, and the ways from there to b and to c."""
+    a, b, c = face_uv[face, 0], face_uv[face, 1], face_uv[face, 2]
+    u, v = uv[a, 0], uv[a, 1]
+    return u, v, uv[b, 0] - u, uv[b, 1] - v, uv[c, 0] - u, uv[c, 1] - v
+
+
+@formula
+def _put_q(face_corners, face, q, tints, tint):
+    put(tints, tint, q[face_corners[face, 0]])
+    put(tints, tint + 1, q[face_corners[face, 1]])
+    put(tints, tint + 2, q[face_corners[face, 2]])
+
+
+@formula
+def _put_uv(geometry, face_corners, face, q, face_uv, uv, tints, tint):
+    _put_q(face_corners, face, q, tints, tint + _Q + 3)
+    u, v, bu, bv, cu, cv = _ways(face_uv, uv, face)
+    qa, qb, qc = at(tints, tint + _Q + 3), at(tints, tint + _Q + 4), at(tints, tint + _Q + 5)
+    density = texture_density(qa, qb, qc, _slopes(geometry, face), bu, bv, cu, cv)
+    put(tints, tint + _UV, u)
+    put(tints, tint + _UV + 1, v)
+    put(tints, tint + _UV + 2, bu)
+    put(tints, tint + _UV + 3, bv)
+    put(tints, tint + _UV + 4, cu)
+    put(tints, tint + _UV + 5, cv)
+    put(tints, tint + _DENSITY, density[0])
+    put(tints, tint + _DENSITY + 1, density[1])
+    put(tints, tint + _DENSITY + 2, density[2])
+    put(tints, tint + _DENSITY + 3, density[3])
+    put(tints, tint + _DENSITY + 4, density[4])
+    put(tints, tint + _DENSITY + 5, density[5])
+
+
+@formula
+def _weights(ba, bb, bc, tints, place):
+    return perspective_weights(ba, bb, bc, at(tints, place), at(tints, place + 1), at(tints, place + 2))
+
+
+@formula
+def _six(array, place):
+    return (
+        at(array, place),
+        at(array, place + 1),
+        at(array, place + 2),
+        at(array, place + 3),
+        at(array, place + 4),
+        at(array, place + 5),
+    )
+
+
+@formula
+def _put_places(ba, bb, bc, weight, tints, tint, sizes, places):
+    """Write what `sample` reads of two blocks, and return what the way back needs: the texture's weights and the inverse,
+    the way from corner a in uv, and the footprint."""
+    wa, wb, wc, inverse = _weights(ba, bb, bc, tints, tint + _Q + 3)
+    u = fma(wb, at(tints, tint + _UV + 2), wc * at(tints, tint + _UV + 4))
+    v = fma(wb, at(tints, tint + _UV + 3), wc * at(tints, tint + _UV + 5))
+    ux, vx, uy, vy, square = footprint(u, v, _six(tints, tint + _DENSITY), inverse, at(sizes, 0), at(sizes, 1))
+    store(places, 0, u + at(tints, tint + _UV))
+    store(places, LANES, v + at(tints, tint + _UV + 1))
+    store(places, 2 * LANES, square)
+    store(places, 3 * LANES, weight)
+    return wa, wb, wc, inverse, u, v, ux, vx, uy, vy
+
+
+@kernel
+def surface_forward(
+    share,
+    shares,
+    board,
+    face_corners,
+    geometry,
+    bounds,
+    starts,
+    entries,
+    order,
+    turn,
+    radius,
+    scale,
+    lowest,
+    highest,
+    lowest_depth,
+    depth_logits,
+    attributes,
+    q,
+    texture,
+    texture_q,
+    face_uv,
+    uv,
+    background_logit,
+    background,
+    alpha,
+    transmittance,
+    color,
+    maxima,
+    inverse_sums,
+):
+    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of the strips that this share gets.
+
+    q and texture_q (V,) are 1 / depth, or 1 where weights are those in the image; `texture` is what `sample` takes, for three
+    channels, or None.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    prefer_wide_vectors()
+    height, width = alpha.shape
+    channels = attributes.shape[1]
+    stride = stride_of(width)
+    size = strip_size(width)
+    odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
+    blend = aligned(channels * size, geometry)
+    lists = new_lists(width, _FORWARD, geometry)
+    blocks = lists[5]
+    drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
+    tint_size = _TINT + 3 * channels
+    tints = aligned(BATCH * tint_size, geometry)
+    seen = np.empty(len(blocks) // 2 + 1, np.int32)
+    if texture is not None:
+        places, sampled = aligned(PLACES, geometry), aligned(SAMPLED, geometry)
+    while True:
+        claimed = claim(turn)
+        if claimed >= len(order):
+            break
+        strip = order[claimed]
+        top = strip * STRIP_ROWS
+        bottom = min(top + STRIP_ROWS, height)
+        fill(odds, 0, len(odds), ZERO)
+        fill(maximum, 0, size, background_logit)
+        fill(total, 0, size, ONE)
+        for channel in range(channels):
+            fill(blend, channel * size, (channel + 1) * size, background[channel])
+        entry, end = starts[strip], starts[strip + 1]
+        while entry < end:
+            batch = min(BATCH, end - entry)
+            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            for number in range(batch):
+                face = at(entries, entry + number)
+                tint = number * tint_size
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
+                _put_q(face_corners, face, q, tints, tint + _Q)
+                if texture is not None:
+                    _put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
+            group = np.int64(0)  # not a literal, for which Numba would compile a second version
+            while group < groups:
+                group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                for block in range(0, count, 2):
+                    logit, c0, c1, c2 = coverage_logits(lists, block)
+                    into = block // 2 * _DRAWN
+                    store(drawn, into, logit)
+                    store(drawn, into + 1 * LANES, c0)
+                    store(drawn, into + 2 * LANES, c1)
+                    store(drawn, into + 3 * LANES, c2)
+                for block in range(0, count, 2):
+                    into = block // 2 * _DRAWN
+                    logit = load(drawn, into)
+                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
+                    first, second = places_of(lists, block)
+                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+                    store(drawn, into, exponential / (ONE + exponential))
+                seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
+                for k in range(seen_count):
+                    block = int(at(seen, k))
+                    into = block // 2 * _DRAWN
+                    tint = number_of(lists, block) * tint_size
+                    coverage = load(drawn, into)
+                    ba, bb, bc, _ = clipped_barycentric(
+                        load(drawn, into + 2 * LANES) * at(tints, tint),
+                        load(drawn, into + 3 * LANES) * at(tints, tint + 1),
+                        load(drawn, into + 1 * LANES) * at(tints, tint + 2),
+                    )
+                    depth = fma(ba, at(tints, tint + 3), fma(bb, at(tints, tint + 4), bc * at(tints, tint + 5)))
+                    first, second = places_of(lists, block)
+                    nearest, factor, weight = softmax_step(
+                        load_pair(maximum, first, second),
+                        select(coverage > ZERO, depth, BEHIND),
+                        coverage,
+                        lowest_depth,
+                    )
+                    store_pair(maximum, first, second, nearest)
+                    store_pair(total, first, second, fma(load_pair(total, first, second), factor, weight))
+                    if texture is not None:
+                        _put_places(ba, bb, bc, weight, tints, tint, texture[2], places)
+                        sample(texture, places, sampled)
+                    pa, pb, pc, _ = _weights(ba, bb, bc, tints, tint + _Q)
+                    for channel in range(channels):
+                        hue = tint + _TINT + 3 * channel
+                        value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
+                        if texture is not None:
+                            value = value * load(sampled, channel * LANES)
+                        value = fma(weight, value, load_pair(blend, first, second) * factor)
+                        store_pair(blend, first, second, value)
+                        first += size
+                        second += size
+            entry += batch
+        for row in range(top, bottom, 2):
+            place = (row - top) * stride
+            take_alpha(odds, place, row, bottom, alpha, transmittance)
+            take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
+
+
+@formula
+def _put_uv_gradients(geometry, face, tints, tint, totals, entry_gradients, entry_uv, slot, width):
+    """Write the corners' (u, v) to their slot, and add to the slot and to log q what the density sends back."""
+    felt = False
+    for k in range(21, _SUMS):
+        felt = felt or totals[k] != ZERO
+    for k in range(6):
+        entry_uv[slot, k] = totals[15 + k]
+    if not felt:  # sizes may be infinite where they are not felt
+        return
+    density = (totals[21], totals[22], totals[23], totals[24], totals[25], totals[26])
+    q, ways = tint + _Q + 3, tint + _UV + 2
+    back = texture_density_backward(
+        density,
+        at(tints, q),
+        at(tints, q + 1),
+        at(tints, q + 2),
+        _slopes(geometry, face),
+        at(tints, ways),
+        at(tints, ways + 1),
+        at(tints, ways + 2),
+        at(tints, ways + 3),
+    )
+    for corner in range(3):
+        totals[12 + corner] += back[corner]
+        for axis in range(2):
+            entry_gradients[slot, corner * width + axis] += back[3 + 2 * corner + axis]
+            entry_uv[slot, 2 * corner + axis] += back[9 + 2 * corner + axis]
+
+
+@kernel
+def surface_backward(
+    share,
+    shares,
+    board,
+    face_corners,
+    geometry,
+    bounds,
+    slots,
+    starts,
+    entries,
+    order,
+    turn,
+    radius,
+    scale,
+    lowest,
+    highest,
+    vanished,
+    lowest_depth,
+    depth_logits,
+    attributes,
+    q,
+    texture,
+    texture_q,
+    face_uv,
+    uv,
+    of_log_q,
+    texture_of_log_q,
+    transmittance,
+    color,
+    maxima,
+    inverse_sums,
+    grad_alpha,
+    grad_color,
+    entry_gradients,
+    entry_uv,
+    grids,
+    unit,
+):
+    """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes; with a texture also its
+    slot of entry_uv (6,), and this share's grid of grids (S, 3 N), see `sample_backward`.
+
+    of_log_q and texture_of_log_q (V,) turn gradients of log q into such of the depth logit.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    prefer_wide_vectors()
+    height, width = grad_alpha.shape
+    channels = attributes.shape[1]
+    stride = stride_of(width)
+    size = strip_size(width)
+    upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
+    fill(upstream, 0, size, ZERO)
+    maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
+    fill(maximum, 0, size, ZERO)
+    fill(inverse_sum, 0, size, ZERO)
+    mean = aligned(size, geometry)  # sum_c grad_color_c color_c
+    upstream_color = aligned(channels * size, geometry)
+    fill(upstream_color, 0, len(upstream_color), ZERO)
+    lists = new_lists(width, _BACKWARD, geometry)
+    frames, blocks = lists[0], lists[5]
+    saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
+    tint_size = _TINT + 3 * channels
+    tints = aligned(BATCH * tint_size, geometry)
+    seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
+    edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
+    corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
+    hue_size = 3 * channels * BLOCK
+    hue_sums = aligned(BATCH * hue_size, geometry)
+    totals = aligned(2 * LANES, geometry)
+    if texture is not None:
+        places, sampled, grid = aligned(PLACES, geometry), aligned(SAMPLED, geometry), grids[share]
+        sizes = texture[2]
+        mipmapped = len(texture[1]) > 1
+    while True:
+        claimed = claim(turn)
+        if claimed >= len(order):
+            break
+        strip = order[claimed]
+        top = strip * STRIP_ROWS
+        bottom = min(top + STRIP_ROWS, height)
+        fill(mean, 0, size, ZERO)
+        for row in range(top, bottom, 2):
+            place = (row - top) * stride
+            put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+            put_rows(maxima, row, bottom, -BEHIND, maximum, place)
+            put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
+            put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)
+        entry, end = starts[strip], starts[strip + 1]
+        while entry < end:
+            batch = min(BATCH, end - entry)
+            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            for number in range(batch):
+                face = at(entries, entry + number)
+                tint = number * tint_size
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
+                _put_q(face_corners, face, q, tints, tint + _Q)
+                if texture is not None:
+                    _put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
+            put_corners(lists, batch)
+            fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
+            fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
+            fill(hue_sums, 0, batch * hue_size, ZERO)
+            group = np.int64(0)  # not a literal, for which Numba would compile a second version
+            while group < groups:
+                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
+                count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
+                for k in range(count):
+                    into = k * _SAVED
+                    c0, c1, c2 = save_nearest(lists, np.int64(at(seen, k)), saved, into)
+                    store(saved, into + 5 * LANES, c1)
+                    store(saved, into + 6 * LANES, c2)
+                    store(saved, into + 7 * LANES, c0)
+                for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
+                    above = load_pair(upstream, *places_of(lists, np.int64(at(seen, k))))
+                    into = k * _SAVED
+                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                for k in range(seen_count):
+                    block = int(at(seen, k))
+                    into = k * _SAVED
+                    number = number_of(lists, block)
+                    tint, frame, corner = number * tint_size, number * FRAME, number * _CORNER_SUMS
+                    first, second = places_of(lists, block)
+                    logit = load(saved, into)
+                    counts = logit >= lowest
+                    coverage = sigmoid(higher(lower(logit, highest), lowest))
+                    to_a, to_b, to_c = at(tints, tint), at(tints, tint + 1), at(tints, tint + 2)
+                    ua = load(saved, into + 5 * LANES) * to_a
+                    ub = load(saved, into + 6 * LANES) * to_b
+                    uc = load(saved, into + 7 * LANES) * to_c
+                    ba, bb, bc, inverse_total = clipped_barycentric(ua, ub, uc)
+                    depth_a, depth_b, depth_c = at(tints, tint + 3), at(tints, tint + 4), at(tints, tint + 5)
+                    weight = softmax_weight(
+                        load_pair(maximum, first, second),
+                        fma(ba, depth_a, fma(bb, depth_b, bc * depth_c)),
+                        coverage,
+                        load_pair(inverse_sum, first, second),
+                        lowest_depth,
+                    )
+                    weight = select(counts, weight, ZERO)
+                    pa, pb, pc, inverse = _weights(ba, bb, bc, tints, tint + _Q)
+                    if texture is not None:
+                        ta, tb, tc, texture_inverse, u, v, ux, vx, uy, vy = _put_places(
+                            ba, bb, bc, weight, tints, tint, sizes, places
+                        )
+                        for channel in range(channels):
+                            hue = tint + _TINT + 3 * channel
+                            value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
+                            above = load_pair(upstream_color, channel * size + first, channel * size + second)
+                            store(places, (4 + channel) * LANES, weight * above * value)
+                        sample_backward(texture, places, sampled, grid, unit)
+                    grad_a, grad_b, grad_c = weight * ZERO, weight * ZERO, weight * ZERO  # of the attributes' weights
+                    hue_sum = number * hue_size
+                    for channel in range(channels):
+                        hue = tint + _TINT + 3 * channel
+                        above = weight * load_pair(upstream_color, channel * size + first, channel * size + second)
+                        if texture is not None:
+                            above = above * load(sampled, channel * LANES)
+                        grad_a = fma(above, at(tints, hue), grad_a)
+                        grad_b = fma(above, at(tints, hue + 1), grad_b)
+                        grad_c = fma(above, at(tints, hue + 2), grad_c)
+                        add_products(hue_sums, hue_sum, above, pa)
+                        add_products(hue_sums, hue_sum + BLOCK, above, pb)
+                        add_products(hue_sums, hue_sum + 2 * BLOCK, above, pc)
+                        hue_sum += 3 * BLOCK
+                    # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
+                    grad_log = fma(pa, grad_a, fma(pb, grad_b, pc * grad_c))
+                    grad_log = grad_log - weight * load_pair(mean, first, second)
+                    grad_logit = select(counts, union_backward(load_pair(upstream, first, second), coverage), ZERO)
+                    grad_logit = grad_logit + log_coverage_backward(grad_log, coverage)
+                    store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
+                    gba, gbb, gbc, log_a, log_b, log_c = perspective_weights_backward(
+                        grad_a,
+                        grad_b,
+                        grad_c,
+                        ZERO,
+                        pa,
+                        pb,
+                        pc,
+                        at(tints, tint + _Q),
+                        at(tints, tint + _Q + 1),
+                        at(tints, tint + _Q + 2),
+                        inverse,
+                    )
+                    add_lanes(corner_sums, corner + 9 * BLOCK, log_a)
+                    add_lanes(corner_sums, corner + 10 * BLOCK, log_b)
+                    add_lanes(corner_sums, corner + 11 * BLOCK, log_c)
+                    gba = fma(grad_log, depth_a, gba)
+                    gbb = fma(grad_log, depth_b, gbb)
+                    gbc = fma(grad_log, depth_c, gbc)
+                    if texture is not None:
+                        grad_u, grad_v = load(sampled, 3 * LANES), load(sampled, 4 * LANES)
+                        shrinking = weight * ZERO
+                        if mipmapped:
+                            gu, gv, shrinking, d0, d1, d2, d3, d4, d5 = footprint_backward(
+                                load(sampled, 5 * LANES),
+                                u,
+                                v,
+                                ux,
+                                vx,
+                                uy,
+                                vy,
+                                _six(tints, tint + _DENSITY),
+                                texture_inverse,
+                                at(sizes, 0),
+                                at(sizes, 1),
+                            )
+                            grad_u, grad_v = grad_u + gu, grad_v + gv
+                            add_lanes(corner_sums, corner + 21 * BLOCK, d0)
+                            add_lanes(corner_sums, corner + 22 * BLOCK, d1)
+                            add_lanes(corner_sums, corner + 23 * BLOCK, d2)
+                            add_lanes(corner_sums, corner + 24 * BLOCK, d3)
+                            add_lanes(corner_sums, corner + 25 * BLOCK, d4)
+                            add_lanes(corner_sums, corner + 26 * BLOCK, d5)
+                        add_products(corner_sums, corner + 15 * BLOCK, ta, grad_u)
+                        add_products(corner_sums, corner + 16 * BLOCK, ta, grad_v)
+                        add_products(corner_sums, corner + 17 * BLOCK, tb, grad_u)
+                        add_products(corner_sums, corner + 18 * BLOCK, tb, grad_v)
+                        add_products(corner_sums, corner + 19 * BLOCK, tc, grad_u)
+                        add_products(corner_sums, corner + 20 * BLOCK, tc, grad_v)
+                        ways = tint + _UV + 2
+                        more_a, more_b, more_c, log_a, log_b, log_c = perspective_weights_backward(
+                            weight * ZERO,
+                            fma(grad_u, at(tints, ways), grad_v * at(tints, ways + 1)),
+                            fma(grad_u, at(tints, ways + 2), grad_v * at(tints, ways + 3)),
+                            shrinking,
+                            ta,
+                            tb,
+                            tc,
+                            at(tints, tint + _Q + 3),
+                            at(tints, tint + _Q + 4),
+                            at(tints, tint + _Q + 5),
+                            texture_inverse,
+                        )
+                        gba, gbb, gbc = gba + more_a, gbb + more_b, gbc + more_c
+                        add_lanes(corner_sums, corner + 12 * BLOCK, log_a)
+                        add_lanes(corner_sums, corner + 13 * BLOCK, log_b)
+                        add_lanes(corner_sums, corner + 14 * BLOCK, log_c)
+                    slopes = (
+                        at(frames, frame + 8) * to_a,
+                        at(frames, frame + 9) * to_a,
+                        at(frames, frame + 14) * to_b,
+                        at(frames, frame + 15) * to_b,
+                        at(frames, frame + 2) * to_c,
+                        at(frames, frame + 3) * to_c,
+                    )
+                    hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse_total, slopes)
+                    add_products(corner_sums, corner, ua, hx)
+                    add_products(corner_sums, corner + 1 * BLOCK, ua, hy)
+                    add_products(corner_sums, corner + 2 * BLOCK, ub, hx)
+                    add_products(corner_sums, corner + 3 * BLOCK, ub, hy)
+                    add_products(corner_sums, corner + 4 * BLOCK, uc, hx)
+                    add_products(corner_sums, corner + 5 * BLOCK, uc, hy)
+                    add_products(corner_sums, corner + 6 * BLOCK, ba, grad_log)
+                    add_products(corner_sums, corner + 7 * BLOCK, bb, grad_log)
+                    add_products(corner_sums, corner + 8 * BLOCK, bc, grad_log)
+                for k in range(count):
+                    place = sums_of(number_of(lists, np.int64(at(seen, k))), k)
+                    add_nearest(edge_sums, place, saved, k * _SAVED)
+            for number in range(batch):
+                face = at(entries, entry + number)
+                slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
+                put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
+                if texture is None:
+                    sum_up(corner_sums, number * _CORNER_SUMS, totals, _PLAIN_SUMS)
+                else:
+                    sum_up(corner_sums, number * _CORNER_SUMS, totals, _SUMS)
+                    tint = number * tint_size
+                    _put_uv_gradients(
+                        geometry, face, tints, tint, totals, entry_gradients, entry_uv, slot, 3 + channels
+                    )
+                for corner in range(3):
+                    first, vertex = corner * (3 + channels), face_corners[face, corner]
+                    entry_gradients[slot, first] -= totals[2 * corner]
+                    entry_gradients[slot, first + 1] -= totals[2 * corner + 1]
+                    grad_logit = totals[6 + corner] + totals[9 + corner] * of_log_q[vertex]
+                    if texture is not None:
+                        grad_logit += totals[12 + corner] * texture_of_log_q[vertex]
+                    entry_gradients[slot, first + 2] = grad_logit
+                for channel in range(channels):
+                    sum_up(hue_sums, number * hue_size + channel * 3 * BLOCK, totals, 3)
+                    for corner in range(3):
+                        entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
+            entry += batch
