@@ -48,7 +48,7 @@ def eval_(
     from diffrender.mesh_files.load import load_mesh
 
     path = mesh / "mesh.glb" if mesh.is_dir() else mesh
-    judged = load_mesh(path).with_vertex_colors()
+    judged = load_mesh(path)
     other = None if reference is None else load_mesh(reference)  # a bad file must stop the command before it has drawn
     document: dict[str, Any] = {"mesh": str(path)}
     if directory is not None:

@@ -32,7 +32,7 @@ def gif(
     from diffrender.record.gif import save_gif, turntable
 
     path = source / "mesh.glb" if source.is_dir() else source
-    mesh = load_mesh(path).with_vertex_colors()
+    mesh = load_mesh(path)
     camera = framing(mesh, height_width, elevation=elevation)
     save_gif(turntable(mesh, camera, frames, backend=resolve(backend)), out)
     typer.echo(f"wrote {out}")

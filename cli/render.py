@@ -39,7 +39,7 @@ def render(
     from diffrender.record.picture import headlight, picture, save_image
     from diffrender.shading import Light
 
-    loaded = load_mesh(mesh).with_vertex_colors()
+    loaded = load_mesh(mesh)
     camera = framing(loaded, height_width, azimuth, elevation, fov, distance)
     if light == "camera":
         source: Light | None = headlight(camera)

@@ -47,10 +47,10 @@ def fit(
 ) -> Iterator[Step]:
     """Fit a mesh's vertices and colours to views, one `Step` at a time; the last step's mesh is the result.
 
-    `mesh` is the start: a Mesh, which is moved and scaled onto the masks; "sphere", which is also stretched; "balloon", the
-    silhouette of the first view blown up; "hull", all that no mask of several views contradicts; None takes
-    what `default_start` says. With `settings.sparsity`, a Mesh stays where it is, and as little of it as possible changes.
-    With `settings.symmetry`, each view is also one from the other side of the plane, and the
+    `mesh` is the start: a Mesh, whose texture becomes vertex colours, and which is moved and scaled onto the masks; "sphere",
+    which is also stretched; "balloon", the silhouette of the first view blown up; "hull", all that no mask of several views
+    contradicts; None takes what `default_start` says. With `settings.sparsity`, a Mesh stays where it is, and as little of it
+    as possible changes. With `settings.symmetry`, each view is also one from the other side of the plane, and the
     balloon a solid that the plane mirrors. `state`, of an earlier Step, goes on from there. `backend` "cpu", "cuda" or
     "auto" draws the images. Raises ValueError for no views, another mesh, a state that has ended, or a plane that the photo
     cannot tell depth by, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
@@ -60,6 +60,8 @@ def fit(
         raise ValueError("fit needs at least one view, got none")
     if mesh is None:
         mesh = default_start(len(views))
+    if isinstance(mesh, Mesh):
+        mesh = mesh.with_vertex_colors()
     if state is not None and state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
     if isinstance(mesh, Mesh) and settings.faces is None:

@@ -101,6 +101,27 @@ def test_gradients_through_the_cut(name):
         assert_transposed(forward, backward, inputs, seed, step=1e-6)
 
 
+def test_gradients_of_a_texture_through_the_cut():
+    ball, camera, random = bumpy(1), next(iter(CAMERAS.values())), np.random.default_rng(5)
+    faces_uv = random.integers(0, 30, ball.faces.shape)
+
+    def draw(vertices, uv, image, translation):
+        texture = dr.Texture(image, filter="bilinear")
+        mesh = dr.Mesh(vertices, ball.faces, uv=uv, faces_uv=faces_uv, texture=texture)
+        return dr.render(mesh, camera.moved(np.zeros(3), translation), SOFT)
+
+    # The texture is linear within one cell, so that no step crosses a kink.
+    inputs = (ball.vertices, random.uniform(0.3, 0.7, (30, 2)), random.uniform(0.1, 0.9, (2, 2, 3)), np.zeros(3))
+    rendering = draw(*inputs)
+
+    def backward(grad):
+        grads = rendering.backward(grad)
+        return grads.vertices, grads.uv, grads.texture, grads.translation
+
+    for seed in range(3):
+        assert_transposed(lambda *i: draw(*i).image, backward, inputs, seed, step=1e-6, tolerance=1e-5)
+
+
 def test_the_cut_itself_moves_with_the_vertices_behind():
     """One face whose cut edge lies in the image: only through t does the vertex behind move it along the edge."""
     vertices = np.array([(-0.4, 0.3, 2.0), (0.5, 0.4, 2.5), (0.02, -0.5, -1.0)])
