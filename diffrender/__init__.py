@@ -29,6 +29,7 @@ _HOME = {
     "Step": "fitting",
     "fit": "fitting",
     "finish": "fitting",
+    "gradcheck": "gradients",
     "set_num_threads": "threads",
     "get_num_threads": "threads",
 }
