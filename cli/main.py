@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from . import convert, doctor, eval, fit, gif, mask, render
+from . import convert, doctor, eval, fit, gif, gradcheck, mask, render
 
 app = typer.Typer(
     name="diffrender",
@@ -21,6 +21,7 @@ app.command("gif", help=gif.HELP)(gif.gif)
 app.command("mask", help=mask.HELP)(mask.mask)
 app.command("eval", help=eval.HELP)(eval.eval_)
 app.command("convert", help=convert.HELP)(convert.convert)
+app.command("gradcheck", help=gradcheck.HELP)(gradcheck.gradcheck)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 
 

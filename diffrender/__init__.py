@@ -37,6 +37,7 @@ _HOME = {
     "Step": "fit_state",
     "fit": "fitting",
     "finish": "fitting",
+    "gradcheck": "gradients",
     "set_num_threads": "threads",
     "get_num_threads": "threads",
 }

@@ -1,25 +1,27 @@
 """Cameras: world to pixels, and back for gradients."""
 
-import operator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .checks import check_array, check_size
 from .distortion import Distortion
+from .interchange import Interchange
 from .threads import share_out
 
 _NO_LENS = Distortion()
 
 
 @dataclass(frozen=True)
-class Camera:
+class Camera(Interchange):
     """A camera: intrinsics K (3, 3) in px, world-to-camera R (3, 3) and t (3,), size (H, W) in px, and what its lens does.
 
     Camera space is x right, y down, z forward; K may hold skew, and a negative fy where a calibration mirrors the world.
     A pixel is K (x', y', 1), with x', y' = x/z, y/z as the lens bends them (`distortion`, None for a pinhole), or with
     `orthographic` x, y in units of the world. Only vertices are bent: the edges between them stay straight in the image, so
     subdivide a mesh whose faces are large in it. What lies at depth <= 0 is behind every camera, orthographic or not.
+    `from_opengl`, `from_nvdiffrast`, `from_nerf`, `from_colmap`, `from_opencv`, `from_pytorch3d` and their `to_` convert.
     Raises ValueError for a K that is not upper triangular, an R that is not a rotation, non-finite numbers, or an
     orthographic camera with a lens.
     """
@@ -32,9 +34,9 @@ class Camera:
     orthographic: bool = False
 
     def __post_init__(self) -> None:
-        K = _checked("K", self.K, (3, 3))
-        R = _checked("R", self.R, (3, 3))
-        t = _checked("t", self.t, (3,))
+        K = check_array("K", self.K, (3, 3))
+        R = check_array("R", self.R, (3, 3))
+        t = check_array("t", self.t, (3,))
         if K[2, 2] == 0 or np.abs([K[1, 0], K[2, 0], K[2, 1]]).max() > 1e-9 * np.abs(K).max():
             raise ValueError(f"K must be upper triangular with K[2, 2] = 1, got {K.tolist()}")
         K = K / K[2, 2]
@@ -42,17 +44,11 @@ class Camera:
             raise ValueError(f"fx must be positive and fy not 0, got fx = {K[0, 0]:.6g}, fy = {K[1, 1]:.6g}")
         if np.abs(R @ R.T - np.eye(3)).max() > 1e-6 or np.linalg.det(R) < 0:
             raise ValueError(f"R must be a rotation matrix, got determinant {np.linalg.det(R):.6g} and {R.tolist()}")
-        try:
-            height, width = (operator.index(length) for length in self.size)
-        except (TypeError, ValueError):
-            raise ValueError(f"size must be two positive integers (H, W), got {self.size!r}") from None
-        if height < 1 or width < 1:
-            raise ValueError(f"size must be two positive integers (H, W), got {self.size!r}")
         if not (self.distortion is None or isinstance(self.distortion, Distortion)):
             raise ValueError(f"distortion must be a Distortion or None, got {self.distortion!r}")
         if self.orthographic and self.distortion is not None:
             raise ValueError(f"an orthographic camera has no angles for a lens to bend, got {self.distortion}")
-        for name, value in (("K", K), ("R", R), ("t", t), ("size", (height, width))):
+        for name, value in (("K", K), ("R", R), ("t", t), ("size", check_size(self.size))):
             object.__setattr__(self, name, value)
 
     @staticmethod
@@ -69,7 +65,11 @@ class Camera:
         `fov_degrees` is the field of view over the shorter side; `span` instead makes the camera orthographic, with so much of
         the world over the shorter side. Raises ValueError if eye equals target or the view is along `up`.
         """
-        eye, target, up = _checked("eye", eye, (3,)), _checked("target", target, (3,)), _checked("up", up, (3,))
+        eye, target, up = (
+            check_array("eye", eye, (3,)),
+            check_array("target", target, (3,)),
+            check_array("up", up, (3,)),
+        )
         if not 0 < fov_degrees < 180:
             raise ValueError(f"fov_degrees must lie between 0 and 180, got {fov_degrees}")
         if span is not None and not (np.isfinite(span) and span > 0):
@@ -91,18 +91,22 @@ class Camera:
 
     @staticmethod
     def from_projection(
-        P: np.ndarray, size: tuple[int, int], pixel_centers: Literal["half", "integer"] = "half"
+        P: np.ndarray,
+        size: tuple[int, int],
+        pixel_centers: Literal["half", "integer"] = "half",
+        front: tuple[float, float, float] | np.ndarray = (0.0, 0.0, 0.0),
     ) -> "Camera":
         """Return the camera of a projection P (3, 4) from world to pixels, of any scale.
 
         `pixel_centers="integer"` says that P puts the centre of the first pixel at (0, 0) instead of (0.5, 0.5). A P
         whose left block has a negative determinant is the negative of one, or mirrors the world, as some calibrations
-        do (fy is then negative): the latter if it gives the world's origin a positive depth. Raises ValueError for a P
-        without a finite centre. RQ decomposition, Hartley & Zisserman ch. 6.
+        do (fy is then negative): the latter if it gives `front` (3,), a point of the world, a positive depth. Raises
+        ValueError for a P without a finite centre. RQ decomposition, Hartley & Zisserman ch. 6.
         """
         from scipy.linalg import rq
 
-        P = _checked("P", P, (3, 4))
+        P, front = check_array("P", P, (3, 4)), check_array("front", front, (3,))
+        P = np.column_stack([P[:, :3], P @ [*front, 1]])  # of the world with its origin moved there
         determinant = np.linalg.det(P[:, :3])
         if abs(determinant) <= 1e-12 * np.abs(P[:, :3]).max() ** 3:
             raise ValueError(f"P has no finite camera centre: its left 3x3 block has determinant {determinant:.3g}")
@@ -118,7 +122,7 @@ class Camera:
             K[:2, 2] += 0.5
         elif pixel_centers != "half":
             raise ValueError(f"pixel_centers must be 'half' or 'integer', got {pixel_centers!r}")
-        return Camera(np.triu(K), R, t, size)
+        return Camera(np.triu(K), R, t - R @ front, size)
 
     @property
     def projection(self) -> np.ndarray:
@@ -164,9 +168,9 @@ class Camera:
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Camera":
         """Return the camera with x_camera' = exp([rotation]x) x_camera + translation, both (3,) in camera space."""
-        turn = rotation_matrix(_checked("rotation", rotation, (3,)))
+        turn = rotation_matrix(check_array("rotation", rotation, (3,)))
         left, _, right = np.linalg.svd(turn @ self.R)  # many increments must not drift from the rotations
-        return replace(self, R=left @ right, t=turn @ self.t + _checked("translation", translation, (3,)))
+        return replace(self, R=left @ right, t=turn @ self.t + check_array("translation", translation, (3,)))
 
 
 class ProjectGradients(NamedTuple):
@@ -236,12 +240,3 @@ def rotation_matrix(vector: np.ndarray) -> np.ndarray:
     x, y, z = vector
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / 2 / np.pi) ** 2 * cross @ cross
-
-
-def _checked(name: str, value: np.ndarray | tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(value, np.float64)
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array.tolist()}")
-    return array

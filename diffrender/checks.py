@@ -71,6 +71,16 @@ def check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
+def check_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a value as float64 of this shape, all of it finite."""
+    array = np.asarray(value, np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array.tolist()}")
+    return array
+
+
 def check_attributes(attributes: Any, vertices: Any) -> Any:
     """Return attributes (V, C) in the precision of the vertices; a CUDA array must already have it."""
     attributes = _array(attributes, "attributes")

@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_the_old_image(tmp_path, monkeypatch, capsys):
 def test_the_installed_command_tells_its_version_and_helps():
     version = subprocess.run([*ENTRY, "--version"], capture_output=True, text=True, check=True).stdout
     assert version.startswith("diffrender 0.")
-    for command in ([], ["fit"], ["render"], ["gif"], ["mask"], ["eval"], ["convert"]):
+    for command in ([], ["fit"], ["render"], ["gif"], ["mask"], ["eval"], ["convert"], ["gradcheck"]):
         printed = subprocess.run([*ENTRY, *command, "--help"], capture_output=True, text=True, check=True).stdout
         assert ("Usage:" in printed and "Example" in printed) or not command
 

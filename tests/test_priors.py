@@ -71,7 +71,7 @@ PRIORS = [
 def test_priors_gradients(function):
     value, gradient = function(BENT)
     assert value > 0
-    assert_transposed(lambda v: function(v)[0], lambda grad: [grad * gradient], [BENT], step=1e-7, tolerance=1e-5)
+    assert_transposed(lambda v: function(v)[0], lambda grad: [grad * gradient], [BENT], tolerance=1e-5)
     assert function(BENT.astype(np.float32))[1].dtype == np.float32
 
 
@@ -95,7 +95,6 @@ def test_the_planes_gradient():
             lambda normal, offset: function(Plane(normal, float(offset)))[0],
             lambda scale: [scale * grad.normal, scale * grad.offset],
             [plane.normal, np.float64(plane.offset)],
-            step=1e-7,
             tolerance=1e-5,
         )
 

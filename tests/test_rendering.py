@@ -26,7 +26,7 @@ def test_gradients_by_name_are_those_of_the_image(light):
         return grads.vertices, grads.vertex_colors, grads.rotation, grads.translation
 
     inputs = (mesh.vertices, mesh.vertex_colors, np.zeros(3), np.zeros(3))
-    assert_transposed(forward, backward, inputs, step=1e-7, tolerance=1e-5)
+    assert_transposed(forward, backward, inputs, tolerance=1e-5)
 
 
 def test_light_gradients_are_those_of_the_image():

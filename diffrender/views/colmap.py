@@ -14,6 +14,7 @@ import numpy as np
 from ..camera import Camera
 from ..distortion import Distortion
 from ..files import write_atomically
+from ..interchange import quaternion_of, rotation_of
 from .frame import Frame, compare_size, photo_names, photo_size
 
 _MODEL_FOLDERS = (".", "sparse", "sparse/0")
@@ -96,16 +97,13 @@ def can_hold(distortion: Distortion) -> bool:
 
 def write(frames: Sequence[Frame], directory: Path) -> None:
     """Write a text model without points to sparse/0, for frames whose photos are in images below `directory`."""
-    from scipy.spatial.transform import Rotation
-
     folder = directory / "sparse" / "0"
     folder.mkdir(parents=True)
     cameras: dict[str, int] = {}  # photos of one camera share its line
     images = []
     for number, frame in enumerate(frames, 1):
         camera = cameras.setdefault(_camera_text(frame), len(cameras) + 1)
-        x, y, z, w = Rotation.from_matrix(frame.camera.R).as_quat(canonical=True).tolist()
-        pose = " ".join(map(repr, (w, x, y, z, *frame.camera.t.tolist())))
+        pose = " ".join(map(repr, (*quaternion_of(frame.camera.R).tolist(), *frame.camera.t.tolist())))
         name = frame.image.relative_to(directory / "images").as_posix()
         images.append(f"{number} {pose} {camera} {name}\n\n")  # the empty line: no points seen
     lines = [f"{number} {camera}\n" for camera, number in cameras.items()]
@@ -140,15 +138,13 @@ def _mask(masks: Path | None, name: str) -> Path | None:
 
 def _pose(image: _Image, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return world-to-camera R (3, 3) and t (3,)."""
-    from scipy.spatial.transform import Rotation
-
     quaternion, translation = np.array(image.quaternion), np.array(image.translation)
     if not (np.isfinite(quaternion).all() and np.isfinite(translation).all()) or not quaternion.any():
         raise ValueError(
             f"{path}: image {image.name} has no valid pose: quaternion {quaternion.tolist()}, translation "
             f"{translation.tolist()}"
         )
-    return Rotation.from_quat(quaternion[[1, 2, 3, 0]]).as_matrix(), translation
+    return rotation_of(quaternion), translation
 
 
 def _intrinsics(path: Path, camera: int, model: str, size: tuple[int, int], parameters: Sequence[float]) -> _Intrinsics:

@@ -7,7 +7,6 @@ https://github.com/lioryariv/idr/blob/main/DATA_CONVENTION.md
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,10 @@ def read(path: Path) -> list[Frame]:
     for name, image, number in zip(photo_names(images), images, numbers, strict=True):
         scale = matrices.get(("scale", number), np.eye(4))
         try:
-            camera = _camera(matrices["world", number][:3], scale[:3, 3], photo_size(image))
+            # A mirroring matrix has its front where the scene is.
+            camera = Camera.from_projection(
+                matrices["world", number][:3], photo_size(image), "integer", front=scale[:3, 3]
+            )
         except ValueError as error:
             raise ValueError(f"{path}: world_mat_{number}: {error}") from error
         frames.append(Frame(name, image, masks.get(image), camera))
@@ -69,13 +71,6 @@ def write(frames: Sequence[Frame], directory: Path) -> None:
         matrices[f"scale_mat_{index}"] = sphere
     with atomic_path(directory / NAMES[0]) as temporary:
         np.savez(temporary, **matrices)  # type: ignore[arg-type]
-
-
-def _camera(P: np.ndarray, center: np.ndarray, size: tuple[int, int]) -> Camera:
-    """Return the camera of P (3, 4). A mirroring P has its front where `center` is (`Camera.from_projection` takes the
-    world's origin for that), so the world is moved there first."""
-    moved = Camera.from_projection(np.column_stack([P[:, :3], P @ [*center, 1]]), size, "integer")
-    return replace(moved, t=moved.t - moved.R @ center)
 
 
 def _matrices(path: Path) -> dict[tuple[str, int], np.ndarray]:

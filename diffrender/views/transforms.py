@@ -18,6 +18,7 @@ import numpy as np
 from ..camera import Camera
 from ..distortion import Distortion
 from ..files import write_atomically
+from ..interchange import focal_of, pose_from_opengl, pose_to_opengl
 from .frame import Frame, compare_size, photo_names, photo_size
 
 NAMES = ("transforms.json", "transforms_train.json")
@@ -25,7 +26,6 @@ NAMES = ("transforms.json", "transforms_train.json")
 _MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
 _ENTRIES = ((0, 0), (1, 1), (0, 2), (1, 2))
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
-_LARGEST_STRETCH = 1e-3  # of a rotation written with few digits; its length is free: it moves nothing in the image
 
 
 def find(directory: Path) -> Path | None:
@@ -65,9 +65,7 @@ def write(frames: Sequence[Frame], directory: Path) -> None:
         entry: dict[str, Any] = {"file_path": frame.image.relative_to(directory).as_posix()}
         if frame.mask is not None:
             entry["mask_path"] = frame.mask.relative_to(directory).as_posix()
-        pose = np.eye(4)
-        pose[:3, :3] = frame.camera.R.T * [1, -1, -1]
-        pose[:3, 3] = frame.camera.center
+        pose = pose_to_opengl(frame.camera.R, frame.camera.t)
         own = {key: value for key, value in lens.items() if key not in shared}
         entries.append(entry | own | {"transform_matrix": pose.tolist()})
     write_atomically(directory / NAMES[0], json.dumps(shared | {"frames": entries}, indent=2) + "\n")
@@ -109,7 +107,10 @@ def _frame(path: Path, name: str, image: Path, entry: dict[str, Any], document: 
     compare_size(image, (height, width), wanted, path)
     fx, fy = _focal_lengths(numbers, width, height)
     K = np.array([[fx, 0, numbers.get("cx", width / 2)], [0, fy, numbers.get("cy", height / 2)], [0, 0, 1]])
-    R, t = _pose(entry.get("transform_matrix"), where)
+    try:
+        R, t = pose_from_opengl(entry.get("transform_matrix"))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     mask = None
     if entry.get("mask_path") is not None:
         mask = path.parent / _text(entry, "mask_path", where)
@@ -148,7 +149,7 @@ class _Numbers:
                 angle = self.checked(scope, angle_key)
                 if not 0 < angle < math.pi:
                     raise ValueError(f"{self.where}: {angle_key} must lie between 0 and pi, got {angle}")
-                return length / 2 / math.tan(angle / 2)
+                return focal_of(angle, length)
         return None
 
 
@@ -172,23 +173,3 @@ def _distortion(numbers: _Numbers, entry: dict[str, Any], document: dict[str, An
     k1, k2, k3, k4, p1, p2 = (numbers.get(key, 0.0) for key in _DISTORTION)
     lens = Distortion(k1, k2, k3, k4, p1, p2, fisheye)
     return None if lens.changes_nothing else lens
-
-
-def _pose(value: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return world-to-camera R (3, 3) and t (3,) in our axes of a camera-to-world matrix (4, 4) or (3, 4) in OpenGL's."""
-    try:
-        matrix = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        matrix = np.empty(0)
-    if matrix.shape not in ((4, 4), (3, 4)):
-        raise ValueError(f"{where}: transform_matrix must have 4x4 numbers, got {value!r}")
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"{where}: transform_matrix must be finite, got {matrix.tolist()}")
-    if len(matrix) == 4 and np.abs(matrix[3] - [0, 0, 0, 1]).max() > 1e-6:
-        raise ValueError(f"{where}: the last row of transform_matrix must be 0, 0, 0, 1, got {matrix[3].tolist()}")
-    left, stretch, right = np.linalg.svd(matrix[:3, :3])
-    rotation = left @ right
-    if stretch[0] > stretch[2] * (1 + _LARGEST_STRETCH) or np.linalg.det(rotation) < 0:
-        raise ValueError(f"{where}: transform_matrix must hold a rotation, got {matrix[:3, :3].tolist()}")
-    R = (rotation * [1, -1, -1]).T
-    return R, -R @ matrix[:3, 3]
