@@ -66,9 +66,13 @@ def test_fit_gives_the_mesh_a_texture(tmp_path, photo, monkeypatch, capsys):
 
 
 def start(photo, out, *more):
-    return subprocess.Popen(
-        [*ENTRY, "fit", str(photo), "--out", str(out), *SLOW, *more], stderr=subprocess.PIPE, text=True
-    )
+    command = [*ENTRY, "fit", str(photo), "--out", str(out), *SLOW, *more]
+    # What a shell starts in the background ignores Ctrl-C, and hands that down.
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
+
+
+def hear_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 SLOW = ["--steps", "300", "--faces", "3000", "--resolution", "60"]
