@@ -29,10 +29,17 @@ class Body:
     def of(parameter: np.ndarray, faces: np.ndarray, smoothness: float, plane: Plane | None) -> "Body":
         """Return the body with a parameter (V, 3) of Large Steps."""
         laplacian = uniform_laplacian(faces, len(parameter))
+        return _body(parameter, faces, laplacian, LargeSteps(laplacian, smoothness), plane)
+
+    @staticmethod
+    def at_vertices(
+        vertices: np.ndarray, faces: np.ndarray, smoothness: float, plane: Plane | None
+    ) -> tuple[np.ndarray, "Body"]:
+        """Return the parameter (V, 3) of vertices (V, 3), and the body with it: one factorisation serves both."""
+        laplacian = uniform_laplacian(faces, len(vertices))
         parametrisation = LargeSteps(laplacian, smoothness)
-        vertices = parametrisation.to_vertices(parameter)
-        mirror = Mirror.of(vertices, faces, plane)
-        return Body(vertices, faces, laplacian, adjacent_faces(faces), parametrisation, mirror)
+        parameter = parametrisation.to_parameter(vertices)
+        return parameter, _body(parameter, faces, laplacian, parametrisation, plane)
 
     def at(self, parameter: np.ndarray) -> "Body":
         """Return the body with the same faces and another parameter (V, 3)."""
@@ -55,3 +62,11 @@ class Body:
     def mesh(self, colors: np.ndarray) -> Mesh:
         """Return it as a mesh with vertex colours (V, 3)."""
         return Mesh(self.vertices.astype(np.float32), self.faces, colors)
+
+
+def _body(
+    parameter: np.ndarray, faces: np.ndarray, laplacian: Any, parametrisation: LargeSteps, plane: Plane | None
+) -> Body:
+    vertices = parametrisation.to_vertices(parameter)
+    mirror = Mirror.of(vertices, faces, plane)
+    return Body(vertices, faces, laplacian, adjacent_faces(faces), parametrisation, mirror)

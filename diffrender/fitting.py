@@ -267,8 +267,7 @@ def _remeshed(state: FitState, body: Body, plan: Plan) -> tuple[FitState, Body]:
     mesh = remesh(body.vertices, body.faces, length, carried, rounds=2)
     colors, first, second, color_first, color_second = mesh.carried
     smoothness = plan.smoothness(state.step, len(mesh.faces))
-    laplacian = uniform_laplacian(mesh.faces, len(mesh.vertices))
-    parameter = LargeSteps(laplacian, smoothness).to_parameter(mesh.vertices)
+    parameter, body = Body.at_vertices(mesh.vertices, mesh.faces, smoothness, state.plane)
     state = state._replace(
         parameter=parameter,
         smoothness=smoothness,
@@ -277,7 +276,7 @@ def _remeshed(state: FitState, body: Body, plan: Plan) -> tuple[FitState, Body]:
         shape_moments=AdamState(state.shape_moments.step, first, second),
         color_moments=AdamState(state.color_moments.step, color_first, color_second),
     )
-    return state, Body.of(parameter, mesh.faces, smoothness, state.plane)
+    return state, body
 
 
 def _painted(mesh: Mesh, views: list[View], gamma: float, hull: bool) -> Mesh:

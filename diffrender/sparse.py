@@ -89,6 +89,7 @@ def _start(mesh: Mesh, views: list[View]) -> FitState:
 def _steps(views: list[View], settings: FitSettings, state: FitState, backend: Name) -> Iterator[Step]:
     photos = [np.dstack([view.image * view.mask[..., None], view.mask]) for view in views]
     laplacian = uniform_laplacian(state.faces, len(state.colors))
+    smoothings = [Smoothing(laplacian, stage.sweeps) for stage in _STAGES]
     starts = [0, *(round(stage.until * settings.steps) for stage in _STAGES)]
     targets: list[np.ndarray] = []
     assert state.change is not None
@@ -96,7 +97,6 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
     for step in range(state.step, settings.steps):
         number = next(k for k in range(len(_STAGES)) if step < starts[k + 1])
         stage = _STAGES[number]
-        smoothing = Smoothing(laplacian, stage.sweeps)
         moments = state.shape_moments
         if step == starts[number]:
             moments = _REFIT.init(change.rest)
@@ -112,7 +112,7 @@ def _steps(views: list[View], settings: FitSettings, state: FitState, backend: N
             ]
         mesh = _moved(change, change.offset, state)
         value, gradient, image = _compare(mesh, views, targets, settings, backend)
-        gradient, _ = smoothing.update(gradient, None)
+        gradient, _ = smoothings[number].update(gradient, None)
         if step == 0:
             change = change._replace(weight=settings.sparsity * holding_weight(gradient))
         progress = (step - starts[number]) / (starts[number + 1] - starts[number])
