@@ -8,6 +8,7 @@ import numpy as np
 from .backend import Name
 from .camera import Camera, project
 from .corners import join_corners, split_corners
+from .hard import Hard, HardRaster, draw_hard
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
@@ -69,7 +70,7 @@ class RenderGradients(NamedTuple):
 class SilhouetteRendering:
     """What `render_silhouette` returns: `alpha` (H, W) and `backward`."""
 
-    def __init__(self, front: InFront, raster: Raster):
+    def __init__(self, front: InFront, raster: Raster | HardRaster):
         self.alpha = raster.alpha
         self._front, self._raster = front, raster
 
@@ -89,7 +90,7 @@ class Rendering:
         light: Light | Lights | None,
         albedo: np.ndarray,
         normals: np.ndarray | None,
-        raster: Raster,
+        raster: Raster | HardRaster,
         whole: Mesh | None = None,
     ):
         assert raster.color is not None
@@ -174,10 +175,15 @@ def _split(share, shares, board, image, color, alpha, any_color):
 
 
 def render(
-    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | Lights | None = None, backend: Name = "cpu"
+    mesh: Mesh,
+    camera: Camera,
+    settings: Soft | Hard = Soft(),
+    light: Light | Lights | None = None,
+    backend: Name = "cpu",
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
+    `settings` choose how: `Soft`, the aggregate of all faces, or `Hard`, what is seen, on the CPU.
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
@@ -198,16 +204,16 @@ def render(
         else:
             color = shade_with(normals, albedo, light)
     front = front_of(mesh, camera, settings, color, mesh.texture is not None)
-    raster = draw_soft(front, settings, backend, mesh.texture)
+    raster = _draw(front, settings, backend, mesh.texture)
     return Rendering(mesh, front, light, albedo, normals, raster, whole)
 
 
 def render_silhouette(
-    mesh: Mesh, camera: Camera, settings: Soft = Soft(), backend: Name = "cpu"
+    mesh: Mesh, camera: Camera, settings: Soft | Hard = Soft(), backend: Name = "cpu"
 ) -> SilhouetteRendering:
-    """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
+    """Render the silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
     front = front_of(mesh, camera, settings)
-    return SilhouetteRendering(front, draw_soft(front, settings, backend))
+    return SilhouetteRendering(front, _draw(front, settings, backend))
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:
@@ -224,22 +230,36 @@ def _eye(camera: Camera, lights: Lights) -> np.ndarray:
 
 
 def front_of(
-    mesh: Mesh, camera: Camera, settings: Soft, attributes: np.ndarray | None = None, with_uv: bool = False
+    mesh: Mesh, camera: Camera, settings: Soft | Hard, attributes: np.ndarray | None = None, with_uv: bool = False
 ) -> InFront:
     """Project a mesh, with attributes (V, C) and its uv, and cut it at the near plane. Raises ValueError as `render` does."""
-    if not 0 <= settings.clip_near < 1:
-        raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
-    near = max(0.0, settings.clip_near * settings.far)
+    near = _near_plane(settings)
     uv = (mesh.uv, mesh.faces_uv) if with_uv else (None, None)
     front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
     nearest = front.vertices_pixel[:, 2].max()
     if nearest <= near:
-        where = "behind it" if nearest <= 0 else "nearer than clip_near * far"
+        where = "behind it" if nearest <= 0 else f"nearer than {'near' if isinstance(settings, Hard) else 'clip_near * far'}"
         raise ValueError(
             f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
             f"(largest depth {nearest:.4g}, must be > {near:.4g})"
         )
     return front
+
+
+def _near_plane(settings: Soft | Hard) -> float:
+    if isinstance(settings, Hard):
+        return settings.near
+    if not 0 <= settings.clip_near < 1:
+        raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
+    return max(0.0, settings.clip_near * settings.far)
+
+
+def _draw(
+    front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None
+) -> Raster | HardRaster:
+    if isinstance(settings, Soft):
+        return draw_soft(front, settings, backend, texture)
+    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:

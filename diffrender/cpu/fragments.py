@@ -1,0 +1,326 @@
+"""Values of vertices at places on faces, and back: at pixels' centres, and at the places that outlines ask for.
+
+A row of values for each pixel, row after row, then one for nothing at all, then one a place (`face`, `corner`, x, y): in the image at
+(x, y), clipped to the face, where `corner` is -1; else on the edge from that corner to the next, at the share x of it.
+"""
+
+import numpy as np
+
+from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
+from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.perspective import perspective_weights, perspective_weights_backward
+from ..jit import formula, kernel
+from ..spin import claim, lead, publish
+from .hard import RING, ROWS
+
+
+@formula
+def corners_of(points, faces, face):
+    """Return x and y of a face's three corners."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    return points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+
+
+@formula
+def inverse_depths_of(points, faces, face):
+    """Return 1 / depth of a face's three corners."""
+    return points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2]
+
+
+@formula
+def barycentrics_at(corners, slopes, x, y):
+    """Return the barycentric coordinates of (x, y), unclipped."""
+    ub = (x - corners[0]) * slopes[2] + (y - corners[1]) * slopes[3]
+    uc = (x - corners[0]) * slopes[4] + (y - corners[1]) * slopes[5]
+    return 1.0 - ub - uc, ub, uc
+
+
+@formula
+def _qs_of(points, faces, face, perspective):
+    qa, qb, qc = inverse_depths_of(points, faces, face)
+    return (qa, qb, qc) if perspective else (1.0, 1.0, 1.0)
+
+
+@formula
+def clipped_at(points, faces, face, x, y):
+    """Return the barycentric coordinates of (x, y) clipped to a face."""
+    corners = corners_of(points, faces, face)
+    ba, bb, bc, _ = clipped_barycentric(*barycentrics_at(corners, barycentric_slopes(*corners), x, y))
+    return ba, bb, bc
+
+
+@formula
+def place_weights(points, faces, face, corner, x, y):
+    """Return the barycentric coordinates of a place."""
+    if corner < 0:
+        return clipped_at(points, faces, face, x, y)
+    return (
+        1.0 - x if corner == 0 else (x if corner == 2 else 0.0),
+        1.0 - x if corner == 1 else (x if corner == 0 else 0.0),
+        1.0 - x if corner == 2 else (x if corner == 1 else 0.0),
+    )
+
+
+@kernel
+def weigh_centers(share, shares, board, points, faces, ids, perspective, weights):
+    """Fill weights (H, W, 3) with the barycentric coordinates of what pixels' centres see, -1 where that is nothing."""
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width, _ = weights.shape
+    for row in range(height * share // shares, height * (share + 1) // shares):
+        for column in range(width):
+            face = ids[row + RING, column + RING]
+            if face < 0:
+                weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = -1, -1, -1
+                continue
+            ba, bb, bc = clipped_at(points, faces, face, column + 0.5, row + 0.5)
+            wa, wb, wc, _ = perspective_weights(ba, bb, bc, *_qs_of(points, faces, face, perspective))
+            weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = wa, wb, wc
+
+
+@kernel
+def interpolate_centers(
+    share, shares, board, points, faces, ids, attributes, attribute_faces, perspective, background, values
+):
+    """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,)."""
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    channels = attributes.shape[1]
+    if share == 0:
+        for channel in range(channels):
+            values[height * width, channel] = background[channel]
+    last = np.int64(-1)
+    corners, slopes, qs = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    a, b, c = 0, 0, 0
+    for row in range(height * share // shares, height * (share + 1) // shares):
+        for column in range(width):
+            face, into = np.int64(ids[row + RING, column + RING]), row * width + column
+            if face < 0:
+                for channel in range(channels):
+                    values[into, channel] = background[channel]
+                continue
+            if face != last:
+                last = face
+                corners = corners_of(points, faces, face)
+                slopes = barycentric_slopes(*corners)
+                qs = _qs_of(points, faces, face, perspective)
+                a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+            ba, bb, bc, _ = clipped_barycentric(*barycentrics_at(corners, slopes, column + 0.5, row + 0.5))
+            wa, wb, wc, _ = perspective_weights(ba, bb, bc, *qs)
+            for channel in range(channels):
+                values[into, channel] = (
+                    wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
+                )
+
+
+@kernel
+def interpolate_places(
+    points, faces, place_faces, place_corners, places, attributes, attribute_faces, perspective, values
+):
+    """Fill the last N rows of `values` (S, C) for N places."""
+    count, channels = len(place_faces), attributes.shape[1]
+    first = len(values) - count
+    for place in range(count):
+        face = place_faces[place]
+        ba, bb, bc = place_weights(points, faces, face, place_corners[place], places[place, 0], places[place, 1])
+        wa, wb, wc, _ = perspective_weights(ba, bb, bc, *_qs_of(points, faces, face, perspective))
+        a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+        for channel in range(channels):
+            values[first + place, channel] = (
+                wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
+            )
+
+
+@kernel
+def interpolate_centers_backward(
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    ids,
+    attributes,
+    attribute_faces,
+    perspective,
+    grad_values,
+    slots,
+    slot_starts,
+    sums,
+):
+    """Add to sums (N, 3 C + 3) of the faces seen in each strip: for each corner k the sum over pixels of w_k g, C numbers, and at the
+    end of w_k (g . value), with g the gradient of the pixel's value: `gather_centers` makes gradients of them.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = slots.shape
+    channels = attributes.shape[1]
+    last, into = np.int64(-1), np.int64(0)
+    corners, slopes, qs = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    a, b, c = 0, 0, 0
+    while True:
+        strip = claim(turn)
+        if strip >= len(slot_starts) - 1:
+            break
+        for slot in range(slot_starts[strip], slot_starts[strip + 1]):
+            for number in range(3 * channels + 3):
+                sums[slot, number] = 0.0
+        last = -1
+        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            for column in range(width):
+                face, pixel = np.int64(ids[row + RING, column + RING]), row * width + column
+                if face < 0:
+                    continue
+                if face != last:
+                    last = face
+                    corners = corners_of(points, faces, face)
+                    slopes = barycentric_slopes(*corners)
+                    qs = _qs_of(points, faces, face, perspective)
+                    a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+                    into = slot_starts[strip] + slots[row, column]
+                ba, bb, bc, _ = clipped_barycentric(*barycentrics_at(corners, slopes, column + 0.5, row + 0.5))
+                wa, wb, wc, _ = perspective_weights(ba, bb, bc, *qs)
+                along = 0.0
+                for channel in range(channels):
+                    grad = np.float64(grad_values[pixel, channel])
+                    along += grad * (
+                        wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
+                    )
+                    sums[into, channel] += wa * grad
+                    sums[into, channels + channel] += wb * grad
+                    sums[into, 2 * channels + channel] += wc * grad
+                sums[into, 3 * channels] += wa * along
+                sums[into, 3 * channels + 1] += wb * along
+                sums[into, 3 * channels + 2] += wc * along
+
+
+@kernel
+def gather_centers(
+    points,
+    faces,
+    attributes,
+    attribute_faces,
+    perspective,
+    slot_faces,
+    counts,
+    slot_starts,
+    sums,
+    grad_points,
+    grad_attributes,
+):
+    """Add to grad_points (V, 3) and grad_attributes (T, C) what the sums of `interpolate_centers_backward` say, in their order.
+
+    With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
+    -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
+    """
+    channels = attributes.shape[1]
+    product = np.empty((3, 3))
+    for strip in range(len(counts)):
+        for seen in range(counts[strip]):
+            slot, face = slot_starts[strip] + seen, slot_faces[strip, seen]
+            slopes = barycentric_slopes(*corners_of(points, faces, face))
+            qs = _qs_of(points, faces, face, perspective)
+            for j in range(3):
+                for k in range(3):
+                    total = -sums[slot, 3 * channels + j]
+                    for channel in range(channels):
+                        total += sums[slot, j * channels + channel] * attributes[attribute_faces[face, k], channel]
+                    product[j, k] = total
+            for j in range(3):
+                row = attribute_faces[face, j]
+                for channel in range(channels):
+                    grad_attributes[row, channel] += sums[slot, j * channels + channel]
+                inverse = 1.0 / qs[j]
+                at_a, at_b, at_c = (
+                    product[j, 0] * qs[0] * inverse,
+                    product[j, 1] * qs[1] * inverse,
+                    product[j, 2] * qs[2] * inverse,
+                )
+                vertex = faces[face, j]
+                grad_points[vertex, 0] -= slopes[0] * at_a + slopes[2] * at_b + slopes[4] * at_c
+                grad_points[vertex, 1] -= slopes[1] * at_a + slopes[3] * at_b + slopes[5] * at_c
+                if perspective:
+                    grad_points[vertex, 2] += product[j, j] * inverse
+
+
+@formula
+def add_moved(grad_points, faces, face, weights, hx, hy):
+    """Add to a face's corners what a gradient (hx, hy) of a place gives them that keeps still while they move."""
+    for k in range(3):
+        vertex = faces[face, k]
+        grad_points[vertex, 0] -= weights[k] * hx
+        grad_points[vertex, 1] -= weights[k] * hy
+
+
+@kernel
+def interpolate_places_backward(
+    points,
+    faces,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+    width,
+    attributes,
+    attribute_faces,
+    perspective,
+    grad_values,
+    grad_points,
+    grad_attributes,
+):
+    """Add to grad_points (V, 3) and grad_attributes (T, C) what the last N rows of grad_values (S, C) give, in their order."""
+    count, channels = len(place_faces), attributes.shape[1]
+    first = len(grad_values) - count
+    for place in range(count):
+        face, corner, x, y = place_faces[place], place_corners[place], places[place, 0], places[place, 1]
+        corners = corners_of(points, faces, face)
+        slopes = barycentric_slopes(*corners)
+        unclipped = barycentrics_at(corners, slopes, x, y)
+        inverse_sum = 1.0
+        if corner < 0:
+            ba, bb, bc, inverse_sum = clipped_barycentric(*unclipped)
+        else:
+            ba, bb, bc = place_weights(points, faces, face, corner, x, y)
+        qa, qb, qc = _qs_of(points, faces, face, perspective)
+        wa, wb, wc, inverse = perspective_weights(ba, bb, bc, qa, qb, qc)
+        a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+        ga, gb, gc = 0.0, 0.0, 0.0
+        for channel in range(channels):
+            grad = np.float64(grad_values[first + place, channel])
+            grad_attributes[a, channel] += wa * grad
+            grad_attributes[b, channel] += wb * grad
+            grad_attributes[c, channel] += wc * grad
+            ga += grad * attributes[a, channel]
+            gb += grad * attributes[b, channel]
+            gc += grad * attributes[c, channel]
+        ga, gb, gc, la, lb, lc = perspective_weights_backward(ga, gb, gc, 0.0, wa, wb, wc, qa, qb, qc, inverse)
+        if perspective:
+            grad_points[faces[face, 0], 2] += la / qa
+            grad_points[faces[face, 1], 2] += lb / qb
+            grad_points[faces[face, 2], 2] += lc / qc
+        if corner < 0:
+            hx, hy = clipped_barycentric_backward(ga, gb, gc, ba, bb, bc, inverse_sum, slopes)
+            add_moved(grad_points, faces, face, unclipped, hx, hy)
+            continue
+        grads = (ga, gb, gc)
+        other = corner + 1 if corner < 2 else 0
+        start, end = faces[face, corner], faces[face, other]
+        pixel = place_pixels[place]
+        px, py = pixel % width + 0.5, pixel // width + 0.5
+        to_start = nearest_on_edge_backward(
+            grads[other] - grads[corner],
+            points[start, 0] - px,
+            points[start, 1] - py,
+            points[end, 0] - px,
+            points[end, 1] - py,
+        )
+        grad_points[start, 0] += to_start[0]
+        grad_points[start, 1] += to_start[1]
+        grad_points[end, 0] += to_start[2]
+        grad_points[end, 1] += to_start[3]
+
+

@@ -1,0 +1,158 @@
+"""The hard rasterizer: what is seen in each pixel, face by face, and where the boundaries between faces seen lie in it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .checks import check_faces, check_size, check_vertices
+from .surface_links import link_surface
+from .threads import run_on_workers, share_out
+
+_ROOM = 1 << 16  # pairs and places that are looked for at first
+
+
+class Places(NamedTuple):
+    """Where on faces outlines ask for values, beside the pixels' centres."""
+
+    faces: np.ndarray  # (N,) int32
+    corners: np.ndarray  # (N,) int32 at which the edge begins that the place is on, or -1
+    at: np.ndarray  # (N, 2) px, or the share of the edge
+    pixels: np.ndarray  # (N,) int32, row * W + column
+
+
+class Pairs(NamedTuple):
+    """Pixels with a boundary in them, see `diffrender.cpu.outline`."""
+
+    pixels: np.ndarray  # (N,) int32
+    sides: np.ndarray  # (N, 2) int32 rows of values
+    areas: np.ndarray  # (N,)
+    owners: np.ndarray  # (N, 2) int32
+    numbers: np.ndarray  # (N, 3)
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What `rasterize_hard` returns: what each pixel sees, and all that `interpolate` and `antialias` need.
+
+    There are `count` fragments: first the H W pixels' centres, row after row, then one for nothing at all, then places on faces
+    that a boundary within a pixel shows as well.
+    """
+
+    vertices_pixel: np.ndarray  # (V, 3)
+    faces: np.ndarray  # (F, 3) int32
+    size: tuple[int, int]
+    points: np.ndarray  # (V, 3) float64: x px, y px, 1 / depth
+    nearest: np.ndarray  # (H + 2, W + 2) 1 / depth
+    ids: np.ndarray  # (H + 2, W + 2) int32
+    seen: tuple[np.ndarray, np.ndarray, np.ndarray]  # faces seen by strip: slots (H, W), faces, counts (S,)
+    pairs: Pairs
+    places: Places
+
+    @property
+    def face_ids(self) -> np.ndarray:
+        """The nearest face at each pixel's centre (H, W) int32, -1 for none; of equally near ones the first."""
+        return self.ids[1:-1, 1:-1]
+
+    @property
+    def depth(self) -> np.ndarray:
+        """The depth at each pixel's centre (H, W), infinite where nothing is seen."""
+        with np.errstate(divide="ignore"):
+            return (1 / self.nearest[1:-1, 1:-1]).astype(self.vertices_pixel.dtype)
+
+    @property
+    def count(self) -> int:
+        """The number of fragments."""
+        return self.size[0] * self.size[1] + 1 + len(self.places.faces)
+
+    @cached_property
+    def covered(self) -> np.ndarray:
+        """1 for each fragment (S,) that lies on a face, 0 for the others."""
+        pixels = self.size[0] * self.size[1]
+        covered = np.ones(self.count, self.vertices_pixel.dtype)
+        covered[:pixels] = (self.face_ids >= 0).ravel()
+        covered[pixels] = 0
+        return covered
+
+    def barycentrics(self, perspective_correct: bool = True) -> np.ndarray:
+        """Return the barycentric coordinates (H, W, 3) float64 at the pixels' centres, -1 where nothing is seen: in space, or in the
+        image."""
+        from .cpu.fragments import weigh_centers
+
+        weights = np.empty((*self.size, 3))
+        run_on_workers(weigh_centers, self.points, self.faces, self.ids, bool(perspective_correct), weights)
+        return weights
+
+    def vertices_gradient(self, grad_points: np.ndarray) -> np.ndarray:
+        """Return the gradient of vertices_pixel (V, 3) for that of points: d(1 / z) = -dz / z^2."""
+        grad = grad_points.copy()
+        grad[:, 2] *= -(self.points[:, 2] ** 2)
+        return grad.astype(self.vertices_pixel.dtype)
+
+
+def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool = False) -> Fragments:
+    """Find what each pixel of an image of size (H, W) sees of faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth.
+
+    The nearest face at a pixel's centre, which belongs to one face only (top-left rule); and all outlines of the surface, and
+    lines where faces cross, that are seen in a pixel, with the exact area beyond each. A face with a depth <= 0 or no area is
+    left out. Computed in float64 and the same at any number of threads. Raises ValueError for input of the wrong shape, range or
+    type.
+    """
+    vertices = check_vertices(vertices_pixel)
+    faces = check_faces(faces, len(vertices))
+    size = check_size(size)
+    from .cpu import hard
+
+    height, width = size
+    points = np.empty(vertices.shape)
+    share_out(hard.invert_depth, len(points), vertices, points)
+    signs, bounds = np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
+    share_out(hard.prepare_faces, len(faces), points, faces, height, width, bool(cull_backfaces), signs, bounds)
+    strips = -(-(height + 2 * hard.RING) // hard.ROWS)
+    starts = np.zeros(strips + 1, np.int64)
+    hard.count_entries(bounds, starts)
+    entries = np.empty(starts[-1], np.int32)
+    hard.fill_entries(bounds, starts, entries)
+    drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
+    nearest, ids = np.zeros(drawn), np.full(drawn, -1, np.int32)
+    seen = (np.empty(size, np.int32), np.empty((strips, hard.ROWS * width), np.int32), np.empty(strips, np.int64))
+    turn = np.zeros(1, np.int64)
+    run_on_workers(hard.draw_ids, turn, points, faces, signs, bounds, starts, entries, nearest, ids, *seen)
+    pairs, places = _boundaries(vertices, points, faces, signs, nearest, ids)
+    return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
+
+
+def _boundaries(
+    vertices: np.ndarray,
+    points: np.ndarray,
+    faces: np.ndarray,
+    signs: np.ndarray,
+    nearest: np.ndarray,
+    ids: np.ndarray,
+) -> tuple[Pairs, Places]:
+    from .cpu.outline import NUMBERS, find_crossings, find_outlines
+
+    links = link_surface(faces, vertices)
+    surface = (points, faces, links.faces, signs, links.ring)
+    room = _ROOM
+    while True:
+        pairs = Pairs(
+            np.empty(room, np.int32),
+            np.empty((room, 2), np.int32),
+            np.empty(room),
+            np.empty((room, 2), np.int32),
+            np.empty((room, NUMBERS)),
+        )
+        places = Places(
+            np.empty(2 * room, np.int32),
+            np.empty(2 * room, np.int32),
+            np.empty((2 * room, 2)),
+            np.empty(2 * room, np.int32),
+        )
+        found = find_outlines(*surface, links.heads, nearest, ids, *pairs, *places)
+        marks = np.zeros(ids.shape, np.bool_)
+        found = find_crossings(*surface, ids, marks, *pairs, *places, *found)
+        if found[0] <= room and found[1] <= 2 * room:
+            return Pairs(*(part[: found[0]] for part in pairs)), Places(*(part[: found[1]] for part in places))
+        room = max(found)
