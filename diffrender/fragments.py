@@ -131,11 +131,21 @@ def _boundaries(
     nearest: np.ndarray,
     ids: np.ndarray,
 ) -> tuple[Pairs, Places]:
-    from .cpu.outline import NUMBERS, find_crossings, find_outlines
+    from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines
 
     links = link_surface(faces, vertices)
+    seen_signs = signs[ids[ids >= 0]]
+    seen_sign = int(seen_signs[0]) if seen_signs.size and (seen_signs == seen_signs[0]).all() else 0
     surface = (points, faces, links.faces, signs, links.ring)
+    height, width = ids.shape[0] - 2, ids.shape[1] - 2
     room = _ROOM
+    while True:
+        last, order = np.full(height * width, -1, np.int32), np.empty(height * width, np.int32)
+        outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
+        count, found = find_outlines(*surface, links.heads, seen_sign, nearest, height, width, last, order, *outlines)
+        if count <= room:
+            break
+        room = count
     while True:
         pairs = Pairs(
             np.empty(room, np.int32),
@@ -150,9 +160,9 @@ def _boundaries(
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
-        found = find_outlines(*surface, links.heads, nearest, ids, *pairs, *places)
+        ends = resolve_outlines(*surface, nearest, ids, last, order[:found], *outlines, *pairs, *places)
         marks = np.zeros(ids.shape, np.bool_)
-        found = find_crossings(*surface, ids, marks, *pairs, *places, *found)
-        if found[0] <= room and found[1] <= 2 * room:
-            return Pairs(*(part[: found[0]] for part in pairs)), Places(*(part[: found[1]] for part in places))
-        room = max(found)
+        ends = find_crossings(*surface, ids, marks, *pairs, *places, *ends)
+        if ends[0] <= room and ends[1] <= 2 * room:
+            return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
+        room = max(ends)

@@ -17,12 +17,18 @@ from ..formulas.edge import (
     shadow_area,
     shadow_area_backward,
 )
-from ..jit import formula, kernel
+from ..jit import formula, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
 from .hard import RING
 from .sheet import NEARER, goes_under, inverse_depth_at, lies_beyond, walk
 
+_SAME = 1e-6  # of depths: the sheet that one outline has is that of another
+_UNFAIR = 1e-3
+_BASE = np.int64(-1)
+_MOST = 32  # outlines in one pixel; more are left out
+_PARTS = 4 * _MOST
+_STEPS = 64  # faces round a vertex
 NUMBERS = 3  # of a pair: t of both ends and the turn of an edge; the middle of a chord, and -length / slope
 
 
@@ -44,7 +50,7 @@ def _inward_slope(points, faces, half):
 
 
 @formula
-def _front_of(points, faces, linked, signs, ring, head):
+def _front_of(points, faces, linked, signs, ring, head, seen_sign):
     """Return the half edge of the front one of the faces at an edge that all lie on one side of it, or -1 if it is no outline."""
     best, steepest = np.int64(-1), 0.0
     half = np.int64(head)
@@ -56,6 +62,8 @@ def _front_of(points, faces, linked, signs, ring, head):
             elif lies_beyond(linked, signs, first, half):
                 return np.int64(-1)
             slope = _inward_slope(points, faces, half)
+            if seen_sign != 0:  # the others are hidden
+                slope = 1.0 if signs[half // 3] == seen_sign else 0.0
             if best < 0 or slope > steepest:
                 best, steepest = half, slope
         half = np.int64(ring[half])
@@ -75,47 +83,24 @@ def _hidden_around(nearest, row, column, inverse_depth):
 
 
 @kernel
-def find_outlines(
-    points,
-    faces,
-    linked,
-    signs,
-    ring,
-    heads,
-    nearest,
-    ids,
-    pixels,
-    sides,
-    areas,
-    owners,
-    numbers,
-    place_faces,
-    place_corners,
-    places,
-    place_pixels,
-):
-    """Write a pair for each pixel in which the outline of a sheet is seen, and the places whose values it needs.
+def find_outlines(points, faces, linked, signs, ring, heads, seen_sign, nearest, height, width, last, order, halves, spans, before):
+    """Write a candidate for each pixel that the outline of a sheet passes, unless all is nearer around it.
 
-    pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
-    with its face on the inner side, numbers (N, 3). Returns how many pairs and places there are; what has no room is left out.
+    halves (N,) is the half edge in its front face, spans (N, 2) the part [t0, t1] of the edge in the pixel, before (N,) the pixel's
+    candidate before it, or -1; last (H W,) is a pixel's last one, and order (H W,) the pixels that have any. Returns how many
+    candidates and pixels there are; what has no room is left out.
     """
-    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
-    room, room_of_places = len(pixels), len(place_faces)
-    pairs, count = 0, 0
+    count, found = 0, 0
     for edge in range(len(heads)):
-        head = heads[edge]
-        half = _front_of(points, faces, linked, signs, ring, head)
+        half = _front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
         if half < 0:
             continue
-        face, corner = half // 3, half % 3
-        start, end = ends_of(faces, half)
-        forth = signs[face] > 0
-        a, b = (start, end) if forth else (end, start)
+        a, b = _outward_ends(faces, signs, half)
         ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
         dx, dy = bx - ax, by - ay
-        highest = max(points[a, 2], points[b, 2])
         if max(ay, by) < 0.0 or min(ay, by) >= height or max(ax, bx) < 0.0 or min(ax, bx) >= width:
             continue
+        highest = max(points[a, 2], points[b, 2])
         first_row, last_row = int(max(min(ay, by), 0.0)), int(min(max(ay, by), height - 1.0))
         for row in range(first_row, last_row + 1):
             enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
@@ -130,53 +115,362 @@ def find_outlines(
                 t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
                 if not t0 < t1 or _hidden_around(nearest, row, column, highest):
                     continue
-                px, py = column + 0.5, row + 0.5
-                covered = is_inside(ax, ay, bx, by, px, py)
-                # Beside the sheet: what is seen there must lie behind its edge.
-                to_row, to_column = row + RING, column + RING
-                if covered:
-                    if abs(dy) >= abs(dx):
-                        to_column += 1 if dy > 0.0 else -1
-                    else:
-                        to_row += 1 if dx < 0.0 else -1
-                share = nearest_on_edge(ax - px, ay - py, bx - px, by - py)
-                x, y = ax + share * dx, ay + share * dy
-                at_edge = (1.0 - share) * points[a, 2] + share * points[b, 2]
-                beside = np.int64(ids[to_row, to_column])
-                if beside >= 0:
-                    there, _ = walk(points, faces, linked, signs, ring, beside, x, y)
-                    if inverse_depth_at(points, faces, there, x, y) >= NEARER * at_edge:
-                        continue
-                behind = np.int64(-1)
-                if covered:
-                    # And no other may lie over the sheet at the pixel's centre.
-                    under, _ = walk(points, faces, linked, signs, ring, face, px, py)
-                    over = nearest[row + RING, column + RING]
-                    if inverse_depth_at(points, faces, under, px, py) < NEARER * over:
-                        continue
-                    if beside >= 0:
-                        behind, _ = walk(points, faces, linked, signs, ring, beside, px, py)
-                wanted = 2 if behind >= 0 else 1
-                if pairs < room and count + wanted <= room_of_places:
+                if count < len(halves):
                     pixel = row * width + column
-                    of_sheet = height * width + 1 + count
-                    place_faces[count], place_corners[count], place_pixels[count] = face, corner, pixel
-                    places[count, 0], places[count, 1] = share if forth else 1.0 - share, 0.0
-                    beyond = height * width  # nothing
-                    if behind >= 0:
-                        beyond = of_sheet + 1
-                        place_faces[count + 1], place_corners[count + 1], place_pixels[count + 1] = behind, -1, pixel
-                        places[count + 1, 0], places[count + 1, 1] = px, py
-                    pixels[pairs] = pixel
-                    sides[pairs, 0], sides[pairs, 1] = (of_sheet, beyond) if covered else (pixel, of_sheet)
-                    owners[pairs, 0], owners[pairs, 1] = a, b
-                    ux, uy = ax + t0 * dx - px, ay + t0 * dy - py
-                    vx, vy = ax + t1 * dx - px, ay + t1 * dy - py
-                    areas[pairs] = shadow_area(ux, uy, vx, vy)
-                    numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2] = t0, t1, 1.0 if covered else -1.0
-                pairs += 1
-                count += wanted
-    return pairs, count
+                    if last[pixel] < 0:
+                        order[found] = pixel
+                        found += 1
+                    halves[count], spans[count, 0], spans[count, 1] = half, t0, t1
+                    before[count], last[pixel] = last[pixel], count
+                count += 1
+    return count, found
+
+
+@formula
+def _outward_ends(faces, signs, half):
+    """Return the ends a and b of a half edge, in the order that has its face on the inner side."""
+    a, b = ends_of(faces, half)
+    return (a, b) if signs[half // 3] > 0 else (b, a)
+
+
+@formula
+def _crossing(ax, ay, bx, by, cx, cy, dx, dy):
+    """Return the shares of a segment ab and of a segment cd where they cross; beyond [0, 1] if they do not."""
+    ux, uy, vx, vy = bx - ax, by - ay, dx - cx, dy - cy
+    across = ux * vy - uy * vx
+    if across == 0.0:
+        return -1.0, -1.0
+    wx, wy = cx - ax, cy - ay
+    return (wx * vy - wy * vx) / across, (wx * uy - wy * ux) / across
+
+
+# Columns of what `resolve_outlines` knows of each candidate in a pixel, relative to its centre.
+_AX, _AY, _BX, _BY, _T0, _T1, _SHARE, _DEPTH, _DISTANCE = range(9)
+
+
+@formula
+def _nearest_point(known, k):
+    """Return the point of a candidate's edge that is nearest to the pixel's centre."""
+    t = known[k, _SHARE]
+    return (
+        known[k, _AX] + t * (known[k, _BX] - known[k, _AX]),
+        known[k, _AY] + t * (known[k, _BY] - known[k, _AY]),
+    )
+
+
+@formula
+def _turn(known, k, other):
+    """Return the cross product of the directions of two candidates' edges."""
+    ux, uy = known[k, _BX] - known[k, _AX], known[k, _BY] - known[k, _AY]
+    return ux * (known[other, _BY] - known[other, _AY]) - uy * (known[other, _BX] - known[other, _AX])
+
+
+@formula
+def _part_area(known, k, begin, end):
+    ax, ay = known[k, _AX], known[k, _AY]
+    dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
+    return shadow_area(ax + begin * dx, ay + begin * dy, ax + end * dx, ay + end * dy)
+
+
+@subroutine
+def _depth_along(points, faces, linked, signs, ring, face, x, y):
+    """Return 1 / depth of the sheet of a face at (x, y), or where it ends on the way there, and whether it is there."""
+    there, arrived = walk(points, faces, linked, signs, ring, face, x, y)
+    return inverse_depth_at(points, faces, there, x, y), arrived
+
+
+@formula
+def _same(first, second):
+    """Whether two values of 1 / depth are those of one sheet."""
+    return abs(first - second) <= _SAME * first
+
+
+@formula
+def _angle_at(points, faces, linked, face, hub):
+    """Return the angle in the image that a face has at one of its corners."""
+    corner = 0 if linked[face, 0] == hub else (1 if linked[face, 1] == hub else 2)
+    v, p, q = faces[face, corner], faces[face, (corner + 1) % 3], faces[face, (corner + 2) % 3]
+    ux, uy = points[p, 0] - points[v, 0], points[p, 1] - points[v, 1]
+    wx, wy = points[q, 0] - points[v, 0], points[q, 1] - points[v, 1]
+    return math.atan2(abs(ux * wy - uy * wx), ux * wx + uy * wy)
+
+
+@subroutine
+def _goes_on(points, faces, linked, signs, ring, half, other):
+    """Whether an outline goes on from one half edge to another: round one of its ends lie faces of one sheet, up to there.
+
+    Where they go round more than once, the sheet covers itself: there the outline goes on below it.
+    """
+    u, v = ends_of(linked, other)
+    i, j = ends_of(linked, half)
+    for end in range(2):
+        hub = j if end else i
+        if hub != u and hub != v:
+            continue
+        current, angle = half, 0.0
+        for _ in range(_STEPS):
+            face, corner = current // 3, current % 3
+            angle += _angle_at(points, faces, linked, face, hub)
+            # The other edge of the face at the hub.
+            turn = 1 if ends_of(linked, current)[1] == hub else 2
+            current = 3 * face + (corner + turn) % 3
+            x, y = ends_of(linked, current)
+            if min(x, y) == min(u, v) and max(x, y) == max(u, v):
+                return angle < 2.0 * math.pi
+            across = np.int64(ring[current])
+            while across != current and not lies_beyond(linked, signs, current, across):
+                across = np.int64(ring[across])
+            if across == current:
+                break
+            current = across
+    return False
+
+
+@subroutine
+def _covers(known, sheets, count, sheet, center_in, x, y):
+    """Whether a sheet covers (x, y), by how often the way there from the centre crosses its outline."""
+    inside = center_in
+    for k in range(count):
+        if sheets[k] == sheet:
+            ax, ay = known[k, _AX], known[k, _AY]
+            dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
+            t0, t1 = known[k, _T0], known[k, _T1]
+            along, way = _crossing(ax + t0 * dx, ay + t0 * dy, ax + t1 * dx, ay + t1 * dy, 0.0, 0.0, x, y)
+            if 0.0 <= along < 1.0 and 0.0 < way < 1.0:
+                inside = not inside
+    return inside
+
+
+@kernel
+def resolve_outlines(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    nearest,
+    ids,
+    last,
+    order,
+    halves,
+    spans,
+    before,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write a pair for each part of an outline that is seen in a pixel, and the places whose values it needs.
+
+    The outlines in a pixel belong to sheets. Where those of two sheets cross, they are cut. A part is hidden if a nearer sheet
+    covers its middle, and else has on its outer side the nearest sheet that does. What has no outline in the pixel lies
+    behind them all or in front of all: it is what the centre sees or else, if that is one of the sheets, what the neighbour on the
+    outer side does.
+
+    pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
+    with its face on the inner side, numbers (N, 3). Returns how many pairs and places there are; what has no room is left out.
+    """
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    nothing = height * width
+    here = np.empty(_MOST, np.int64)
+    known = np.empty((_MOST, 9))
+    inner = np.empty(_MOST, np.bool_)
+    sheets, closest = np.empty(_MOST, np.int64), np.empty(_MOST, np.int64)
+    center_in, center_depth = np.empty(_MOST, np.bool_), np.empty(_MOST)
+    of_sheet, shares = np.empty(_MOST, np.int64), np.empty(_MOST + 1)
+    cuts = np.empty(_MOST + 2)
+    part_of, part_outer = np.empty(_PARTS, np.int64), np.empty(_PARTS, np.int64)
+    part_beside = np.empty(_PARTS, np.int64)
+    part_spans = np.empty((_PARTS, 2))
+    pairs, used = 0, 0
+    for number in range(len(order)):
+        pixel = np.int64(order[number])
+        row, column = pixel // width, pixel % width
+        px, py = column + 0.5, row + 0.5
+        over = nearest[row + RING, column + RING]
+        count, candidate = 0, np.int64(last[pixel])
+        while candidate >= 0 and count < _MOST:
+            here[count] = candidate
+            candidate = np.int64(before[candidate])
+            count += 1
+        for k in range(count):
+            half = np.int64(halves[here[k]])
+            a, b = _outward_ends(faces, signs, half)
+            ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
+            t = nearest_on_edge(ax, ay, bx, by)
+            x, y = ax + t * (bx - ax), ay + t * (by - ay)
+            known[k, _AX], known[k, _AY], known[k, _BX], known[k, _BY] = ax, ay, bx, by
+            known[k, _T0], known[k, _T1] = spans[here[k], 0], spans[here[k], 1]
+            known[k, _SHARE], known[k, _DISTANCE] = t, x * x + y * y
+            known[k, _DEPTH] = (1.0 - t) * points[a, 2] + t * points[b, 2]
+            inner[k] = is_inside(points[a, 0], points[a, 1], points[b, 0], points[b, 1], px, py)
+            sheets[k] = k
+            for other in range(k):
+                if sheets[other] == sheets[k]:
+                    continue
+                theirs = np.int64(halves[here[other]])
+                if not _goes_on(points, faces, linked, signs, ring, half, theirs):
+                    # The two sides of something thin beside the centre: parts of one sheet if one leads to the other.
+                    if inner[k] == inner[other]:
+                        continue
+                    far, near = (k, other) if inner[k] else (other, k)
+                    face = np.int64(halves[here[far]]) // 3
+                    _, arrived = walk(points, faces, linked, signs, ring, face, px, py)
+                    if arrived:
+                        continue
+                    x, y = _nearest_point(known, near)
+                    depth, _ = _depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
+                    if not _same(depth, known[near, _DEPTH]):
+                        continue
+                old, new = sheets[k], sheets[other]
+                for third in range(k + 1):
+                    if sheets[third] == old:
+                        sheets[third] = new
+        front, foremost = np.int64(-1), NEARER * over
+        for k in range(count):
+            closest[k], center_in[k] = -1, False
+        for k in range(count):
+            sheet = sheets[k]
+            if closest[sheet] < 0 or known[k, _DISTANCE] < known[closest[sheet], _DISTANCE]:
+                closest[sheet] = k
+        for sheet in range(count):
+            at = closest[sheet]
+            if at < 0:
+                continue
+            center_in[sheet] = inner[at]
+            for k in range(count):
+                # At a corner both edges are equally near: the centre is in a convex one if it is on both inner sides.
+                if sheets[k] == sheet and k != at and known[k, _DISTANCE] == known[at, _DISTANCE]:
+                    before_it, after_it = (k, at) if known[at, _SHARE] == 0.0 else (at, k)
+                    if _turn(known, before_it, after_it) > 0.0:
+                        center_in[sheet] = inner[at] and inner[k]
+                    else:
+                        center_in[sheet] = inner[at] or inner[k]
+            if center_in[sheet]:
+                face = np.int64(halves[here[at]]) // 3
+                center_depth[sheet], _ = _depth_along(points, faces, linked, signs, ring, face, px, py)
+                if center_depth[sheet] >= foremost:
+                    front, foremost = sheet, center_depth[sheet]
+        parts = 0
+        for k in range(count):
+            sheet, half = sheets[k], np.int64(halves[here[k]])
+            ax, ay = known[k, _AX], known[k, _AY]
+            dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
+            t0, t1 = known[k, _T0], known[k, _T1]
+            beside = np.int64(ids[row + RING, column + RING])
+            if front >= 0:
+                if abs(dy) >= abs(dx):
+                    beside = np.int64(ids[row + RING, column + RING + (1 if dy > 0.0 else -1)])
+                else:
+                    beside = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
+            cuts[0], ends = t0, 1
+            for other in range(count):
+                if sheets[other] != sheet:
+                    cx, cy = known[other, _AX], known[other, _AY]
+                    ex, ey = known[other, _BX] - cx, known[other, _BY] - cy
+                    along, across = _crossing(ax, ay, ax + dx, ay + dy, cx, cy, cx + ex, cy + ey)
+                    if t0 < along < t1 and known[other, _T0] < across < known[other, _T1]:
+                        place = ends
+                        while place > 1 and cuts[place - 1] > along:
+                            cuts[place] = cuts[place - 1]
+                            place -= 1
+                        cuts[place] = along
+                        ends += 1
+            cuts[ends] = t1
+            for part in range(ends):
+                begin, end = cuts[part], cuts[part + 1]
+                if not begin < end or parts == _PARTS:
+                    continue
+                t = 0.5 * (begin + end)
+                x, y = ax + t * dx, ay + t * dy
+                a, b = _outward_ends(faces, signs, half)
+                own = (1.0 - t) * points[a, 2] + t * points[b, 2]
+                hidden, outer, deepest = False, _BASE, 0.0
+                if beside >= 0:
+                    deepest, _ = _depth_along(points, faces, linked, signs, ring, beside, px + x, py + y)
+                    hidden = deepest >= NEARER * own
+                for other in range(count):
+                    if hidden:
+                        break
+                    if sheets[other] != other or other == sheet:
+                        continue
+                    if not _covers(known, sheets, count, other, center_in[other], x, y):
+                        continue
+                    face = np.int64(halves[here[closest[other]]]) // 3
+                    depth, _ = _depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
+                    if _same(depth, own):
+                        continue
+                    hidden = depth > own
+                    if depth > deepest:
+                        deepest, outer = depth, other
+                if not hidden:
+                    part_of[parts], part_outer[parts], part_beside[parts] = k, outer, beside
+                    part_spans[parts, 0], part_spans[parts, 1] = begin, end
+                    parts += 1
+        # The shares of the pixel that sheets get must be shares: where outlines are too entangled, its centre stands for all.
+        for k in range(count):
+            shares[k], of_sheet[k] = 0.0, -1
+        shares[_MOST] = 0.0
+        shares[front] += 1.0  # -1 is the last, the base
+        for part in range(parts):
+            k, outer = part_of[part], part_outer[part]
+            area = _part_area(known, k, part_spans[part, 0], part_spans[part, 1])
+            area = -area if inner[k] else area
+            for side in range(2):
+                sheet = sheets[k] if side == 0 else outer
+                if front >= 0 and sheet >= 0 and center_in[sheet] and _same(center_depth[sheet], foremost):
+                    sheet = front
+                shares[sheet] += area if side == 0 else -area
+        fair = -_UNFAIR < shares[_MOST] < 1.0 + _UNFAIR
+        for k in range(count):
+            fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
+        if not fair:
+            continue
+        base_face, base = np.int64(-1), np.int64(nothing)
+        for part in range(parts):
+            k, outer, beside = part_of[part], part_outer[part], part_beside[part]
+            beyond = base
+            for side in range(2):
+                sheet = sheets[k] if side == 0 else outer
+                if sheet >= 0 and of_sheet[sheet] < 0:
+                    of_sheet[sheet] = nothing + 1 + used
+                    if used < len(place_faces):
+                        at = closest[sheet]
+                        half = np.int64(halves[here[at]])
+                        place_faces[used], place_corners[used], place_pixels[used] = half // 3, half % 3, pixel
+                        t = known[at, _SHARE]
+                        places[used, 0], places[used, 1] = t if signs[half // 3] > 0 else 1.0 - t, 0.0
+                    used += 1
+            if outer >= 0:
+                beyond = of_sheet[outer]
+            elif front < 0:
+                beyond = pixel
+            elif beside < 0:
+                beyond = nothing
+            else:
+                behind, _ = walk(points, faces, linked, signs, ring, beside, px, py)
+                if behind != base_face:
+                    base_face, base = behind, nothing + 1 + used
+                    if used < len(place_faces):
+                        place_faces[used], place_corners[used], place_pixels[used] = behind, -1, pixel
+                        places[used, 0], places[used, 1] = px, py
+                    used += 1
+                beyond = base
+            if pairs < len(pixels):
+                begin, end = part_spans[part, 0], part_spans[part, 1]
+                own = of_sheet[sheets[k]]
+                pixels[pairs] = pixel
+                sides[pairs, 0], sides[pairs, 1] = (own, beyond) if inner[k] else (beyond, own)
+                owners[pairs, 0], owners[pairs, 1] = _outward_ends(faces, signs, np.int64(halves[here[k]]))
+                areas[pairs] = _part_area(known, k, begin, end)
+                numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2] = begin, end, 1.0 if inner[k] else -1.0
+            pairs += 1
+    return pairs, used
 
 
 @formula
