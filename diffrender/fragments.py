@@ -162,7 +162,7 @@ def _boundaries(
         )
         ends = resolve_outlines(*surface, nearest, ids, last, order[:found], *outlines, *pairs, *places)
         marks = np.zeros(ids.shape, np.bool_)
-        ends = find_crossings(*surface, ids, marks, *pairs, *places, *ends)
+        ends = find_crossings(*surface, ids, marks, last, outlines[0], outlines[2], *pairs, *places, *ends)
         if ends[0] <= room and ends[1] <= 2 * room:
             return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
         room = max(ends)

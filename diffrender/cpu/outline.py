@@ -16,6 +16,7 @@ from ..formulas.edge import (
     nearest_on_edge,
     shadow_area,
     shadow_area_backward,
+    side_of,
 )
 from ..jit import formula, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, inverse_depths_of
@@ -26,8 +27,10 @@ from .sheet import NEARER, goes_under, inverse_depth_at, lies_beyond, walk
 _SAME = 1e-6  # of depths: the sheet that one outline has is that of another
 _UNFAIR = 1e-3
 _BASE = np.int64(-1)
+_UNKNOWN, _NOT_YET = np.int64(-2), np.int64(-2)
 _MOST = 32  # outlines in one pixel; more are left out
 _PARTS = 4 * _MOST
+_HALVINGS = 10  # of a pixel's width
 _STEPS = 64  # faces round a vertex
 NUMBERS = 3  # of a pair: t of both ends and the turn of an edge; the middle of a chord, and -length / slope
 
@@ -241,6 +244,52 @@ def _covers(known, sheets, count, sheet, center_in, x, y):
     return inside
 
 
+@subroutine
+def _rise(points, faces, linked, signs, ring, known, k, t, a, b, beside, px, py):
+    """Return by how much 1 / depth of a candidate's edge a to b is greater at t than that of a face's sheet there."""
+    x = px + known[k, _AX] + t * (known[k, _BX] - known[k, _AX])
+    y = py + known[k, _AY] + t * (known[k, _BY] - known[k, _AY])
+    depth, _ = _depth_along(points, faces, linked, signs, ring, beside, x, y)
+    return (1.0 - t) * points[a, 2] + t * points[b, 2] - depth
+
+
+@formula
+def _insert(cuts, count, value):
+    """Put a value into the ascending cuts[1:count]; return the new count."""
+    place = count
+    while place > 1 and cuts[place - 1] > value:
+        cuts[place] = cuts[place - 1]
+        place -= 1
+    cuts[place] = value
+    return count + 1
+
+
+@subroutine
+def _beside(points, faces, linked, signs, ring, ids, row, column, known, sheets, closest, halves, here, count):
+    """Return the face that a neighbour on the outer side of an outline sees, -1 for none, and that is of none of the sheets that
+    have outlines in the pixel; or _UNKNOWN."""
+    for k in range(count):
+        dx, dy = known[k, _BX] - known[k, _AX], known[k, _BY] - known[k, _AY]
+        if abs(dy) >= abs(dx):
+            face = np.int64(ids[row + RING, column + RING + (1 if dy > 0.0 else -1)])
+        else:
+            face = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
+        if face < 0:
+            return face
+        apart = True
+        for sheet in range(count):
+            at = closest[sheet]
+            if apart and sheets[sheet] == sheet and at >= 0:
+                x, y = _nearest_point(known, at)
+                depth, _ = _depth_along(
+                    points, faces, linked, signs, ring, face, x + column + 0.5, y + row + 0.5
+                )
+                apart = not _same(depth, known[at, _DEPTH])
+        if apart:
+            return face
+    return _UNKNOWN
+
+
 @kernel
 def resolve_outlines(
     points,
@@ -283,9 +332,8 @@ def resolve_outlines(
     sheets, closest = np.empty(_MOST, np.int64), np.empty(_MOST, np.int64)
     center_in, center_depth = np.empty(_MOST, np.bool_), np.empty(_MOST)
     of_sheet, shares = np.empty(_MOST, np.int64), np.empty(_MOST + 1)
-    cuts = np.empty(_MOST + 2)
+    cuts = np.empty(_MOST + 3)
     part_of, part_outer = np.empty(_PARTS, np.int64), np.empty(_PARTS, np.int64)
-    part_beside = np.empty(_PARTS, np.int64)
     part_spans = np.empty((_PARTS, 2))
     pairs, used = 0, 0
     for number in range(len(order)):
@@ -356,18 +404,18 @@ def resolve_outlines(
                 center_depth[sheet], _ = _depth_along(points, faces, linked, signs, ring, face, px, py)
                 if center_depth[sheet] >= foremost:
                     front, foremost = sheet, center_depth[sheet]
+        beside = np.int64(ids[row + RING, column + RING])
+        if front >= 0:
+            beside = _beside(points, faces, linked, signs, ring, ids, row, column, known, sheets, closest, halves, here, count)
         parts = 0
         for k in range(count):
+            if beside == _UNKNOWN:
+                break
             sheet, half = sheets[k], np.int64(halves[here[k]])
             ax, ay = known[k, _AX], known[k, _AY]
             dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
             t0, t1 = known[k, _T0], known[k, _T1]
-            beside = np.int64(ids[row + RING, column + RING])
-            if front >= 0:
-                if abs(dy) >= abs(dx):
-                    beside = np.int64(ids[row + RING, column + RING + (1 if dy > 0.0 else -1)])
-                else:
-                    beside = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
+            a, b = _outward_ends(faces, signs, half)
             cuts[0], ends = t0, 1
             for other in range(count):
                 if sheets[other] != sheet:
@@ -375,12 +423,13 @@ def resolve_outlines(
                     ex, ey = known[other, _BX] - cx, known[other, _BY] - cy
                     along, across = _crossing(ax, ay, ax + dx, ay + dy, cx, cy, cx + ex, cy + ey)
                     if t0 < along < t1 and known[other, _T0] < across < known[other, _T1]:
-                        place = ends
-                        while place > 1 and cuts[place - 1] > along:
-                            cuts[place] = cuts[place - 1]
-                            place -= 1
-                        cuts[place] = along
-                        ends += 1
+                        ends = _insert(cuts, ends, along)
+            if beside >= 0 and ends <= _MOST:
+                # Where the edge goes under what is beside it.
+                rise0 = _rise(points, faces, linked, signs, ring, known, k, t0, a, b, beside, px, py)
+                rise1 = _rise(points, faces, linked, signs, ring, known, k, t1, a, b, beside, px, py)
+                if (rise0 > 0.0) != (rise1 > 0.0):
+                    ends = _insert(cuts, ends, t0 + (t1 - t0) * rise0 / (rise0 - rise1))
             cuts[ends] = t1
             for part in range(ends):
                 begin, end = cuts[part], cuts[part + 1]
@@ -388,7 +437,6 @@ def resolve_outlines(
                     continue
                 t = 0.5 * (begin + end)
                 x, y = ax + t * dx, ay + t * dy
-                a, b = _outward_ends(faces, signs, half)
                 own = (1.0 - t) * points[a, 2] + t * points[b, 2]
                 hidden, outer, deepest = False, _BASE, 0.0
                 if beside >= 0:
@@ -409,7 +457,7 @@ def resolve_outlines(
                     if depth > deepest:
                         deepest, outer = depth, other
                 if not hidden:
-                    part_of[parts], part_outer[parts], part_beside[parts] = k, outer, beside
+                    part_of[parts], part_outer[parts] = k, outer
                     part_spans[parts, 0], part_spans[parts, 1] = begin, end
                     parts += 1
         # The shares of the pixel that sheets get must be shares: where outlines are too entangled, its centre stands for all.
@@ -431,10 +479,11 @@ def resolve_outlines(
             fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
         if not fair:
             continue
-        base_face, base = np.int64(-1), np.int64(nothing)
+        base = pixel if front < 0 else np.int64(nothing)
+        if front >= 0 and beside >= 0:
+            base = np.int64(_NOT_YET)
         for part in range(parts):
-            k, outer, beside = part_of[part], part_outer[part], part_beside[part]
-            beyond = base
+            k, outer = part_of[part], part_outer[part]
             for side in range(2):
                 sheet = sheets[k] if side == 0 else outer
                 if sheet >= 0 and of_sheet[sheet] < 0:
@@ -448,15 +497,11 @@ def resolve_outlines(
                     used += 1
             if outer >= 0:
                 beyond = of_sheet[outer]
-            elif front < 0:
-                beyond = pixel
-            elif beside < 0:
-                beyond = nothing
             else:
-                behind, _ = walk(points, faces, linked, signs, ring, beside, px, py)
-                if behind != base_face:
-                    base_face, base = behind, nothing + 1 + used
+                if base == _NOT_YET:
+                    base = nothing + 1 + used
                     if used < len(place_faces):
+                        behind, _ = walk(points, faces, linked, signs, ring, beside, px, py)
                         place_faces[used], place_corners[used], place_pixels[used] = behind, -1, pixel
                         places[used, 0], places[used, 1] = px, py
                     used += 1
@@ -501,6 +546,47 @@ def _plane_at(points, faces, face, x, y):
     return ba * qa + bb * qb + bc * qc
 
 
+@subroutine
+def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
+    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, and whether any is left."""
+    a, b = _outward_ends(faces, signs, half)
+    ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
+    t = nearest_on_edge(ax, ay, bx, by)
+    x, y = px + ax + t * (bx - ax), py + ay + t * (by - ay)
+    own = (1.0 - t) * points[a, 2] + t * points[b, 2]
+    first, _ = _depth_along(points, faces, linked, signs, ring, seen, x, y)
+    second, _ = _depth_along(points, faces, linked, signs, ring, under, x, y)
+    if not (_same(first, own) or _same(second, own)):
+        return ux, uy, vx, vy, True
+    side_u, side_v = side_of(ax, ay, bx, by, ux, uy), side_of(ax, ay, bx, by, vx, vy)
+    if side_u <= 0.0 and side_v <= 0.0:
+        return ux, uy, vx, vy, False
+    if side_u < 0.0 or side_v < 0.0:
+        at = side_u / (side_u - side_v)
+        x, y = ux + at * (vx - ux), uy + at * (vy - uy)
+        if side_u < 0.0:
+            ux, uy = x, y
+        else:
+            vx, vy = x, y
+    return ux, uy, vx, vy, True
+
+
+@subroutine
+def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
+    """Return the faces of the sheets of f, in front at (x, y), and g, in front at (x2, y2), where they cross on the way."""
+    first, last = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        t = 0.5 * (first + last)
+        place_x, place_y = x + t * (x2 - x), y + t * (y2 - y)
+        f, _ = walk(points, faces, linked, signs, ring, f, place_x, place_y)
+        g, _ = walk(points, faces, linked, signs, ring, g, place_x, place_y)
+        if inverse_depth_at(points, faces, f, place_x, place_y) > inverse_depth_at(points, faces, g, place_x, place_y):
+            first = t
+        else:
+            last = t
+    return f, g
+
+
 @kernel
 def find_crossings(
     points,
@@ -510,6 +596,9 @@ def find_crossings(
     ring,
     ids,
     marks,
+    last,
+    halves,
+    before,
     pixels,
     sides,
     areas,
@@ -544,6 +633,7 @@ def find_crossings(
                 g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
                 if not below:
                     continue
+                of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
                 for second in range(2):
                     i, j = (row2, column2) if second else (row, column)
                     if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
@@ -551,10 +641,18 @@ def find_crossings(
                     marks[i, j] = True
                     seen, under = (g, f2) if second else (f, g2)
                     px, py = j - RING + 0.5, i - RING + 0.5
-                    over = _plane_at(points, faces, seen, px, py) - _plane_at(points, faces, under, px, py)
-                    sx, sy = _depth_slopes(points, faces, seen)
-                    tx, ty = _depth_slopes(points, faces, under)
+                    first, other = (of_g, of_f) if second else (of_f, of_g)
+                    over = _plane_at(points, faces, first, px, py) - _plane_at(points, faces, other, px, py)
+                    sx, sy = _depth_slopes(points, faces, first)
+                    tx, ty = _depth_slopes(points, faces, other)
                     ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
+                    candidate = np.int64(last[(i - RING) * width + j - RING])
+                    while crosses and candidate >= 0:
+                        half = np.int64(halves[candidate])
+                        candidate = np.int64(before[candidate])
+                        ux, uy, vx, vy, crosses = _cut_chord(
+                            points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
+                        )
                     if not crosses:
                         continue
                     if pairs < len(pixels) and count < len(place_faces):
@@ -563,10 +661,11 @@ def find_crossings(
                         places[count, 0], places[count, 1] = px, py
                         pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
                         sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
-                        owners[pairs, 0], owners[pairs, 1] = -1 - seen, -1 - under
+                        owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
                         length = math.sqrt((vx - ux) ** 2 + (vy - uy) ** 2)
                         numbers[pairs, 0], numbers[pairs, 1] = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
-                        numbers[pairs, 2] = -length / math.sqrt((sx - tx) ** 2 + (sy - ty) ** 2)
+                        rate = length / math.sqrt((sx - tx) ** 2 + (sy - ty) ** 2)
+                        numbers[pairs, 2] = -rate if over > 0.0 else rate
                     pairs += 1
                     count += 1
     return pairs, count
@@ -623,7 +722,7 @@ def areas_backward(points, faces, pixels, width, owners, numbers, grad_areas, gr
         dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
         rx, ry = points[a, 0] - px, points[a, 1] - py
         hx, hy, kx, ky = shadow_area_backward(
-            rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy, numbers[pair, 2]
+            rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy, numbers[pair, 2], t0 == 0.0, t1 == 1.0
         )
         grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
         grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)

@@ -47,15 +47,18 @@ def shadow_area(ux, uy, vx, vy):
 
 
 @formula
-def shadow_area_backward(ux, uy, vx, vy, turn):
-    """Return the derivatives of `shadow_area` for u and v; `turn` is 1 if u to v goes round the centre from x to y, else -1.
+def shadow_area_backward(ux, uy, vx, vy, turn, u_is_vertex, v_is_vertex):
+    """Return the derivatives of `shadow_area` for u and v, as they move with the boundary; `turn` is 1 if u to v goes round the
+    centre from x to y, else -1.
 
-    Turning the ray through u sweeps a sector (1/2) |hit|^2 dangle, its part beyond u is what the shadow gains or loses. Where u
-    lies on the border there is no such part, and moving u along the boundary changes nothing: so for a boundary that the
-    pixel cuts off these are the derivatives for its points as they move with it.
+    Turning the ray through u sweeps a sector (1/2) |hit|^2 dangle, its part beyond u is what the shadow gains or loses. It is nothing
+    where u lies on the pixel's border, and where boundaries cross, what one loses the others gain: so it counts for vertices.
     """
-    sector_u = (_HALF_PIXEL / max(abs(ux), abs(uy), _TINY)) ** 2
-    sector_v = (_HALF_PIXEL / max(abs(vx), abs(vy), _TINY)) ** 2
+    sector_u, sector_v = 1.0, 1.0
+    if u_is_vertex:
+        sector_u = (_HALF_PIXEL / max(abs(ux), abs(uy), _TINY)) ** 2
+    if v_is_vertex:
+        sector_v = (_HALF_PIXEL / max(abs(vx), abs(vy), _TINY)) ** 2
     half = 0.5 * turn
     return (
         half * (sector_u * uy - vy),
