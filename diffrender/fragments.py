@@ -117,9 +117,12 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     nearest, ids = np.zeros(drawn), np.full(drawn, -1, np.int32)
     seen = (np.empty(size, np.int32), np.empty((strips, hard.ROWS * width), np.int32), np.empty(strips, np.int64))
-    turn = np.zeros(1, np.int64)
-    run_on_workers(hard.draw_ids, turn, points, faces, signs, bounds, starts, entries, nearest, ids, *seen)
-    pairs, places = _boundaries(vertices, points, faces, signs, nearest, ids)
+    facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
+    binned = (points, faces, signs, bounds, starts, entries)
+    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing)
+    front, back = facing.any(axis=0)
+    seen_sign = 0 if front == back else (1 if back else -1)
+    pairs, places = _boundaries(vertices, points, faces, signs, seen_sign, nearest, ids)
     return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
 
 
@@ -128,21 +131,20 @@ def _boundaries(
     points: np.ndarray,
     faces: np.ndarray,
     signs: np.ndarray,
+    seen_sign: int,
     nearest: np.ndarray,
     ids: np.ndarray,
 ) -> tuple[Pairs, Places]:
     from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines
 
     links = link_surface(faces, vertices)
-    seen_signs = signs[ids[ids >= 0]]
-    seen_sign = int(seen_signs[0]) if seen_signs.size and (seen_signs == seen_signs[0]).all() else 0
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
     room = _ROOM
     while True:
         last, order = np.full(height * width, -1, np.int32), np.empty(height * width, np.int32)
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
-        count, found = find_outlines(*surface, links.heads, seen_sign, nearest, height, width, last, order, *outlines)
+        count, found = find_outlines(*surface, links.heads, links.seconds, seen_sign, nearest, height, width, last, order, *outlines)
         if count <= room:
             break
         room = count

@@ -16,6 +16,7 @@ class Links(NamedTuple):
     faces: np.ndarray
     ring: np.ndarray  # (3 F,) int32 the next half edge of the same edge
     heads: np.ndarray  # (E,) int32 one half edge of each edge
+    seconds: np.ndarray  # (E,) int32 the other, if there are two and they run in opposite directions, else -1
     is_open: bool  # whether an edge has but one face
 
 
@@ -43,11 +44,13 @@ def _links_of(faces: np.ndarray, count: int) -> Links:
     for links in list(_remembered):
         if links.faces.shape == faces.shape and np.array_equal(links.faces, faces):
             return links
-    from .cpu.half_edges import link_half_edges
+    from .cpu.half_edges import link_half_edges, pair_half_edges
 
     ring, heads = (np.empty(faces.size, np.int32) for _ in range(2))
     edges, single = link_half_edges(faces, count, ring, heads)
-    links = Links(faces.copy(), ring, heads[:edges].copy(), single > 0)
+    heads, seconds = heads[:edges].copy(), np.empty(edges, np.int32)
+    pair_half_edges(faces, ring, heads, seconds)
+    links = Links(faces.copy(), ring, heads, seconds, single > 0)
     with _turn:
         _remembered.insert(0, links)
         del _remembered[_KEPT:]

@@ -56,3 +56,13 @@ def link_half_edges(faces, count, ring, heads):
                 ring[half] = ring[head]
                 ring[head] = half
     return edges, single
+
+
+@kernel
+def pair_half_edges(faces, ring, heads, seconds):
+    """Fill seconds (E,) with the other half edge of each edge that has two, which run in opposite directions; else -1."""
+    for edge in range(len(heads)):
+        head = heads[edge]
+        other = ring[head]
+        opposite = ends_of(faces, head)[0] == ends_of(faces, other)[1]
+        seconds[edge] = other if other != head and ring[other] == head and opposite else -1

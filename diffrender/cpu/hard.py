@@ -109,10 +109,11 @@ def _columns(px, py, qx, qy, sign, y, first, last):
 
 @kernel
 def draw_ids(
-    share, shares, board, turn, points, faces, signs, bounds, starts, entries, nearest, ids, slots, slot_faces, counts
+    share, shares, board, turn, points, faces, signs, bounds, starts, entries, nearest, ids, slots, slot_faces, counts, facing
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1, both with 0 and
-    -1 in them; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,).
+    -1 in them; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and
+    facing (S, 2) whether any is seen from its front, and any from its back.
 
     Of faces equally near the one with the lowest number is seen.
     """
@@ -176,6 +177,7 @@ def draw_ids(
                         nearest[row, column] = near
                         ids[row, column] = face
         seen = 0
+        facing[strip, 0], facing[strip, 1] = False, False
         for row in range(max(first_row, RING), min(last_row, rows - RING - 1) + 1):
             for column in range(RING, width - RING):
                 face = ids[row, column]
@@ -183,6 +185,7 @@ def draw_ids(
                     if mark[face] != strip:
                         mark[face], number[face] = strip, seen
                         slot_faces[strip, seen] = face
+                        facing[strip, 1 if signs[face] > 0 else 0] = True
                         seen += 1
                     slots[row - RING, column - RING] = number[face]
         counts[strip] = seen

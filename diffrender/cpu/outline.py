@@ -86,7 +86,7 @@ def _hidden_around(nearest, row, column, inverse_depth):
 
 
 @kernel
-def find_outlines(points, faces, linked, signs, ring, heads, seen_sign, nearest, height, width, last, order, halves, spans, before):
+def find_outlines(points, faces, linked, signs, ring, heads, seconds, seen_sign, nearest, height, width, last, order, halves, spans, before):
     """Write a candidate for each pixel that the outline of a sheet passes, unless all is nearer around it.
 
     halves (N,) is the half edge in its front face, spans (N, 2) the part [t0, t1] of the edge in the pixel, before (N,) the pixel's
@@ -95,6 +95,9 @@ def find_outlines(points, faces, linked, signs, ring, heads, seen_sign, nearest,
     """
     count, found = 0, 0
     for edge in range(len(heads)):
+        second = seconds[edge]
+        if second >= 0 and signs[second // 3] == signs[heads[edge] // 3]:
+            continue  # the most
         half = _front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
         if half < 0:
             continue
