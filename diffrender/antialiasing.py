@@ -17,22 +17,20 @@ class AntialiasGradients(NamedTuple):
 class Antialiased:
     """What `antialias` returns: `image` (H, W, C) and `backward`."""
 
-    def __init__(self, fragments: Fragments, values: np.ndarray, image: np.ndarray):
+    def __init__(self, fragments: Fragments, image: np.ndarray, jumps: np.ndarray):
         self.image = image
-        self._fragments, self._values = fragments, values
+        self._fragments, self._jumps = fragments, jumps
 
     def backward(self, grad_image: np.ndarray) -> AntialiasGradients:
         """Return the gradients for grad_image (H, W, C). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
-        grad_image = np.ascontiguousarray(grad_image, self.image.dtype).reshape(-1, self.image.shape[2])
-        grad_values = np.zeros_like(self._values)
-        grad_values[: len(grad_image)] = grad_image
-        grad_areas = np.zeros(len(self._fragments.pairs.areas))
-        blend_backward(self._fragments, self._values, grad_image, grad_values, grad_areas)
-        grad_points = np.zeros(self._fragments.points.shape)
-        areas_backward(self._fragments, grad_areas, grad_points)
-        return AntialiasGradients(self._fragments.vertices_gradient(grad_points), grad_values)
+        fragments, channels = self._fragments, self.image.shape[2]
+        grad_values = np.zeros((fragments.count, channels), self.image.dtype)
+        grad_values[: fragments.face_ids.size] = np.reshape(grad_image, (-1, channels))
+        grad_points = np.zeros(fragments.points.shape)
+        blend_backward(fragments, self._jumps, grad_values, grad_points)
+        return AntialiasGradients(fragments.vertices_gradient(grad_points), grad_values)
 
 
 def antialias(fragments: Fragments, values: np.ndarray) -> Antialiased:
@@ -46,40 +44,30 @@ def antialias(fragments: Fragments, values: np.ndarray) -> Antialiased:
     if values.ndim != 2 or len(values) != fragments.count:
         raise ValueError(f"values must have shape (S, C) with S = {fragments.count}, got {values.shape}")
     values = np.ascontiguousarray(values, fragments.vertices_pixel.dtype)
-    height, width = fragments.size
-    image = values[: height * width].copy()
-    blend(fragments, values, image)
-    return Antialiased(fragments, values, image.reshape(height, width, -1))
+    image = values[: fragments.face_ids.size].copy()
+    jumps = blend(fragments, values, image)
+    return Antialiased(fragments, image.reshape(*fragments.size, -1), jumps)
 
 
-def blend(fragments: Fragments, values: np.ndarray, image: np.ndarray) -> None:
-    """Blend the values (S, C) of all boundaries into an image (H W, C) of the pixels' centres, in place."""
+def blend(fragments: Fragments, values: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Blend the values (S, C) on both sides of boundaries into an image (H W, C) of the pixels' centres, in place; return their
+    differences (N, C), which `blend_backward` needs."""
     from .cpu.outline import blend as kernel
 
-    kernel(*fragments.pairs[:3], values, image)
+    pairs = fragments.pairs
+    jumps = np.empty((len(pairs.pixels), values.shape[1]), values.dtype)
+    kernel(pairs.pixels, pairs.sides, pairs.areas, values, image, jumps)
+    return jumps
 
 
-def blend_backward(
-    fragments: Fragments, values: np.ndarray, grad_image: np.ndarray, grad_values: np.ndarray, grad_areas: np.ndarray
-) -> None:
-    """Add to grad_values (S, C) and grad_areas (N,) what grad_image (H W, C) gives to boundaries."""
+def blend_backward(fragments: Fragments, jumps: np.ndarray, grad_values: np.ndarray, grad_points: np.ndarray) -> None:
+    """Turn the gradient of an image, in the first rows of grad_values (S, C), into that of the values, in place, and add to
+    grad_points (V, 3) what the areas give."""
+    from .cpu.outline import areas_backward
     from .cpu.outline import blend_backward as kernel
 
-    kernel(*fragments.pairs[:3], values, grad_image, grad_values, grad_areas)
-
-
-def areas_backward(fragments: Fragments, grad_areas: np.ndarray, grad_points: np.ndarray) -> None:
-    """Add to grad_points (V, 3) what the areas' gradients (N,) give."""
-    from .cpu.outline import areas_backward as kernel
-
     pairs = fragments.pairs
-    kernel(
-        fragments.points,
-        fragments.faces,
-        pairs.pixels,
-        fragments.size[1],
-        pairs.owners,
-        pairs.numbers,
-        grad_areas,
-        grad_points,
-    )
+    grad_areas = np.empty(len(pairs.areas))
+    kernel(pairs.pixels, pairs.sides, pairs.areas, jumps, grad_values, grad_areas)
+    surface, given = (fragments.points, fragments.faces), (pairs.owners, pairs.numbers, grad_areas)
+    areas_backward(*surface, pairs.pixels, fragments.size[1], *given, grad_points)

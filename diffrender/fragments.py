@@ -115,7 +115,7 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     entries = np.empty(starts[-1], np.int32)
     hard.fill_entries(bounds, starts, entries)
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
-    nearest, ids = np.zeros(drawn), np.full(drawn, -1, np.int32)
+    nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
     seen = (np.empty(size, np.int32), np.empty((strips, hard.ROWS * width), np.int32), np.empty(strips, np.int64))
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     binned = (points, faces, signs, bounds, starts, entries)
@@ -135,7 +135,7 @@ def _boundaries(
     nearest: np.ndarray,
     ids: np.ndarray,
 ) -> tuple[Pairs, Places]:
-    from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines
+    from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines, suspect_crossings
 
     links = link_surface(faces, vertices)
     surface = (points, faces, links.faces, signs, links.ring)
@@ -148,6 +148,9 @@ def _boundaries(
         if count <= room:
             break
         room = count
+    suspects = np.empty((*ids.shape, 2), np.bool_)
+    run_on_workers(suspect_crossings, *surface, ids, suspects)
+    crossings = np.flatnonzero(suspects)
     while True:
         pairs = Pairs(
             np.empty(room, np.int32),
@@ -164,7 +167,7 @@ def _boundaries(
         )
         ends = resolve_outlines(*surface, nearest, ids, last, order[:found], *outlines, *pairs, *places)
         marks = np.zeros(ids.shape, np.bool_)
-        ends = find_crossings(*surface, ids, marks, last, outlines[0], outlines[2], *pairs, *places, *ends)
+        ends = find_crossings(*surface, ids, crossings, marks, last, outlines[0], outlines[2], *pairs, *places, *ends)
         if ends[0] <= room and ends[1] <= 2 * room:
             return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
         room = max(ends)

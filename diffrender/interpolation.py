@@ -34,7 +34,11 @@ class Interpolation:
         """Return the gradients for grad_values (S, C). Raises ValueError for another shape."""
         if np.shape(grad_values) != self.values.shape:
             raise ValueError(f"grad_values must have shape {self.values.shape}, got {np.shape(grad_values)}")
-        grad_values = np.ascontiguousarray(grad_values, self.values.dtype)
+        grad_points, grad_attributes = self.points_backward(np.ascontiguousarray(grad_values, self.values.dtype))
+        return InterpolationGradients(self._fragments.vertices_gradient(grad_points), grad_attributes)
+
+    def points_backward(self, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the fragments' points (V, 3) and of the attributes, for grad_values (S, C or more)."""
         from .cpu import fragments as kernels
 
         fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
@@ -57,7 +61,7 @@ class Interpolation:
         kernels.gather_centers(*surface, *given, slot_faces, counts, slot_starts, sums, *into)
         width = fragments.size[1]
         kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, *into)
-        return InterpolationGradients(fragments.vertices_gradient(into[0]), into[1].astype(attributes.dtype))
+        return into[0], into[1].astype(attributes.dtype)
 
 
 def interpolate(
@@ -78,9 +82,21 @@ def interpolate(
     else:
         attributes, attribute_faces = _of_corners(attributes, attribute_faces, fragments)
     colors = check_background(background, attributes.shape[1], attributes.dtype)
+    return fill(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
+
+
+def fill(
+    fragments: Fragments,
+    attributes: np.ndarray,
+    attribute_faces: np.ndarray,
+    perspective_correct: bool,
+    colors: np.ndarray,
+    channels: int,
+) -> Interpolation:
+    """Interpolate what has been checked; one channel more than attributes have is 1 on faces and 0 elsewhere."""
     from .cpu import fragments as kernels
 
-    values = np.empty((fragments.count, attributes.shape[1]), attributes.dtype)
+    values = np.empty((fragments.count, channels), attributes.dtype)
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
     run_on_workers(kernels.interpolate_centers, *surface, fragments.ids, *given, colors, values)

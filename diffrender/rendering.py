@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Name
+from .backend import Name, RasterGradients
 from .camera import Camera, project
 from .corners import join_corners, split_corners
 from .hard import Hard, HardRaster, draw_hard
@@ -76,7 +76,11 @@ class SilhouetteRendering:
 
     def backward(self, grad_alpha: np.ndarray) -> SilhouetteGradients:
         """Return the gradients for grad_alpha (H, W)."""
-        projected, _, _ = in_front_backward(self._front, self._raster.backward(grad_alpha=grad_alpha))
+        if isinstance(self._raster, HardRaster):
+            grads = self._raster.backward(np.asarray(grad_alpha)[..., None])
+        else:
+            grads = self._raster.backward(grad_alpha=grad_alpha)
+        projected, _, _ = in_front_backward(self._front, grads)
         return SilhouetteGradients(*projected)
 
 
@@ -93,9 +97,12 @@ class Rendering:
         raster: Raster | HardRaster,
         whole: Mesh | None = None,
     ):
-        assert raster.color is not None
-        self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
-        run_on_workers(_join, raster.color, raster.alpha, self.image)
+        if isinstance(raster, HardRaster):
+            self.image = raster.image
+        else:
+            assert raster.color is not None
+            self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
+            run_on_workers(_join, raster.color, raster.alpha, self.image)
         self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
         self._whole = whole  # the mesh whose corners `mesh` has, if it is split
@@ -104,12 +111,7 @@ class Rendering:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
-        grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
-        grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
-        any_color = np.zeros(len(grad_alpha), np.bool_)
-        run_on_workers(_split, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color)
-        # A gradient of alpha alone goes the way of the silhouette, at half the cost.
-        raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
+        raster = self._raster_backward(grad_image)
         mesh = self._mesh
         projected, albedo, uv = in_front_backward(self._front, raster)
         vertices, translation = projected.vertices, projected.translation
@@ -140,6 +142,17 @@ class Rendering:
             uv=uv,
             texture=raster.texture,
         )
+
+
+    def _raster_backward(self, grad_image: np.ndarray) -> RasterGradients:
+        if isinstance(self._raster, HardRaster):
+            return self._raster.backward(grad_image)
+        grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
+        grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
+        any_color = np.zeros(len(grad_alpha), np.bool_)
+        run_on_workers(_split, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color)
+        # A gradient of alpha alone goes the way of the silhouette, at half the cost.
+        return self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
 
 
 @kernel

@@ -1,5 +1,7 @@
 """Values of vertices at places on faces, and back: at pixels' centres, and at the places that outlines ask for.
 
+Where values have one channel more than attributes, it is 1 on faces and 0 elsewhere.
+
 A row of values for each pixel, row after row, then one for nothing at all, then one a place (`face`, `corner`, x, y): in the image at
 (x, y), clipped to the face, where `corner` is -1; else on the edge from that corner to the next, at the share x of it.
 """
@@ -89,9 +91,12 @@ def interpolate_centers(
         return
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     channels = attributes.shape[1]
+    with_coverage = values.shape[1] > channels
     if share == 0:
         for channel in range(channels):
             values[height * width, channel] = background[channel]
+        if with_coverage:
+            values[height * width, channels] = 0
     last = np.int64(-1)
     corners, slopes, qs = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     a, b, c = 0, 0, 0
@@ -101,15 +106,19 @@ def interpolate_centers(
             if face < 0:
                 for channel in range(channels):
                     values[into, channel] = background[channel]
+                if with_coverage:
+                    values[into, channels] = 0
                 continue
+            if with_coverage:
+                values[into, channels] = 1
             if face != last:
                 last = face
                 corners = corners_of(points, faces, face)
                 slopes = barycentric_slopes(*corners)
                 qs = _qs_of(points, faces, face, perspective)
                 a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
-            ba, bb, bc, _ = clipped_barycentric(*barycentrics_at(corners, slopes, column + 0.5, row + 0.5))
-            wa, wb, wc, _ = perspective_weights(ba, bb, bc, *qs)
+            weights = barycentrics_at(corners, slopes, column + 0.5, row + 0.5)
+            wa, wb, wc, _ = perspective_weights(*weights, *qs)
             for channel in range(channels):
                 values[into, channel] = (
                     wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
@@ -128,6 +137,8 @@ def interpolate_places(
         ba, bb, bc = place_weights(points, faces, face, place_corners[place], places[place, 0], places[place, 1])
         wa, wb, wc, _ = perspective_weights(ba, bb, bc, *_qs_of(points, faces, face, perspective))
         a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+        if values.shape[1] > channels:
+            values[first + place, channels] = 1
         for channel in range(channels):
             values[first + place, channel] = (
                 wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
@@ -182,8 +193,8 @@ def interpolate_centers_backward(
                     qs = _qs_of(points, faces, face, perspective)
                     a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
                     into = slot_starts[strip] + slots[row, column]
-                ba, bb, bc, _ = clipped_barycentric(*barycentrics_at(corners, slopes, column + 0.5, row + 0.5))
-                wa, wb, wc, _ = perspective_weights(ba, bb, bc, *qs)
+                weights = barycentrics_at(corners, slopes, column + 0.5, row + 0.5)
+                wa, wb, wc, _ = perspective_weights(*weights, *qs)
                 along = 0.0
                 for channel in range(channels):
                     grad = np.float64(grad_values[pixel, channel])

@@ -14,6 +14,7 @@ from ..spin import claim, lead, publish
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
+_DOUBT = 1e-9  # of a face's squared extent: sides this near to 0 are computed anew
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
 
 
@@ -111,8 +112,7 @@ def _columns(px, py, qx, qy, sign, y, first, last):
 def draw_ids(
     share, shares, board, turn, points, faces, signs, bounds, starts, entries, nearest, ids, slots, slot_faces, counts, facing
 ):
-    """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1, both with 0 and
-    -1 in them; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and
+    """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and
     facing (S, 2) whether any is seen from its front, and any from its back.
 
     Of faces equally near the one with the lowest number is seen.
@@ -129,6 +129,10 @@ def draw_ids(
         if strip >= strips:
             break
         first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows) - 1
+        for row in range(first_row, last_row + 1):
+            for column in range(width):
+                nearest[row, column] = 0.0
+                ids[row, column] = -1
         for entry in range(starts[strip], starts[strip + 1]):
             face = entries[entry]
             a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
@@ -147,7 +151,10 @@ def draw_ids(
             px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
             px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
             px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
-            left, right = bounds[face, 0], bounds[face, 1]
+            step0, step1, step2 = sign0 * (py0 - qy0), sign1 * (py1 - qy1), sign2 * (py2 - qy2)
+            across = step0 * wa + step1 * wb + step2 * wc
+            left, right = np.int64(bounds[face, 0]), np.int64(bounds[face, 1])
+            doubt = _DOUBT * (abs(step0) + abs(step1) + abs(step2) + np.float64(right - left + 1)) ** 2
             for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
                 y = row - RING + 0.5
                 begin, end = left, right
@@ -159,22 +166,33 @@ def draw_ids(
                     if low > high:
                         continue
                     begin, end = int(low), int(high)
+                x = begin - RING + 0.5
+                side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
+                side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
+                side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
+                near = side0 * wa + side1 * wb + side2 * wc
                 for column in range(begin, end + 1):
-                    x = column - RING + 0.5
-                    side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
-                    side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
-                    side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
-                    if min(side0, side1, side2) < 0.0:
-                        continue
-                    if (
-                        (side0 == 0.0 and owned0 == 0.0)
-                        or (side1 == 0.0 and owned1 == 0.0)
-                        or (side2 == 0.0 and owned2 == 0.0)
-                    ):
-                        continue
-                    near = side0 * wa + side1 * wb + side2 * wc
-                    if near > nearest[row, column]:
-                        nearest[row, column] = near
+                    # Steps round otherwise than the sides themselves, which decide where it matters.
+                    along = np.float64(column - begin)
+                    lowest = min(side0 + along * step0, side1 + along * step1, side2 + along * step2)
+                    if lowest < doubt:
+                        if lowest < -doubt:
+                            continue
+                        x = column - RING + 0.5
+                        exact0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
+                        exact1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
+                        exact2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
+                        if min(exact0, exact1, exact2) < 0.0:
+                            continue
+                        if (
+                            (exact0 == 0.0 and owned0 == 0.0)
+                            or (exact1 == 0.0 and owned1 == 0.0)
+                            or (exact2 == 0.0 and owned2 == 0.0)
+                        ):
+                            continue
+                    here = near + along * across
+                    if here > nearest[row, column]:
+                        nearest[row, column] = here
                         ids[row, column] = face
         seen = 0
         facing[strip, 0], facing[strip, 1] = False, False

@@ -21,6 +21,7 @@ from ..formulas.edge import (
 from ..jit import formula, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
+from ..spin import lead, publish
 from .hard import RING
 from .sheet import NEARER, goes_under, inverse_depth_at, lies_beyond, walk
 
@@ -591,6 +592,30 @@ def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
 
 
 @kernel
+def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, suspects):
+    """Fill suspects (H + 2, W + 2, 2) with whether a pixel and its neighbour to the right, and the one below, see different sheets."""
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = ids.shape
+    for row in range(height * share // shares, height * (share + 1) // shares):
+        for column in range(width):
+            f = np.int64(ids[row, column])
+            for down in range(2):
+                suspects[row, column, down] = False
+                row2, column2 = row + down, column + 1 - down
+                if f < 0 or row2 >= height or column2 >= width:
+                    continue
+                g = np.int64(ids[row2, column2])
+                if g < 0 or f == g or _share_vertex(linked, f, g):
+                    continue
+                there, _ = walk(
+                    points, faces, linked, signs, ring, f, column2 - RING + 0.5, row2 - RING + 0.5
+                )
+                suspects[row, column, down] = there != g
+
+
+@kernel
 def find_crossings(
     points,
     faces,
@@ -598,6 +623,7 @@ def find_crossings(
     signs,
     ring,
     ids,
+    suspects,
     marks,
     last,
     halves,
@@ -618,81 +644,91 @@ def find_crossings(
     sheets, each sheet goes on below the other. owners (N, 2) are the two faces, and -1 - face so that they are told from vertices.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
-    for row in range(height + RING):
-        for column in range(width + RING):
-            f = np.int64(ids[row, column])
-            if f < 0:
+    for suspect in suspects:
+        row, column, down = suspect // 2 // ids.shape[1], suspect // 2 % ids.shape[1], suspect % 2
+        row2, column2 = row + down, column + 1 - down
+        f, g = np.int64(ids[row, column]), np.int64(ids[row2, column2])
+        x, y = column - RING + 0.5, row - RING + 0.5
+        x2, y2 = column2 - RING + 0.5, row2 - RING + 0.5
+        f2, below = goes_under(points, faces, linked, signs, ring, f, x2, y2, g)
+        if not below:
+            continue
+        g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
+        if not below:
+            continue
+        of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
+        for second in range(2):
+            i, j = (row2, column2) if second else (row, column)
+            if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
                 continue
-            for down in range(2):
-                row2, column2 = row + down, column + 1 - down
-                g = np.int64(ids[row2, column2])
-                if g < 0 or f == g or _share_vertex(linked, f, g):
-                    continue
-                x, y = column - RING + 0.5, row - RING + 0.5
-                x2, y2 = column2 - RING + 0.5, row2 - RING + 0.5
-                f2, below = goes_under(points, faces, linked, signs, ring, f, x2, y2, g)
-                if not below:
-                    continue
-                g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
-                if not below:
-                    continue
-                of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
-                for second in range(2):
-                    i, j = (row2, column2) if second else (row, column)
-                    if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
-                        continue
-                    marks[i, j] = True
-                    seen, under = (g, f2) if second else (f, g2)
-                    px, py = j - RING + 0.5, i - RING + 0.5
-                    first, other = (of_g, of_f) if second else (of_f, of_g)
-                    over = _plane_at(points, faces, first, px, py) - _plane_at(points, faces, other, px, py)
-                    sx, sy = _depth_slopes(points, faces, first)
-                    tx, ty = _depth_slopes(points, faces, other)
-                    ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
-                    candidate = np.int64(last[(i - RING) * width + j - RING])
-                    while crosses and candidate >= 0:
-                        half = np.int64(halves[candidate])
-                        candidate = np.int64(before[candidate])
-                        ux, uy, vx, vy, crosses = _cut_chord(
-                            points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
-                        )
-                    if not crosses:
-                        continue
-                    if pairs < len(pixels) and count < len(place_faces):
-                        pixel = (i - RING) * width + j - RING
-                        place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
-                        places[count, 0], places[count, 1] = px, py
-                        pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
-                        sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
-                        owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
-                        length = math.sqrt((vx - ux) ** 2 + (vy - uy) ** 2)
-                        numbers[pairs, 0], numbers[pairs, 1] = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
-                        rate = length / math.sqrt((sx - tx) ** 2 + (sy - ty) ** 2)
-                        numbers[pairs, 2] = -rate if over > 0.0 else rate
-                    pairs += 1
-                    count += 1
+            marks[i, j] = True
+            seen, under = (g, f2) if second else (f, g2)
+            px, py = j - RING + 0.5, i - RING + 0.5
+            first, other = (of_g, of_f) if second else (of_f, of_g)
+            over = _plane_at(points, faces, first, px, py) - _plane_at(points, faces, other, px, py)
+            sx, sy = _depth_slopes(points, faces, first)
+            tx, ty = _depth_slopes(points, faces, other)
+            ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
+            candidate = np.int64(last[(i - RING) * width + j - RING])
+            while crosses and candidate >= 0:
+                half = np.int64(halves[candidate])
+                candidate = np.int64(before[candidate])
+                ux, uy, vx, vy, crosses = _cut_chord(
+                    points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
+                )
+            if not crosses:
+                continue
+            if pairs < len(pixels) and count < len(place_faces):
+                pixel = (i - RING) * width + j - RING
+                place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
+                places[count, 0], places[count, 1] = px, py
+                pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
+                sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
+                owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
+                length = math.sqrt((vx - ux) ** 2 + (vy - uy) ** 2)
+                numbers[pairs, 0], numbers[pairs, 1] = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
+                rate = length / math.sqrt((sx - tx) ** 2 + (sy - ty) ** 2)
+                numbers[pairs, 2] = -rate if over > 0.0 else rate
+            pairs += 1
+            count += 1
     return pairs, count
 
 
 @kernel
-def blend(pixels, sides, areas, values, image):
-    """Add area * (beyond - near) of each pair to the image (H W, C), in their order."""
+def blend(pixels, sides, areas, values, image, jumps):
+    """Fill jumps (N, C) with beyond - near of each pair, and add area * jump to the image (H W, C), in their order.
+
+    The image may be the values themselves.
+    """
     for pair in range(len(pixels)):
         near, beyond = sides[pair, 0], sides[pair, 1]
         for channel in range(image.shape[1]):
-            image[pixels[pair], channel] += areas[pair] * (values[beyond, channel] - values[near, channel])
+            jumps[pair, channel] = values[beyond, channel] - values[near, channel]
+    for pair in range(len(pixels)):
+        for channel in range(image.shape[1]):
+            image[pixels[pair], channel] += areas[pair] * jumps[pair, channel]
 
 
 @kernel
-def blend_backward(pixels, sides, areas, values, grad_image, grad_values, grad_areas):
-    """Add to grad_values (S, C) and grad_areas (N,) what grad_image (H W, C) gives, in the order of the pairs."""
+def blend_backward(pixels, sides, areas, jumps, grad_values, grad_areas):
+    """Turn the gradient of an image in the first rows of grad_values (S, C) into that of the values, and fill grad_areas (N,).
+
+    Pixels only read their own gradient, so it is kept for each pair before any is changed.
+    """
+    channels = grad_values.shape[1]
+    moved = np.empty((len(pixels), channels))
+    for pair in range(len(pixels)):
+        total = 0.0
+        for channel in range(channels):
+            grad = np.float64(grad_values[pixels[pair], channel])
+            total += grad * jumps[pair, channel]
+            moved[pair, channel] = grad * areas[pair]
+        grad_areas[pair] = total
     for pair in range(len(pixels)):
         near, beyond = sides[pair, 0], sides[pair, 1]
-        for channel in range(grad_image.shape[1]):
-            grad = np.float64(grad_image[pixels[pair], channel])
-            grad_areas[pair] += grad * (np.float64(values[beyond, channel]) - np.float64(values[near, channel]))
-            grad_values[beyond, channel] += grad * areas[pair]
-            grad_values[near, channel] -= grad * areas[pair]
+        for channel in range(channels):
+            grad_values[beyond, channel] += moved[pair, channel]
+            grad_values[near, channel] -= moved[pair, channel]
 
 
 @formula
@@ -734,29 +770,33 @@ def areas_backward(points, faces, pixels, width, owners, numbers, grad_areas, gr
 
 
 @kernel
-def to_straight_alpha(pixels, floor, background, color, alpha, marks):
-    """Divide the colours (H W, C) of pixels with boundaries by alpha (H W,), `background` (C,) coming in below alpha = floor."""
+def to_straight_alpha(pixels, floor, background, image, marks):
+    """Divide the colours in an image (H W, C + 1) by its last channel, alpha, where there are boundaries; below alpha = floor the
+    background (C,) comes in."""
+    channels = image.shape[1] - 1
     for pair in range(len(pixels)):
         pixel = pixels[pair]
         if marks[pixel]:
             continue
         marks[pixel] = True
-        rest, scale = max(floor - alpha[pixel], 0.0), 1.0 / max(alpha[pixel], floor)
-        for channel in range(color.shape[1]):
-            color[pixel, channel] = (color[pixel, channel] + rest * background[channel]) * scale
+        alpha = image[pixel, channels]
+        rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
+        for channel in range(channels):
+            image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
 
 
 @kernel
-def to_straight_alpha_backward(pixels, floor, background, color, alpha, grad_color, grad_alpha, marks):
-    """Turn gradients of straight colours and alpha into those of premultiplied ones, in place."""
+def to_straight_alpha_backward(pixels, floor, background, image, grad_image, marks):
+    """Turn the gradient of straight colours and alpha into that of premultiplied ones, in place."""
+    channels = image.shape[1] - 1
     for pair in range(len(pixels)):
         pixel = pixels[pair]
         if marks[pixel]:
             continue
         marks[pixel] = True
-        scale = 1.0 / max(alpha[pixel], floor)
-        below = alpha[pixel] < floor
-        for channel in range(color.shape[1]):
-            grad = grad_color[pixel, channel] * scale
-            grad_color[pixel, channel] = grad
-            grad_alpha[pixel] -= grad * (background[channel] if below else color[pixel, channel])
+        alpha = image[pixel, channels]
+        scale = 1.0 / max(alpha, floor)
+        for channel in range(channels):
+            grad = grad_image[pixel, channel] * scale
+            grad_image[pixel, channel] = grad
+            grad_image[pixel, channels] -= grad * (background[channel] if alpha < floor else image[pixel, channel])
