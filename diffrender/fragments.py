@@ -10,7 +10,7 @@ from .checks import check_faces, check_size, check_vertices
 from .surface_links import link_surface
 from .threads import run_on_workers, share_out
 
-_ROOM = 1 << 16  # pairs and places that are looked for at first
+_ROOM = 8  # for how many outlines each row and each column has room at first
 
 
 class Places(NamedTuple):
@@ -140,7 +140,7 @@ def _boundaries(
     links = link_surface(faces, vertices)
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
-    room = _ROOM
+    room = _ROOM * (height + width) + 1024
     while True:
         last, order = np.full(height * width, -1, np.int32), np.empty(height * width, np.int32)
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
@@ -148,7 +148,7 @@ def _boundaries(
         if count <= room:
             break
         room = count
-    suspects = np.empty((*ids.shape, 2), np.bool_)
+    suspects = np.zeros((*ids.shape, 2), np.bool_)
     run_on_workers(suspect_crossings, *surface, ids, suspects)
     crossings = np.flatnonzero(suspects)
     while True:

@@ -81,6 +81,25 @@ def weigh_centers(share, shares, board, points, faces, ids, perspective, weights
             weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = wa, wb, wc
 
 
+@formula
+def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes):
+    """Fill planes (C + 1, 3) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
+    corners = corners_of(points, faces, face)
+    slopes = barycentric_slopes(*corners)
+    qa, qb, qc = _qs_of(points, faces, face, perspective)
+    a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+    channels = attributes.shape[1]
+    for channel in range(channels + 1):
+        at_a, at_b, at_c = qa, qb, qc
+        if channel < channels:
+            at_a, at_b, at_c = qa * attributes[a, channel], qb * attributes[b, channel], qc * attributes[c, channel]
+        # Differences from corner a: small faces keep their digits.
+        sx = slopes[2] * (at_b - at_a) + slopes[4] * (at_c - at_a)
+        sy = slopes[3] * (at_b - at_a) + slopes[5] * (at_c - at_a)
+        planes[channel, 0] = at_a - sx * corners[0] - sy * corners[1]
+        planes[channel, 1], planes[channel, 2] = sx, sy
+
+
 @kernel
 def interpolate_centers(
     share, shares, board, points, faces, ids, attributes, attribute_faces, perspective, background, values
@@ -98,8 +117,7 @@ def interpolate_centers(
         if with_coverage:
             values[height * width, channels] = 0
     last = np.int64(-1)
-    corners, slopes, qs = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-    a, b, c = 0, 0, 0
+    planes = np.empty((channels + 1, 3))
     for row in range(height * share // shares, height * (share + 1) // shares):
         for column in range(width):
             face, into = np.int64(ids[row + RING, column + RING]), row * width + column
@@ -109,20 +127,16 @@ def interpolate_centers(
                 if with_coverage:
                     values[into, channels] = 0
                 continue
-            if with_coverage:
-                values[into, channels] = 1
             if face != last:
                 last = face
-                corners = corners_of(points, faces, face)
-                slopes = barycentric_slopes(*corners)
-                qs = _qs_of(points, faces, face, perspective)
-                a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
-            weights = barycentrics_at(corners, slopes, column + 0.5, row + 0.5)
-            wa, wb, wc, _ = perspective_weights(*weights, *qs)
+                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes)
+            x, y = column + 0.5, row + 0.5
+            inverse = 1.0 / (planes[channels, 0] + x * planes[channels, 1] + y * planes[channels, 2])
             for channel in range(channels):
-                values[into, channel] = (
-                    wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
-                )
+                total = planes[channel, 0] + x * planes[channel, 1] + y * planes[channel, 2]
+                values[into, channel] = total * inverse
+            if with_coverage:
+                values[into, channels] = 1
 
 
 @kernel
@@ -170,9 +184,7 @@ def interpolate_centers_backward(
         return
     height, width = slots.shape
     channels = attributes.shape[1]
-    last, into = np.int64(-1), np.int64(0)
-    corners, slopes, qs = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-    a, b, c = 0, 0, 0
+    planes, run = np.empty((channels + 1, 3)), np.zeros((channels + 1, 2))
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
@@ -180,33 +192,42 @@ def interpolate_centers_backward(
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             for number in range(3 * channels + 3):
                 sums[slot, number] = 0.0
-        last = -1
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            for column in range(width):
-                face, pixel = np.int64(ids[row + RING, column + RING]), row * width + column
+            column, y = 0, row + 0.5
+            while column < width:
+                face = np.int64(ids[row + RING, column + RING])
                 if face < 0:
+                    column += 1
                     continue
-                if face != last:
-                    last = face
-                    corners = corners_of(points, faces, face)
-                    slopes = barycentric_slopes(*corners)
-                    qs = _qs_of(points, faces, face, perspective)
-                    a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
-                    into = slot_starts[strip] + slots[row, column]
-                weights = barycentrics_at(corners, slopes, column + 0.5, row + 0.5)
-                wa, wb, wc, _ = perspective_weights(*weights, *qs)
-                along = 0.0
-                for channel in range(channels):
-                    grad = np.float64(grad_values[pixel, channel])
-                    along += grad * (
-                        wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
-                    )
-                    sums[into, channel] += wa * grad
-                    sums[into, channels + channel] += wb * grad
-                    sums[into, 2 * channels + channel] += wc * grad
-                sums[into, 3 * channels] += wa * along
-                sums[into, 3 * channels + 1] += wb * along
-                sums[into, 3 * channels + 2] += wc * along
+                begin = column
+                into = slot_starts[strip] + slots[row, column]
+                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes)
+                for channel in range(channels + 1):
+                    run[channel, 0], run[channel, 1] = 0.0, 0.0
+                # Weights are linear along a run, over q: two sums a channel tell those of all three corners.
+                while column < width and ids[row + RING, column + RING] == face:
+                    x, step = column + 0.5, np.float64(column - begin)
+                    inverse = 1.0 / (planes[channels, 0] + x * planes[channels, 1] + y * planes[channels, 2])
+                    along, pixel = 0.0, row * width + column
+                    for channel in range(channels):
+                        total = planes[channel, 0] + x * planes[channel, 1] + y * planes[channel, 2]
+                        grad = np.float64(grad_values[pixel, channel]) * inverse
+                        along += grad * total
+                        run[channel, 0] += grad
+                        run[channel, 1] += grad * step
+                    along *= inverse
+                    run[channels, 0] += along
+                    run[channels, 1] += along * step
+                    column += 1
+                corners = corners_of(points, faces, face)
+                slopes = barycentric_slopes(*corners)
+                first = barycentrics_at(corners, slopes, begin + 0.5, y)
+                qs = _qs_of(points, faces, face, perspective)
+                for k in range(3):
+                    weight, growth = first[k] * qs[k], slopes[2 * k] * qs[k]
+                    for channel in range(channels):
+                        sums[into, k * channels + channel] += weight * run[channel, 0] + growth * run[channel, 1]
+                    sums[into, 3 * channels + k] += weight * run[channels, 0] + growth * run[channels, 1]
 
 
 @kernel

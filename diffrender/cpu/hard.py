@@ -4,6 +4,8 @@ The image is drawn with a ring of one pixel around it, so that outlines at its b
 px, y px and 1 / depth, which is linear in the image, in float64.
 """
 
+import math
+
 import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT
@@ -14,7 +16,7 @@ from ..spin import claim, lead, publish
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
-_DOUBT = 1e-9  # of a face's squared extent: sides this near to 0 are computed anew
+_DOUBT = 1e-3  # px: how near to an edge the sides themselves decide
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
 
 
@@ -96,16 +98,20 @@ def _ordered(ax, ay, bx, by):
 
 
 @formula
-def _columns(px, py, qx, qy, sign, y, first, last):
-    """Narrow [first, last], in pixels, to where a row at y can lie on the inner side of an edge; one pixel is spared."""
-    rise = qy - py
-    if abs(rise) < _LEVEL:
-        return first, last
-    # The side is linear in x, and its slope is -rise.
-    x = px + (qx - px) * ((y - py) / rise)
-    if sign * rise > 0.0:
-        return first, min(last, x + 1.0)
-    return max(first, x - 1.0), last
+def _lean(px, qx, rise):
+    """Return dx / dy of an edge, 0 if it is level."""
+    return (qx - px) / rise if abs(rise) >= _LEVEL else 0.0
+
+
+@formula
+def _columns(px, lean, down, rise, low, high):
+    """Narrow [low, high] to where a row can lie on the inner side of an edge: the side grows with x where `rise` is negative."""
+    x = px + lean * down
+    if rise >= _LEVEL:
+        return low, min(high, x)
+    if rise <= -_LEVEL:
+        return max(low, x), high
+    return low, high
 
 
 @kernel
@@ -151,46 +157,42 @@ def draw_ids(
             px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
             px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
             px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
-            step0, step1, step2 = sign0 * (py0 - qy0), sign1 * (py1 - qy1), sign2 * (py2 - qy2)
-            across = step0 * wa + step1 * wb + step2 * wc
-            left, right = np.int64(bounds[face, 0]), np.int64(bounds[face, 1])
-            doubt = _DOUBT * (abs(step0) + abs(step1) + abs(step2) + np.float64(right - left + 1)) ** 2
+            rise0, rise1, rise2 = qy0 - py0, qy1 - py1, qy2 - py2
+            across = -(sign0 * rise0 * wa + sign1 * rise1 * wb + sign2 * rise2 * wc)
+            lean0, lean1, lean2 = _lean(px0, qx0, rise0), _lean(px1, qx1, rise1), _lean(px2, qx2, rise2)
+            left, right = np.float64(bounds[face, 0]), np.float64(bounds[face, 1])
+            level = min(abs(rise0), abs(rise1), abs(rise2)) < _LEVEL
             for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
                 y = row - RING + 0.5
-                begin, end = left, right
-                if end - begin > 4:
-                    low, high = np.float64(begin), np.float64(end)
-                    low, high = _columns(px0 + 0.5, py0, qx0 + 0.5, qy0, sign0, y, low, high)
-                    low, high = _columns(px1 + 0.5, py1, qx1 + 0.5, qy1, sign1, y, low, high)
-                    low, high = _columns(px2 + 0.5, py2, qx2 + 0.5, qy2, sign2, y, low, high)
-                    if low > high:
-                        continue
-                    begin, end = int(low), int(high)
+                low, high = left, right
+                low, high = _columns(px0 + (RING - 0.5), lean0, y - py0, sign0 * rise0, low, high)
+                low, high = _columns(px1 + (RING - 0.5), lean1, y - py1, sign1 * rise1, low, high)
+                low, high = _columns(px2 + (RING - 0.5), lean2, y - py2, sign2 * rise2, low, high)
+                begin, end = int(math.ceil(low - _DOUBT)), int(math.floor(high + _DOUBT))
+                if begin > end:
+                    continue
                 x = begin - RING + 0.5
-                side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
-                side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
-                side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
-                near = side0 * wa + side1 * wb + side2 * wc
+                near = (
+                    sign0 * side_of(px0, py0, qx0, qy0, x, y) * wa
+                    + sign1 * side_of(px1, py1, qx1, qy1, x, y) * wb
+                    + sign2 * side_of(px2, py2, qx2, qy2, x, y) * wc
+                )
                 for column in range(begin, end + 1):
-                    # Steps round otherwise than the sides themselves, which decide where it matters.
-                    along = np.float64(column - begin)
-                    lowest = min(side0 + along * step0, side1 + along * step1, side2 + along * step2)
-                    if lowest < doubt:
-                        if lowest < -doubt:
-                            continue
+                    # Where a row ends only the sides themselves decide.
+                    if level or column - low < _DOUBT or high - column < _DOUBT:
                         x = column - RING + 0.5
-                        exact0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
-                        exact1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
-                        exact2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
-                        if min(exact0, exact1, exact2) < 0.0:
+                        side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
+                        side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
+                        side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
+                        if min(side0, side1, side2) < 0.0:
                             continue
                         if (
-                            (exact0 == 0.0 and owned0 == 0.0)
-                            or (exact1 == 0.0 and owned1 == 0.0)
-                            or (exact2 == 0.0 and owned2 == 0.0)
+                            (side0 == 0.0 and owned0 == 0.0)
+                            or (side1 == 0.0 and owned1 == 0.0)
+                            or (side2 == 0.0 and owned2 == 0.0)
                         ):
                             continue
-                    here = near + along * across
+                    here = near + (column - begin) * across
                     if here > nearest[row, column]:
                         nearest[row, column] = here
                         ids[row, column] = face

@@ -593,25 +593,24 @@ def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
 
 @kernel
 def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, suspects):
-    """Fill suspects (H + 2, W + 2, 2) with whether a pixel and its neighbour to the right, and the one below, see different sheets."""
+    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see different sheets."""
     if share < 0:
         lead(publish(board))
         return
     height, width = ids.shape
-    for row in range(height * share // shares, height * (share + 1) // shares):
-        for column in range(width):
-            f = np.int64(ids[row, column])
+    for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
+        right = np.int64(ids[row, 0])
+        for column in range(width - 1):
+            f, right = right, np.int64(ids[row, column + 1])
+            below = np.int64(ids[row + 1, column])
+            if f < 0 or (f == right and f == below):
+                continue
             for down in range(2):
-                suspects[row, column, down] = False
-                row2, column2 = row + down, column + 1 - down
-                if f < 0 or row2 >= height or column2 >= width:
-                    continue
-                g = np.int64(ids[row2, column2])
+                g = below if down else right
                 if g < 0 or f == g or _share_vertex(linked, f, g):
                     continue
-                there, _ = walk(
-                    points, faces, linked, signs, ring, f, column2 - RING + 0.5, row2 - RING + 0.5
-                )
+                x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
+                there, _ = walk(points, faces, linked, signs, ring, f, x, y)
                 suspects[row, column, down] = there != g
 
 
