@@ -122,21 +122,17 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing)
     front, back = facing.any(axis=0)
     seen_sign = 0 if front == back else (1 if back else -1)
-    pairs, places = _boundaries(vertices, points, faces, signs, seen_sign, nearest, ids)
+    pairs, places = _boundaries(vertices, binned, seen_sign, nearest, ids)
     return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
 
 
 def _boundaries(
-    vertices: np.ndarray,
-    points: np.ndarray,
-    faces: np.ndarray,
-    signs: np.ndarray,
-    seen_sign: int,
-    nearest: np.ndarray,
-    ids: np.ndarray,
+    vertices: np.ndarray, binned: tuple, seen_sign: int, nearest: np.ndarray, ids: np.ndarray
 ) -> tuple[Pairs, Places]:
+    from .cpu.hard import draw_under
     from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines, suspect_crossings
 
+    points, faces, signs, bounds, starts, entries = binned
     links = link_surface(faces, vertices)
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
@@ -148,6 +144,9 @@ def _boundaries(
         if count <= room:
             break
         room = count
+    under, depths = np.empty(height * width, np.int32), np.empty(height * width)
+    marked = (points, faces, signs, starts, entries, bounds, seen_sign, last, nearest)
+    run_on_workers(draw_under, np.zeros(1, np.int64), *marked, under, depths)
     suspects = np.zeros((*ids.shape, 2), np.bool_)
     run_on_workers(suspect_crossings, *surface, ids, suspects)
     crossings = np.flatnonzero(suspects)
@@ -165,7 +164,7 @@ def _boundaries(
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
-        ends = resolve_outlines(*surface, nearest, ids, last, order[:found], *outlines, *pairs, *places)
+        ends = resolve_outlines(*surface, nearest, ids, under, last, order[:found], *outlines, *pairs, *places)
         marks = np.zeros(ids.shape, np.bool_)
         ends = find_crossings(*surface, ids, crossings, marks, last, outlines[0], outlines[2], *pairs, *places, *ends)
         if ends[0] <= room and ends[1] <= 2 * room:

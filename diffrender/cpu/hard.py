@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT
-from ..formulas.edge import is_after, owns_border, side_of
+from ..formulas.edge import is_after, is_inside, owns_border, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import formula, kernel
 from ..spin import claim, lead, publish
@@ -17,6 +17,7 @@ from ..spin import claim, lead, publish
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
 _DOUBT = 1e-3  # px: how near to an edge the sides themselves decide
+NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
 
 
@@ -209,3 +210,55 @@ def draw_ids(
                         seen += 1
                     slots[row - RING, column - RING] = number[face]
         counts[strip] = seen
+
+
+@kernel
+def draw_under(
+    share, shares, board, turn, points, faces, signs, starts, entries, bounds, seen_sign, marks, nearest, under, depths
+):
+    """Fill under (H W,) with the face next below the nearest one at the centres of pixels with marks (H W,) >= 0, -1 for none, among
+    those of the sign `seen_sign`, or all if it is 0; depths (H W,) is for its 1 / depth.
+
+    Of closed surfaces the faces turned away are left out: they lie right behind an outline.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
+    strips = len(starts) - 1
+    while True:
+        strip = claim(turn)
+        if strip >= strips:
+            break
+        first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+        for row in range(first_row, last_row + 1):
+            for pixel in range((row - RING) * width, (row - RING + 1) * width):
+                under[pixel], depths[pixel] = -1, 0.0
+        for entry in range(starts[strip], starts[strip + 1]):
+            face = entries[entry]
+            if seen_sign != 0 and signs[face] != seen_sign:
+                continue
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            if signs[face] < 0:
+                b, c = c, b
+            for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
+                for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
+                    pixel = (row - RING) * width + column - RING
+                    if marks[pixel] < 0:
+                        continue
+                    x, y = column - RING + 0.5, row - RING + 0.5
+                    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+                    cx, cy = points[c, 0], points[c, 1]
+                    if not (
+                        is_inside(ax, ay, bx, by, x, y)
+                        and is_inside(bx, by, cx, cy, x, y)
+                        and is_inside(cx, cy, ax, ay, x, y)
+                    ):
+                        continue
+                    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
+                    side2 = side_of(ax, ay, bx, by, x, y)
+                    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (
+                        side0 + side1 + side2
+                    )
+                    if depths[pixel] < near < NEARER * nearest[row, column]:
+                        under[pixel], depths[pixel] = face, near

@@ -22,8 +22,8 @@ from ..jit import formula, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
 from ..spin import lead, publish
-from .hard import RING
-from .sheet import NEARER, goes_under, inverse_depth_at, lies_beyond, walk
+from .hard import NEARER, RING
+from .sheet import goes_under, inverse_depth_at, lies_beyond, walk
 
 _SAME = 1e-6  # of depths: the sheet that one outline has is that of another
 _UNFAIR = 1e-3
@@ -269,27 +269,31 @@ def _insert(cuts, count, value):
 
 
 @subroutine
-def _beside(points, faces, linked, signs, ring, ids, row, column, known, sheets, closest, halves, here, count):
-    """Return the face that a neighbour on the outer side of an outline sees, -1 for none, and that is of none of the sheets that
-    have outlines in the pixel; or _UNKNOWN."""
-    for k in range(count):
-        dx, dy = known[k, _BX] - known[k, _AX], known[k, _BY] - known[k, _AY]
-        if abs(dy) >= abs(dx):
-            face = np.int64(ids[row + RING, column + RING + (1 if dy > 0.0 else -1)])
-        else:
-            face = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
-        if face < 0:
-            return face
-        apart = True
-        for sheet in range(count):
-            at = closest[sheet]
-            if apart and sheets[sheet] == sheet and at >= 0:
-                x, y = _nearest_point(known, at)
-                depth, _ = _depth_along(
-                    points, faces, linked, signs, ring, face, x + column + 0.5, y + row + 0.5
-                )
-                apart = not _same(depth, known[at, _DEPTH])
-        if apart:
+def _is_apart(points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count):
+    """Whether a face is of none of the sheets that have outlines in a pixel."""
+    for sheet in range(count):
+        at = closest[sheet]
+        if sheets[sheet] == sheet and at >= 0:
+            x, y = _nearest_point(known, at)
+            depth, _ = _depth_along(points, faces, linked, signs, ring, face, x + column + 0.5, y + row + 0.5)
+            if _same(depth, known[at, _DEPTH]):
+                return False
+    return True
+
+
+@subroutine
+def _beside(points, faces, linked, signs, ring, ids, under, row, column, known, sheets, closest, count):
+    """Return the face that lies below the sheets with outlines in a pixel, -1 for none: the next below the centre, or what a
+    neighbour on the outer side sees; or _UNKNOWN."""
+    for k in range(-1, count):
+        face = under
+        if k >= 0:
+            dx, dy = known[k, _BX] - known[k, _AX], known[k, _BY] - known[k, _AY]
+            if abs(dy) >= abs(dx):
+                face = np.int64(ids[row + RING, column + RING + (1 if dy > 0.0 else -1)])
+            else:
+                face = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
+        if face < 0 or _is_apart(points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count):
             return face
     return _UNKNOWN
 
@@ -303,6 +307,7 @@ def resolve_outlines(
     ring,
     nearest,
     ids,
+    under,
     last,
     order,
     halves,
@@ -410,7 +415,9 @@ def resolve_outlines(
                     front, foremost = sheet, center_depth[sheet]
         beside = np.int64(ids[row + RING, column + RING])
         if front >= 0:
-            beside = _beside(points, faces, linked, signs, ring, ids, row, column, known, sheets, closest, halves, here, count)
+            below = np.int64(under[pixel])
+            given = (ids, below, row, column, known, sheets, closest, count)
+            beside = _beside(points, faces, linked, signs, ring, *given)
         parts = 0
         for k in range(count):
             if beside == _UNKNOWN:

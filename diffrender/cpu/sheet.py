@@ -6,9 +6,9 @@ from ..formulas.edge import side_of
 from ..jit import formula, subroutine
 from .fragments import clipped_at, inverse_depths_of
 from .half_edges import ends_of
+from .hard import NEARER
 
 _STEPS = 200
-NEARER = 1 - 1e-7  # depths that differ less are the same surface
 
 
 @formula
