@@ -69,5 +69,5 @@ def blend_backward(fragments: Fragments, jumps: np.ndarray, grad_values: np.ndar
     pairs = fragments.pairs
     grad_areas = np.empty(len(pairs.areas))
     kernel(pairs.pixels, pairs.sides, pairs.areas, jumps, grad_values, grad_areas)
-    surface, given = (fragments.points, fragments.faces), (pairs.owners, pairs.numbers, grad_areas)
+    surface, given = (fragments.points, fragments.faces), (pairs.owners, pairs.numbers, pairs.cutters, grad_areas)
     areas_backward(*surface, pairs.pixels, fragments.size[1], *given, grad_points)

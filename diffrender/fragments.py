@@ -30,6 +30,7 @@ class Pairs(NamedTuple):
     areas: np.ndarray  # (N,)
     owners: np.ndarray  # (N, 2) int32
     numbers: np.ndarray  # (N, 3)
+    cutters: np.ndarray  # (N, 4) int32
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Fragments:
 
     @property
     def face_ids(self) -> np.ndarray:
-        """The nearest face at each pixel's centre (H, W) int32, -1 for none; of equally near ones the first."""
+        """The nearest face at each pixel's centre (H, W) int32, -1 for none."""
         return self.ids[1:-1, 1:-1]
 
     @property
@@ -157,6 +158,7 @@ def _boundaries(
             np.empty(room),
             np.empty((room, 2), np.int32),
             np.empty((room, NUMBERS)),
+            np.empty((room, 4), np.int32),
         )
         places = Places(
             np.empty(2 * room, np.int32),

@@ -122,7 +122,7 @@ def draw_ids(
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and
     facing (S, 2) whether any is seen from its front, and any from its back.
 
-    Of faces equally near the one with the lowest number is seen.
+    Of faces equally near, to rounding, one is seen, of identical ones the first.
     """
     if share < 0:
         lead(publish(board))

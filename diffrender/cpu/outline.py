@@ -11,6 +11,8 @@ import numpy as np
 from ..formulas.edge import (
     barycentric_slopes,
     chord,
+    crossing,
+    crossing_backward,
     interval_within,
     is_inside,
     nearest_on_edge,
@@ -28,7 +30,7 @@ from .sheet import goes_under, inverse_depth_at, lies_beyond, walk
 _SAME = 1e-6  # of depths: the sheet that one outline has is that of another
 _UNFAIR = 1e-3
 _BASE = np.int64(-1)
-_UNKNOWN, _NOT_YET = np.int64(-2), np.int64(-2)
+_UNKNOWN, _NOT_YET, _NOTHING = np.int64(-2), np.int64(-2), np.int64(-1)
 _MOST = 32  # outlines in one pixel; more are left out
 _PARTS = 4 * _MOST
 _HALVINGS = 10  # of a pixel's width
@@ -140,17 +142,6 @@ def _outward_ends(faces, signs, half):
     return (a, b) if signs[half // 3] > 0 else (b, a)
 
 
-@formula
-def _crossing(ax, ay, bx, by, cx, cy, dx, dy):
-    """Return the shares of a segment ab and of a segment cd where they cross; beyond [0, 1] if they do not."""
-    ux, uy, vx, vy = bx - ax, by - ay, dx - cx, dy - cy
-    across = ux * vy - uy * vx
-    if across == 0.0:
-        return -1.0, -1.0
-    wx, wy = cx - ax, cy - ay
-    return (wx * vy - wy * vx) / across, (wx * uy - wy * ux) / across
-
-
 # Columns of what `resolve_outlines` knows of each candidate in a pixel, relative to its centre.
 _AX, _AY, _BX, _BY, _T0, _T1, _SHARE, _DEPTH, _DISTANCE = range(9)
 
@@ -242,7 +233,7 @@ def _covers(known, sheets, count, sheet, center_in, x, y):
             ax, ay = known[k, _AX], known[k, _AY]
             dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
             t0, t1 = known[k, _T0], known[k, _T1]
-            along, way = _crossing(ax + t0 * dx, ay + t0 * dy, ax + t1 * dx, ay + t1 * dy, 0.0, 0.0, x, y)
+            along, way = crossing(ax + t0 * dx, ay + t0 * dy, ax + t1 * dx, ay + t1 * dy, 0.0, 0.0, x, y)
             if 0.0 <= along < 1.0 and 0.0 < way < 1.0:
                 inside = not inside
     return inside
@@ -258,13 +249,13 @@ def _rise(points, faces, linked, signs, ring, known, k, t, a, b, beside, px, py)
 
 
 @formula
-def _insert(cuts, count, value):
-    """Put a value into the ascending cuts[1:count]; return the new count."""
+def _insert(cuts, cut_by, count, value, by):
+    """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
     place = count
     while place > 1 and cuts[place - 1] > value:
-        cuts[place] = cuts[place - 1]
+        cuts[place], cut_by[place] = cuts[place - 1], cut_by[place - 1]
         place -= 1
-    cuts[place] = value
+    cuts[place], cut_by[place] = value, by
     return count + 1
 
 
@@ -318,6 +309,7 @@ def resolve_outlines(
     areas,
     owners,
     numbers,
+    cutters,
     place_faces,
     place_corners,
     places,
@@ -331,7 +323,7 @@ def resolve_outlines(
     outer side does.
 
     pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
-    with its face on the inner side, numbers (N, 3). Returns how many pairs and places there are; what has no room is left out.
+    with its face on the inner side, numbers (N, 3), cutters (N, 4) the ends of the edges that cut it at its two ends, or -1. Returns how many pairs and places there are; what has no room is left out.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
@@ -341,9 +333,9 @@ def resolve_outlines(
     sheets, closest = np.empty(_MOST, np.int64), np.empty(_MOST, np.int64)
     center_in, center_depth = np.empty(_MOST, np.bool_), np.empty(_MOST)
     of_sheet, shares = np.empty(_MOST, np.int64), np.empty(_MOST + 1)
-    cuts = np.empty(_MOST + 3)
+    cuts, cut_by = np.empty(_MOST + 3), np.empty(_MOST + 3, np.int64)
     part_of, part_outer = np.empty(_PARTS, np.int64), np.empty(_PARTS, np.int64)
-    part_spans = np.empty((_PARTS, 2))
+    part_spans, part_by = np.empty((_PARTS, 2)), np.empty((_PARTS, 2), np.int64)
     pairs, used = 0, 0
     for number in range(len(order)):
         pixel = np.int64(order[number])
@@ -427,21 +419,21 @@ def resolve_outlines(
             dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
             t0, t1 = known[k, _T0], known[k, _T1]
             a, b = _outward_ends(faces, signs, half)
-            cuts[0], ends = t0, 1
+            cuts[0], cut_by[0], ends = t0, _NOTHING, 1
             for other in range(count):
                 if sheets[other] != sheet:
                     cx, cy = known[other, _AX], known[other, _AY]
                     ex, ey = known[other, _BX] - cx, known[other, _BY] - cy
-                    along, across = _crossing(ax, ay, ax + dx, ay + dy, cx, cy, cx + ex, cy + ey)
+                    along, across = crossing(ax, ay, ax + dx, ay + dy, cx, cy, cx + ex, cy + ey)
                     if t0 < along < t1 and known[other, _T0] < across < known[other, _T1]:
-                        ends = _insert(cuts, ends, along)
+                        ends = _insert(cuts, cut_by, ends, along, other)
             if beside >= 0 and ends <= _MOST:
                 # Where the edge goes under what is beside it.
                 rise0 = _rise(points, faces, linked, signs, ring, known, k, t0, a, b, beside, px, py)
                 rise1 = _rise(points, faces, linked, signs, ring, known, k, t1, a, b, beside, px, py)
                 if (rise0 > 0.0) != (rise1 > 0.0):
-                    ends = _insert(cuts, ends, t0 + (t1 - t0) * rise0 / (rise0 - rise1))
-            cuts[ends] = t1
+                    ends = _insert(cuts, cut_by, ends, t0 + (t1 - t0) * rise0 / (rise0 - rise1), _NOTHING)
+            cuts[ends], cut_by[ends] = t1, _NOTHING
             for part in range(ends):
                 begin, end = cuts[part], cuts[part + 1]
                 if not begin < end or parts == _PARTS:
@@ -470,6 +462,7 @@ def resolve_outlines(
                 if not hidden:
                     part_of[parts], part_outer[parts] = k, outer
                     part_spans[parts, 0], part_spans[parts, 1] = begin, end
+                    part_by[parts, 0], part_by[parts, 1] = cut_by[part], cut_by[part + 1]
                     parts += 1
         # The shares of the pixel that sheets get must be shares: where outlines are too entangled, its centre stands for all.
         for k in range(count):
@@ -523,6 +516,12 @@ def resolve_outlines(
                 pixels[pairs] = pixel
                 sides[pairs, 0], sides[pairs, 1] = (own, beyond) if inner[k] else (beyond, own)
                 owners[pairs, 0], owners[pairs, 1] = _outward_ends(faces, signs, np.int64(halves[here[k]]))
+                for side in range(2):
+                    by = part_by[part, side]
+                    cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = -1, -1
+                    if by >= 0:
+                        p, q = _outward_ends(faces, signs, np.int64(halves[here[by]]))
+                        cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = p, q
                 areas[pairs] = _part_area(known, k, begin, end)
                 numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2] = begin, end, 1.0 if inner[k] else -1.0
             pairs += 1
@@ -639,6 +638,7 @@ def find_crossings(
     areas,
     owners,
     numbers,
+    cutters,
     place_faces,
     place_corners,
     places,
@@ -747,8 +747,24 @@ def _add_depth_difference(points, faces, face, x, y, grad, grad_points):
     add_moved(grad_points, faces, face, weights, grad * sx, grad * sy)
 
 
+@formula
+def _add_cut(points, a, b, p, q, grad, grad_points):
+    """Add the gradient of the share t of the edge a to b at which the edge p to q crosses it."""
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    px, py, qx, qy = points[p, 0], points[p, 1], points[q, 0], points[q, 1]
+    for_a, for_b, for_p, for_q = crossing_backward(grad, ax, ay, bx, by, px, py, qx, qy)
+    grad_points[a, 0] += for_a[0]
+    grad_points[a, 1] += for_a[1]
+    grad_points[b, 0] += for_b[0]
+    grad_points[b, 1] += for_b[1]
+    grad_points[p, 0] += for_p[0]
+    grad_points[p, 1] += for_p[1]
+    grad_points[q, 0] += for_q[0]
+    grad_points[q, 1] += for_q[1]
+
+
 @kernel
-def areas_backward(points, faces, pixels, width, owners, numbers, grad_areas, grad_points):
+def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_areas, grad_points):
     """Add to grad_points (V, 3) what the areas' gradients (N,) give.
 
     Of a chord: the area beyond shrinks by length / slope times the mean over the chord of the difference in 1 / depth, which is
@@ -766,13 +782,17 @@ def areas_backward(points, faces, pixels, width, owners, numbers, grad_areas, gr
         px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
         dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
         rx, ry = points[a, 0] - px, points[a, 1] - py
-        hx, hy, kx, ky = shadow_area_backward(
-            rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy, numbers[pair, 2], t0 == 0.0, t1 == 1.0
-        )
+        ux, uy, vx, vy = rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy
+        cut0, cut1 = cutters[pair, 0] >= 0, cutters[pair, 2] >= 0
+        hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[pair, 2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
         grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
         grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)
         grad_points[b, 0] += grad * (t0 * hx + t1 * kx)
         grad_points[b, 1] += grad * (t0 * hy + t1 * ky)
+        if cut0:
+            _add_cut(points, a, b, cutters[pair, 0], cutters[pair, 1], grad * (hx * dx + hy * dy), grad_points)
+        if cut1:
+            _add_cut(points, a, b, cutters[pair, 2], cutters[pair, 3], grad * (kx * dx + ky * dy), grad_points)
 
 
 @kernel

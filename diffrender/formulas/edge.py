@@ -98,6 +98,38 @@ def nearest_on_edge_backward(grad, ax, ay, bx, by):
 
 
 @formula
+def crossing(ax, ay, bx, by, px, py, qx, qy):
+    """Return the shares of a segment ab and of a segment pq where they cross; beyond [0, 1] if they do not."""
+    dx, dy, rx, ry = bx - ax, by - ay, qx - px, qy - py
+    across = dx * ry - dy * rx
+    if across == 0.0:
+        return -1.0, -1.0
+    sx, sy = px - ax, py - ay
+    return (sx * ry - sy * rx) / across, (sx * dy - sy * dx) / across
+
+
+@formula
+def crossing_backward(grad, ax, ay, bx, by, px, py, qx, qy):
+    """Return the gradients (x, y) of a, b, p and q for that of the share t of ab: t = (p - a) x r / (d x r), d = b - a, r = q - p.
+
+    Moving a point of the line ab by e has the crossing slide by -(e x r) / (d x r), and one of pq by as much forwards.
+    """
+    dx, dy, rx, ry = bx - ax, by - ay, qx - px, qy - py
+    across = dx * ry - dy * rx
+    if across == 0.0:
+        return (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)
+    sx, sy = px - ax, py - ay
+    t, of_pq = (sx * ry - sy * rx) / across, (sx * dy - sy * dx) / across
+    gx, gy = grad * ry / across, -grad * rx / across
+    return (
+        (-(1.0 - t) * gx, -(1.0 - t) * gy),
+        (-t * gx, -t * gy),
+        ((1.0 - of_pq) * gx, (1.0 - of_pq) * gy),
+        (of_pq * gx, of_pq * gy),
+    )
+
+
+@formula
 def chord(height, slope_x, slope_y):
     """Return the ends (ux, uy, vx, vy) of the line height + slope . p = 0 within the pixel, and whether there are any."""
     square = slope_x * slope_x + slope_y * slope_y
