@@ -51,7 +51,7 @@ def outlined(vertices, faces, size, attributes, perspective_correct=True):
     real = vertices.real
     edges = _outline(real, faces)
     polygon = vertices[[a for a, _ in edges]]
-    image = np.zeros((height, width, attributes.shape[1] + 1), np.result_type(vertices, attributes, np.float64))
+    image = np.zeros((height, width, attributes.shape[1] + 1), complex)
     for row, column in np.ndindex(size):
         clipped = _clip_to_pixel(polygon[:, :2], column, row)
         area = _area(clipped)
@@ -84,6 +84,8 @@ def _value_beside(vertices, edges, attributes, x, y, perspective_correct):
     best = None
     for i, j in edges:
         a, b = vertices[i], vertices[j]
+        if not _passes(a[:2].real, b[:2].real, x, y):
+            continue
         along = b[:2] - a[:2]
         t = ((x - a[0]) * along[0] + (y - a[1]) * along[1]) / (along[0] ** 2 + along[1] ** 2)
         t = t if 0 < t.real < 1 else min(max(t.real, 0), 1)
@@ -92,6 +94,15 @@ def _value_beside(vertices, edges, attributes, x, y, perspective_correct):
             first, second = (1 - t, t) if not perspective_correct else ((1 - t) / a[2], t / b[2])
             best = (distance, (first * attributes[i] + second * attributes[j]) / (first + second))
     return best[1]
+
+
+def _passes(a, b, x, y):
+    """Whether the edge ab passes through the pixel around (x, y)."""
+    first, last = 0.0, 1.0
+    for start, end, middle in zip(a, b, (x, y)):
+        shares = sorted((middle + side - start) / (end - start) for side in (-0.5, 0.5))
+        first, last = max(first, shares[0]), min(last, shares[1])
+    return first < last
 
 
 def _outline(vertices, faces):

@@ -117,6 +117,7 @@ def test_the_gradient_of_coverage_is_that_of_the_outlines_area(dtype, tolerance)
 def test_antialiased_images_come_near_to_many_samples():
     """What 64 samples show, of scenes with outlines over each other and surfaces that cross, but for entangled pixels."""
     for vertices, faces, attributes, size in (boxes(), sphere(2)):
+        attributes = attributes if len(vertices) == 32 else vertices[:, :2] / 40
         truth = oracle_hard.supersampled(vertices, faces, size, attributes)
         plain = oracle_hard.supersampled(vertices, faces, size, attributes, 1)
         error = np.abs(premultiplied(draw_hard(vertices, faces, size, dr.Hard(), attributes).image) - truth).max(-1)
@@ -245,7 +246,7 @@ def test_no_scene_gives_nan_or_leaves_its_range(dtype, seed, kind):
     vertices = np.c_[flat, depth].astype(dtype)
     out = draw_hard(vertices, faces, (16, 18), dr.Hard(), np.ones((count, 1), dtype))
     assert np.isfinite(out.image).all()
-    assert out.image.min() > -0.01 and out.image.max() < 1.01
+    assert out.image.min() > -1e-3 and out.image.max() < 1 + 1e-3
     grads = out.backward(np.ones_like(out.image))
     assert np.isfinite(grads.vertices_pixel).all() and np.isfinite(grads.attributes).all()
 

@@ -28,7 +28,7 @@ from .hard import NEARER, RING
 from .sheet import goes_under, inverse_depth_at, lies_beyond, walk
 
 _SAME = 1e-6  # of depths: the sheet that one outline has is that of another
-_UNFAIR = 1e-3
+_UNFAIR = 1e-6  # rounding of a share
 _BASE = np.int64(-1)
 _UNKNOWN, _NOT_YET, _NOTHING = np.int64(-2), np.int64(-2), np.int64(-1)
 _MOST = 32  # outlines in one pixel; more are left out
@@ -403,7 +403,9 @@ def resolve_outlines(
             if center_in[sheet]:
                 face = np.int64(halves[here[at]]) // 3
                 center_depth[sheet], _ = _depth_along(points, faces, linked, signs, ring, face, px, py)
-                if center_depth[sheet] >= foremost:
+                # A sheet over what is seen is not there, whatever rounding says of a sliver.
+                center_in[sheet] = NEARER * center_depth[sheet] <= over
+                if center_in[sheet] and center_depth[sheet] >= foremost:
                     front, foremost = sheet, center_depth[sheet]
         beside = np.int64(ids[row + RING, column + RING])
         if front >= 0:
