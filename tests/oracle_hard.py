@@ -53,17 +53,15 @@ def outlined(vertices, faces, size, attributes, perspective_correct=True):
     polygon = vertices[[a for a, _ in edges]]
     image = np.zeros((height, width, attributes.shape[1] + 1), complex)
     for row, column in np.ndindex(size):
-        clipped = _clip_to_pixel(polygon[:, :2], column, row)
-        area = _area(clipped)
-        if area.real <= 0:
-            continue
         x, y = column + 0.5, row + 0.5
         ids, _, _, _ = seen(real, faces, np.array(x), np.array(y))
-        value = 0
+        passing = [(i, j) for i, j in edges if _passes(real[i, :2], real[j, :2], x, y)]
+        value, area = 0, 1 if ids >= 0 else 0
         if ids >= 0:
             value = _value_at(vertices, faces[ids], attributes, x, y, perspective_correct)
-        if area.real < 1 - 1e-12:
-            beside = _value_beside(vertices, edges, attributes, x, y, perspective_correct)
+        if passing:
+            area = _area(_clip_to_pixel(polygon[:, :2], column, row))
+            beside = _value_beside(vertices, passing, attributes, x, y, perspective_correct)
             value = (value - (1 - area) * beside) / area if ids >= 0 else beside
             # Faint pixels go over to the background, black.
             value = value if area.real > 1 / 256 else value * area * 256
@@ -84,8 +82,6 @@ def _value_beside(vertices, edges, attributes, x, y, perspective_correct):
     best = None
     for i, j in edges:
         a, b = vertices[i], vertices[j]
-        if not _passes(a[:2].real, b[:2].real, x, y):
-            continue
         along = b[:2] - a[:2]
         t = ((x - a[0]) * along[0] + (y - a[1]) * along[1]) / (along[0] ** 2 + along[1] ** 2)
         t = t if 0 < t.real < 1 else min(max(t.real, 0), 1)
