@@ -234,7 +234,11 @@ def table(result: dict[str, Any]) -> str:
     lines += ["", "| faces | largest error of coverage | relative error of its gradient |", "|" + " --- |" * 3]
     for row in result["gradients"]:
         lines.append(f"| {row['faces']:,} | {row['coverage_error']:.1e} | {row['gradient_error']:.1e} |")
-    lines += ["", "| scene | ours rms | 1 sample | 4 | 16 | 64 | ours over 0.1 | 1 sample over 0.1 |", "|" + " --- |" * 8]
+    lines += [
+        "",
+        "| scene | ours rms | 1 sample | 4 | 16 | 64 | ours over 0.1 | 1 sample over 0.1 |",
+        "|" + " --- |" * 8,
+    ]
     for row in result["images"]:
         samples = " | ".join(f"{value:.4f}" for value in row["samples_rms"].values())
         lines.append(

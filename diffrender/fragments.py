@@ -130,24 +130,28 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
 def _boundaries(
     vertices: np.ndarray, binned: tuple, seen_sign: int, nearest: np.ndarray, ids: np.ndarray
 ) -> tuple[Pairs, Places]:
-    from .cpu.hard import draw_under
+    from .cpu.hard import TILE, draw_under, find_farthest
     from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines, suspect_crossings
 
-    points, faces, signs, bounds, starts, entries = binned
+    points, faces, signs, *_ = binned
     links = link_surface(faces, vertices)
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
     room = _ROOM * (height + width) + 1024
+    tiles = tuple(-(-length // TILE) for length in ids.shape)
+    farthest, marked_tiles = np.empty(tiles), np.zeros(tiles, np.bool_)
+    find_farthest(nearest, farthest)
     while True:
         last, order = np.full(height * width, -1, np.int32), np.empty(height * width, np.int32)
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
-        count, found = find_outlines(*surface, links.heads, links.seconds, seen_sign, nearest, height, width, last, order, *outlines)
+        edges = (links.heads, links.seconds, seen_sign)
+        count, found = find_outlines(*surface, *edges, nearest, farthest, marked_tiles, last, order, *outlines)
         if count <= room:
             break
         room = count
     under, depths = np.empty(height * width, np.int32), np.empty(height * width)
-    marked = (points, faces, signs, starts, entries, bounds, seen_sign, last, nearest)
-    run_on_workers(draw_under, np.zeros(1, np.int64), *marked, under, depths)
+    marks = (seen_sign, marked_tiles, last)
+    run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
     suspects = np.zeros((*ids.shape, 2), np.bool_)
     run_on_workers(suspect_crossings, *surface, ids, suspects)
     crossings = np.flatnonzero(suspects)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Name, RasterGradients
+from .backend import BackendError, Name, RasterGradients
 from .camera import Camera, project
 from .corners import join_corners, split_corners
 from .hard import Hard, HardRaster, draw_hard
@@ -143,7 +143,6 @@ class Rendering:
             texture=raster.texture,
         )
 
-
     def _raster_backward(self, grad_image: np.ndarray) -> RasterGradients:
         if isinstance(self._raster, HardRaster):
             return self._raster.backward(grad_image)
@@ -201,7 +200,8 @@ def render(
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, or for a texture
+    with `Hard`, BackendError for `Hard` on "cuda".
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -251,7 +251,11 @@ def front_of(
     front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
     nearest = front.vertices_pixel[:, 2].max()
     if nearest <= near:
-        where = "behind it" if nearest <= 0 else f"nearer than {'near' if isinstance(settings, Hard) else 'clip_near * far'}"
+        where = (
+            "behind it"
+            if nearest <= 0
+            else f"nearer than {'near' if isinstance(settings, Hard) else 'clip_near * far'}"
+        )
         raise ValueError(
             f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
             f"(largest depth {nearest:.4g}, must be > {near:.4g})"
@@ -267,11 +271,13 @@ def _near_plane(settings: Soft | Hard) -> float:
     return max(0.0, settings.clip_near * settings.far)
 
 
-def _draw(
-    front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None
-) -> Raster | HardRaster:
+def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
     if isinstance(settings, Soft):
         return draw_soft(front, settings, backend, texture)
+    if texture is not None:
+        raise ValueError("Hard does not draw textures yet: use Soft, or diffrender.sampling.with_vertex_colors")
+    if backend == "cuda":
+        raise BackendError("Hard is drawn by backend 'cpu' only")
     return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
 
 

@@ -315,5 +315,7 @@ def test_wrong_input_is_refused():
         dr.interpolate(fragments, np.zeros((3, 1)), np.array([(0, 1, 3)]))
     with pytest.raises(ValueError, match="near must be positive"):
         dr.Hard(near=0)
+    with pytest.raises(dr.BackendError, match="cpu"):
+        dr.render(bumpy(0), tilted_camera(), dr.Hard(), backend="cuda")
     with pytest.raises(ValueError, match="grad_image must have shape"):
         dr.antialias(fragments, fragments.covered[:, None]).backward(np.zeros((6, 6)))

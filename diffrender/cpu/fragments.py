@@ -354,5 +354,3 @@ def interpolate_places_backward(
         grad_points[start, 1] += to_start[1]
         grad_points[end, 0] += to_start[2]
         grad_points[end, 1] += to_start[3]
-
-

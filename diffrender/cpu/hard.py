@@ -16,6 +16,7 @@ from ..spin import claim, lead, publish
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
+TILE = 8  # px, along a side of a tile
 _DOUBT = 1e-3  # px: how near to an edge the sides themselves decide
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
@@ -117,7 +118,22 @@ def _columns(px, lean, down, rise, low, high):
 
 @kernel
 def draw_ids(
-    share, shares, board, turn, points, faces, signs, bounds, starts, entries, nearest, ids, slots, slot_faces, counts, facing
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    signs,
+    bounds,
+    starts,
+    entries,
+    nearest,
+    ids,
+    slots,
+    slot_faces,
+    counts,
+    facing,
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and
     facing (S, 2) whether any is seen from its front, and any from its back.
@@ -213,11 +229,46 @@ def draw_ids(
 
 
 @kernel
+def find_farthest(nearest, farthest):
+    """Fill farthest (H', W') with the smallest 1 / depth that is seen in each tile of nearest (H + 2, W + 2)."""
+    farthest[:] = np.inf
+    for row in range(nearest.shape[0]):
+        for column in range(nearest.shape[1]):
+            i, j = row // TILE, column // TILE
+            farthest[i, j] = min(farthest[i, j], nearest[row, column])
+
+
+@formula
+def any_marked(marked_tiles, first_column, last_column, first_row, last_row):
+    """Whether any tile of a range of pixels is marked."""
+    for i in range(first_row // TILE, last_row // TILE + 1):
+        for j in range(first_column // TILE, last_column // TILE + 1):
+            if marked_tiles[i, j]:
+                return True
+    return False
+
+
+@kernel
 def draw_under(
-    share, shares, board, turn, points, faces, signs, starts, entries, bounds, seen_sign, marks, nearest, under, depths
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    signs,
+    bounds,
+    starts,
+    entries,
+    seen_sign,
+    marked_tiles,
+    marks,
+    nearest,
+    under,
+    depths,
 ):
-    """Fill under (H W,) with the face next below the nearest one at the centres of pixels with marks (H W,) >= 0, -1 for none, among
-    those of the sign `seen_sign`, or all if it is 0; depths (H W,) is for its 1 / depth.
+    """Fill under (H W,) with the face next below the nearest one at the centres of pixels with marks (H W,) >= 0, all of them in
+    marked tiles, -1 for none, among those of the sign `seen_sign`, or all if it is 0; depths (H W,) is for its 1 / depth.
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
@@ -238,13 +289,16 @@ def draw_under(
             face = entries[entry]
             if seen_sign != 0 and signs[face] != seen_sign:
                 continue
+            if not any_marked(marked_tiles, bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3]):
+                continue
             a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
             if signs[face] < 0:
                 b, c = c, b
+            highest = max(points[a, 2], points[b, 2], points[c, 2])
             for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
                 for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
                     pixel = (row - RING) * width + column - RING
-                    if marks[pixel] < 0:
+                    if marks[pixel] < 0 or highest <= depths[pixel]:
                         continue
                     x, y = column - RING + 0.5, row - RING + 0.5
                     ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]

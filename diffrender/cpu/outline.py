@@ -24,7 +24,7 @@ from ..jit import formula, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
 from ..spin import lead, publish
-from .hard import NEARER, RING
+from .hard import NEARER, RING, TILE
 from .sheet import goes_under, inverse_depth_at, lies_beyond, walk
 
 _SAME = 1e-6  # of depths: the sheet that one outline has is that of another
@@ -88,14 +88,43 @@ def _hidden_around(nearest, row, column, inverse_depth):
     return True
 
 
+@formula
+def _any_farther(farthest, first_column, last_column, first_row, last_row, inverse_depth):
+    """Whether in any tile of a range of pixels something is seen that is farther than a place."""
+    for i in range(first_row // TILE, last_row // TILE + 1):
+        for j in range(first_column // TILE, last_column // TILE + 1):
+            if farthest[i, j] < inverse_depth:
+                return True
+    return False
+
+
 @kernel
-def find_outlines(points, faces, linked, signs, ring, heads, seconds, seen_sign, nearest, height, width, last, order, halves, spans, before):
+def find_outlines(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    heads,
+    seconds,
+    seen_sign,
+    nearest,
+    farthest,
+    marked_tiles,
+    last,
+    order,
+    halves,
+    spans,
+    before,
+):
     """Write a candidate for each pixel that the outline of a sheet passes, unless all is nearer around it.
 
     halves (N,) is the half edge in its front face, spans (N, 2) the part [t0, t1] of the edge in the pixel, before (N,) the pixel's
-    candidate before it, or -1; last (H W,) is a pixel's last one, and order (H W,) the pixels that have any. Returns how many
+    candidate before it, or -1; last (H W,) is a pixel's last one, and order (H W,) the pixels that have any, whose tiles are
+    marked. Returns how many
     candidates and pixels there are; what has no room is left out.
     """
+    height, width = nearest.shape[0] - 2 * RING, nearest.shape[1] - 2 * RING
     count, found = 0, 0
     for edge in range(len(heads)):
         second = seconds[edge]
@@ -111,6 +140,9 @@ def find_outlines(points, faces, linked, signs, ring, heads, seconds, seen_sign,
             continue
         highest = max(points[a, 2], points[b, 2])
         first_row, last_row = int(max(min(ay, by), 0.0)), int(min(max(ay, by), height - 1.0))
+        left, right = int(max(min(ax, bx), 0.0)), int(min(max(ax, bx), width - 1.0))
+        if not _any_farther(farthest, left, right + 2, first_row, last_row + 2, highest):
+            continue
         for row in range(first_row, last_row + 1):
             enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
             if not enter < leave:
@@ -128,6 +160,7 @@ def find_outlines(points, faces, linked, signs, ring, heads, seconds, seen_sign,
                     pixel = row * width + column
                     if last[pixel] < 0:
                         order[found] = pixel
+                        marked_tiles[(row + RING) // TILE, (column + RING) // TILE] = True
                         found += 1
                     halves[count], spans[count, 0], spans[count, 1] = half, t0, t1
                     before[count], last[pixel] = last[pixel], count
@@ -553,7 +586,9 @@ def _depth_slopes(points, faces, face):
 @formula
 def _plane_at(points, faces, face, x, y):
     """Return 1 / depth of a face's plane at (x, y)."""
-    ba, bb, bc = barycentrics_at(corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y)
+    ba, bb, bc = barycentrics_at(
+        corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y
+    )
     qa, qb, qc = inverse_depths_of(points, faces, face)
     return ba * qa + bb * qb + bc * qc
 
@@ -742,7 +777,9 @@ def blend_backward(pixels, sides, areas, jumps, grad_values, grad_areas):
 @formula
 def _add_depth_difference(points, faces, face, x, y, grad, grad_points):
     """Add the gradient of 1 / depth of a face at the fixed point (x, y)."""
-    weights = barycentrics_at(corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y)
+    weights = barycentrics_at(
+        corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y
+    )
     sx, sy = _depth_slopes(points, faces, face)
     for k in range(3):
         grad_points[faces[face, k], 2] += grad * weights[k]

@@ -181,5 +181,3 @@ def barycentric_slopes(ax, ay, bx, by, cx, cy):
     sbx, sby = (cy - ay) * inverse, (ax - cx) * inverse
     scx, scy = (ay - by) * inverse, (bx - ax) * inverse
     return -sbx - scx, -sby - scy, sbx, sby, scx, scy
-
-
