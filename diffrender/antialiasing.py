@@ -52,7 +52,7 @@ def antialias(fragments: Fragments, values: np.ndarray) -> Antialiased:
 def blend(fragments: Fragments, values: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Blend the values (S, C) on both sides of boundaries into an image (H W, C) of the pixels' centres, in place; return their
     differences (N, C), which `blend_backward` needs."""
-    from .cpu.outline import blend as kernel
+    from .cpu.blend import blend as kernel
 
     pairs = fragments.pairs
     jumps = np.empty((len(pairs.pixels), values.shape[1]), values.dtype)
@@ -63,8 +63,8 @@ def blend(fragments: Fragments, values: np.ndarray, image: np.ndarray) -> np.nda
 def blend_backward(fragments: Fragments, jumps: np.ndarray, grad_values: np.ndarray, grad_points: np.ndarray) -> None:
     """Turn the gradient of an image, in the first rows of grad_values (S, C), into that of the values, in place, and add to
     grad_points (V, 3) what the areas give."""
-    from .cpu.outline import areas_backward
-    from .cpu.outline import blend_backward as kernel
+    from .cpu.blend import areas_backward
+    from .cpu.blend import blend_backward as kernel
 
     pairs = fragments.pairs
     grad_areas = np.empty(len(pairs.areas))

@@ -23,7 +23,7 @@ class Places(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Pixels with a boundary in them, see `diffrender.cpu.outline`."""
+    """Pixels with a boundary in them, see `diffrender.cpu.resolve`."""
 
     pixels: np.ndarray  # (N,) int32
     sides: np.ndarray  # (N, 2) int32 rows of values
@@ -130,8 +130,10 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
 def _boundaries(
     vertices: np.ndarray, binned: tuple, seen_sign: int, nearest: np.ndarray, ids: np.ndarray
 ) -> tuple[Pairs, Places]:
+    from .cpu.cross import find_crossings, suspect_crossings
     from .cpu.hard import TILE, draw_under, find_farthest
-    from .cpu.outline import NUMBERS, find_crossings, find_outlines, resolve_outlines, suspect_crossings
+    from .cpu.outline import find_outlines
+    from .cpu.resolve import NUMBERS, resolve_outlines
 
     points, faces, signs, *_ = binned
     links = link_surface(faces, vertices)

@@ -45,7 +45,7 @@ class HardRaster:
         image = values[:pixels]
         self._jumps = blend(fragments, values, image)
         if background is not None:
-            from .cpu.outline import to_straight_alpha
+            from .cpu.blend import to_straight_alpha
 
             if background.any():
                 image[image[:, -1] == 0, :-1] = background
@@ -66,7 +66,7 @@ class HardRaster:
         grad_values[pixels:] = 0
         grad_values[:pixels] = grad_image.reshape(pixels, channels)
         if self._background is not None:
-            from .cpu.outline import to_straight_alpha_backward
+            from .cpu.blend import to_straight_alpha_backward
 
             given = (fragments.pairs.pixels, _FAINT, self._background, self.image.reshape(pixels, channels))
             to_straight_alpha_backward(*given, grad_values, np.zeros(pixels, np.bool_))

@@ -44,6 +44,17 @@ def _qs_of(points, faces, face, perspective):
 
 
 @formula
+def depth_slopes(points, faces, face):
+    """Return the gradient of 1 / depth of a face in the image."""
+    slopes = barycentric_slopes(*corners_of(points, faces, face))
+    qa, qb, qc = inverse_depths_of(points, faces, face)
+    return (
+        slopes[0] * qa + slopes[2] * qb + slopes[4] * qc,
+        slopes[1] * qa + slopes[3] * qb + slopes[5] * qc,
+    )
+
+
+@formula
 def clipped_at(points, faces, face, x, y):
     """Return the barycentric coordinates of (x, y) clipped to a face."""
     corners = corners_of(points, faces, face)

@@ -8,6 +8,8 @@ from .fragments import clipped_at, inverse_depths_of
 from .half_edges import ends_of
 from .hard import NEARER
 
+_SAME = 1e-6  # of depths: the sheet that one outline has is that of another
+
 _STEPS = 200
 
 
@@ -66,3 +68,23 @@ def goes_under(points, faces, linked, signs, ring, face, x, y, over):
     above, _ = walk(points, faces, linked, signs, ring, over, x, y)
     depth = inverse_depth_at(points, faces, there, x, y)
     return there, depth < NEARER * inverse_depth_at(points, faces, above, x, y)
+
+
+@subroutine
+def depth_along(points, faces, linked, signs, ring, face, x, y):
+    """Return 1 / depth of the sheet of a face at (x, y), or where it ends on the way there, and whether it is there."""
+    there, arrived = walk(points, faces, linked, signs, ring, face, x, y)
+    return inverse_depth_at(points, faces, there, x, y), arrived
+
+
+@formula
+def same_depth(first, second):
+    """Whether two values of 1 / depth are those of one sheet."""
+    return abs(first - second) <= _SAME * first
+
+
+@formula
+def outward_ends(faces, signs, half):
+    """Return the ends a and b of a half edge, in the order that has its face on the inner side."""
+    a, b = ends_of(faces, half)
+    return (a, b) if signs[half // 3] > 0 else (b, a)

@@ -7,7 +7,6 @@ of boundaries the shadows add up with the sign that each has, so the area beside
 
 import math
 
-
 from ..jit import formula
 
 _HALF_PIXEL = 0.5

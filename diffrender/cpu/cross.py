@@ -1,0 +1,177 @@
+"""Lines where one sheet comes out of another: boundaries in a pixel that no edge tells."""
+
+import math
+
+import numpy as np
+
+from ..formulas.edge import barycentric_slopes, chord, nearest_on_edge, shadow_area, side_of
+from ..jit import formula, kernel, subroutine
+from ..spin import lead, publish
+from .fragments import barycentrics_at, corners_of, depth_slopes, inverse_depths_of
+from .hard import RING
+from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, same_depth, walk
+
+_HALVINGS = 10  # of a pixel's width
+
+
+@formula
+def _share_vertex(linked, f, g):
+    for i in range(3):
+        for j in range(3):
+            if linked[f, i] == linked[g, j]:
+                return True
+    return False
+
+
+@formula
+def _plane_at(points, faces, face, x, y):
+    """Return 1 / depth of a face's plane at (x, y)."""
+    ba, bb, bc = barycentrics_at(
+        corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y
+    )
+    qa, qb, qc = inverse_depths_of(points, faces, face)
+    return ba * qa + bb * qb + bc * qc
+
+
+@subroutine
+def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
+    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, and whether any is left."""
+    a, b = outward_ends(faces, signs, half)
+    ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
+    t = nearest_on_edge(ax, ay, bx, by)
+    x, y = px + ax + t * (bx - ax), py + ay + t * (by - ay)
+    own = (1.0 - t) * points[a, 2] + t * points[b, 2]
+    first, _ = depth_along(points, faces, linked, signs, ring, seen, x, y)
+    second, _ = depth_along(points, faces, linked, signs, ring, under, x, y)
+    if not (same_depth(first, own) or same_depth(second, own)):
+        return ux, uy, vx, vy, True
+    side_u, side_v = side_of(ax, ay, bx, by, ux, uy), side_of(ax, ay, bx, by, vx, vy)
+    if side_u <= 0.0 and side_v <= 0.0:
+        return ux, uy, vx, vy, False
+    if side_u < 0.0 or side_v < 0.0:
+        at = side_u / (side_u - side_v)
+        x, y = ux + at * (vx - ux), uy + at * (vy - uy)
+        if side_u < 0.0:
+            ux, uy = x, y
+        else:
+            vx, vy = x, y
+    return ux, uy, vx, vy, True
+
+
+@kernel
+def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, suspects):
+    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see different sheets."""
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = ids.shape
+    for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
+        right = np.int64(ids[row, 0])
+        for column in range(width - 1):
+            f, right = right, np.int64(ids[row, column + 1])
+            below = np.int64(ids[row + 1, column])
+            if f < 0 or (f == right and f == below):
+                continue
+            for down in range(2):
+                g = below if down else right
+                if g < 0 or f == g or _share_vertex(linked, f, g):
+                    continue
+                x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
+                there, _ = walk(points, faces, linked, signs, ring, f, x, y)
+                suspects[row, column, down] = there != g
+
+
+@subroutine
+def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
+    """Return the faces of the sheets of f, in front at (x, y), and g, in front at (x2, y2), where they cross on the way."""
+    first, last = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        t = 0.5 * (first + last)
+        place_x, place_y = x + t * (x2 - x), y + t * (y2 - y)
+        f, _ = walk(points, faces, linked, signs, ring, f, place_x, place_y)
+        g, _ = walk(points, faces, linked, signs, ring, g, place_x, place_y)
+        if inverse_depth_at(points, faces, f, place_x, place_y) > inverse_depth_at(points, faces, g, place_x, place_y):
+            first = t
+        else:
+            last = t
+    return f, g
+
+
+@kernel
+def find_crossings(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    ids,
+    suspects,
+    marks,
+    last,
+    halves,
+    before,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+    pairs,
+    count,
+):
+    """Write a pair for each pixel through which the line goes where a sheet comes out of another: of two neighbours that see different
+    sheets, each sheet goes on below the other. owners (N, 2) are the two faces, and -1 - face so that they are told from vertices.
+    """
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    for suspect in suspects:
+        row, column, down = suspect // 2 // ids.shape[1], suspect // 2 % ids.shape[1], suspect % 2
+        row2, column2 = row + down, column + 1 - down
+        f, g = np.int64(ids[row, column]), np.int64(ids[row2, column2])
+        x, y = column - RING + 0.5, row - RING + 0.5
+        x2, y2 = column2 - RING + 0.5, row2 - RING + 0.5
+        f2, below = goes_under(points, faces, linked, signs, ring, f, x2, y2, g)
+        if not below:
+            continue
+        g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
+        if not below:
+            continue
+        of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
+        for second in range(2):
+            i, j = (row2, column2) if second else (row, column)
+            if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
+                continue
+            marks[i, j] = True
+            seen, under = (g, f2) if second else (f, g2)
+            px, py = j - RING + 0.5, i - RING + 0.5
+            first, other = (of_g, of_f) if second else (of_f, of_g)
+            over = _plane_at(points, faces, first, px, py) - _plane_at(points, faces, other, px, py)
+            sx, sy = depth_slopes(points, faces, first)
+            tx, ty = depth_slopes(points, faces, other)
+            ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
+            candidate = np.int64(last[(i - RING) * width + j - RING])
+            while crosses and candidate >= 0:
+                half = np.int64(halves[candidate])
+                candidate = np.int64(before[candidate])
+                ux, uy, vx, vy, crosses = _cut_chord(
+                    points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
+                )
+            if not crosses:
+                continue
+            if pairs < len(pixels) and count < len(place_faces):
+                pixel = (i - RING) * width + j - RING
+                place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
+                places[count, 0], places[count, 1] = px, py
+                pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
+                sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
+                owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
+                length = math.sqrt((vx - ux) ** 2 + (vy - uy) ** 2)
+                numbers[pairs, 0], numbers[pairs, 1] = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
+                rate = length / math.sqrt((sx - tx) ** 2 + (sy - ty) ** 2)
+                numbers[pairs, 2] = -rate if over > 0.0 else rate
+            pairs += 1
+            count += 1
+    return pairs, count
