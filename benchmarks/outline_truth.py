@@ -23,14 +23,14 @@ def coverage_gradient(polygon: np.ndarray, weights: np.ndarray) -> np.ndarray:
     grad = np.zeros(polygon.shape)
     following = np.roll(polygon, -1, axis=0)
     turn = np.sign((polygon[:, 0] * following[:, 1] - polygon[:, 1] * following[:, 0]).sum())
-    for k, (a, b) in enumerate(zip(polygon, following)):
-        ends = [0.0, 1.0]
+    for k, (a, b) in enumerate(zip(polygon, following, strict=True)):
+        cuts = [0.0, 1.0]
         for axis in (0, 1):
             lines = np.arange(np.ceil(min(a[axis], b[axis])), max(a[axis], b[axis]))
-            ends.extend((lines - a[axis]) / (b[axis] - a[axis]))
-        ends = np.sort(ends)
+            cuts.extend((lines - a[axis]) / (b[axis] - a[axis]))
+        ends = np.sort(cuts)
         normal = turn * np.array([b[1] - a[1], a[0] - b[0]])
-        for first, last in zip(ends[:-1], ends[1:]):
+        for first, last in zip(ends[:-1], ends[1:], strict=True):
             column, row = np.floor(a + 0.5 * (first + last) * (b - a)).astype(int)
             if 0 <= row < height and 0 <= column < width:
                 of_b = 0.5 * (last**2 - first**2)

@@ -77,8 +77,7 @@ class Fragments:
         return covered
 
     def barycentrics(self, perspective_correct: bool = True) -> np.ndarray:
-        """Return the barycentric coordinates (H, W, 3) float64 at the pixels' centres, -1 where nothing is seen: in space, or in the
-        image."""
+        """Return the barycentric coordinates (H, W, 3) float64 at pixels' centres, in space or in the image; -1 for nothing."""
         from .cpu.fragments import weigh_centers
 
         weights = np.empty((*self.size, 3))
@@ -121,7 +120,7 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     binned = (points, faces, signs, bounds, starts, entries)
     run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing)
-    front, back = facing.any(axis=0)
+    front, back = (bool(facing[:, side].any()) for side in (0, 1))
     seen_sign = 0 if front == back else (1 if back else -1)
     pairs, places = _boundaries(vertices, binned, seen_sign, nearest, ids)
     return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
@@ -172,9 +171,11 @@ def _boundaries(
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
-        ends = resolve_outlines(*surface, nearest, ids, under, last, order[:found], *outlines, *pairs, *places)
+        resolved = resolve_outlines(*surface, nearest, ids, under, last, order[:found], *outlines, *pairs, *places)
         marks = np.zeros(ids.shape, np.bool_)
-        ends = find_crossings(*surface, ids, crossings, marks, last, outlines[0], outlines[2], *pairs, *places, *ends)
+        ends: tuple[int, int] = find_crossings(
+            *surface, ids, crossings, marks, last, outlines[0], outlines[2], *pairs, *places, *resolved
+        )
         if ends[0] <= room and ends[1] <= 2 * room:
             return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
         room = max(ends)

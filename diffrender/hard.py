@@ -19,7 +19,8 @@ class Hard:
 
     A pixel's alpha is the area of it that is covered, its colour the mean over what is seen there. Edges of outlines, and lines
     where faces cross, have a gradient in the pixels that they pass and in no others: a shape that is not where it should be by
-    more than a pixel feels nothing, where `Soft` with a large sigma does. Faces that reach nearer than the depth `near` are cut there.
+    more than a pixel feels nothing, where `Soft` with a large sigma does. Faces that reach nearer than the depth `near` are cut
+    there.
     """
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -17,7 +17,7 @@ class InterpolationGradients(NamedTuple):
 
 
 class Interpolation:
-    """What `interpolate` returns: `values` (S, C), a row for each fragment, `image` (H, W, C) of the pixels' centres, `backward`."""
+    """What `interpolate` returns: `values` (S, C), a row for each fragment, `image` (H, W, C) of pixels' centres, `backward`."""
 
     def __init__(self, fragments: Fragments, arguments: tuple, values: np.ndarray):
         self.values = values

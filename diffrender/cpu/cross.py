@@ -35,7 +35,7 @@ def _plane_at(points, faces, face, x, y):
 
 @subroutine
 def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
-    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, and whether any is left."""
+    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, and if any is left."""
     a, b = outward_ends(faces, signs, half)
     ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
     t = nearest_on_edge(ax, ay, bx, by)
@@ -60,7 +60,7 @@ def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux
 
 @kernel
 def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, suspects):
-    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see different sheets."""
+    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see other sheets."""
     if share < 0:
         lead(publish(board))
         return
@@ -123,8 +123,11 @@ def find_crossings(
     pairs,
     count,
 ):
-    """Write a pair for each pixel through which the line goes where a sheet comes out of another: of two neighbours that see different
-    sheets, each sheet goes on below the other. owners (N, 2) are the two faces, and -1 - face so that they are told from vertices.
+    """Write a pair for each pixel through which the line goes where a sheet comes out of another, after `pairs` pairs and `count`
+    places.
+
+    Of two neighbours that see different sheets, each sheet goes on below the other. owners (N, 2) are -1 - face of the two, to
+    be told from vertices.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     for suspect in suspects:

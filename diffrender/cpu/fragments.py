@@ -2,8 +2,8 @@
 
 Where values have one channel more than attributes, it is 1 on faces and 0 elsewhere.
 
-A row of values for each pixel, row after row, then one for nothing at all, then one a place (`face`, `corner`, x, y): in the image at
-(x, y), clipped to the face, where `corner` is -1; else on the edge from that corner to the next, at the share x of it.
+A row of values for each pixel, row after row, then one for nothing at all, then one a place (`face`, `corner`, x, y): in the
+image at (x, y), clipped to the face, where `corner` is -1; else on the edge from that corner to the next, at the share x of it.
 """
 
 import numpy as np
@@ -187,8 +187,8 @@ def interpolate_centers_backward(
     slot_starts,
     sums,
 ):
-    """Add to sums (N, 3 C + 3) of the faces seen in each strip: for each corner k the sum over pixels of w_k g, C numbers, and at the
-    end of w_k (g . value), with g the gradient of the pixel's value: `gather_centers` makes gradients of them.
+    """Add to sums (N, 3 C + 3) of the faces seen in each strip: for each corner k the sum over pixels of w_k g, C numbers, and at
+    the end of w_k (g . value), with g the gradient of the pixel's value: `gather_centers` makes gradients of them.
     """
     if share < 0:
         lead(publish(board))

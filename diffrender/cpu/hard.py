@@ -135,10 +135,11 @@ def draw_ids(
     counts,
     facing,
 ):
-    """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1; and number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and
-    facing (S, 2) whether any is seen from its front, and any from its back.
+    """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
-    Of faces equally near, to rounding, one is seen, of identical ones the first.
+    And number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and facing
+    (S, 2) whether any is seen from its front, and any from its back. Of faces equally near, to rounding, one is seen, of
+    identical ones the first.
     """
     if share < 0:
         lead(publish(board))
@@ -185,7 +186,7 @@ def draw_ids(
                 low, high = _columns(px0 + (RING - 0.5), lean0, y - py0, sign0 * rise0, low, high)
                 low, high = _columns(px1 + (RING - 0.5), lean1, y - py1, sign1 * rise1, low, high)
                 low, high = _columns(px2 + (RING - 0.5), lean2, y - py2, sign2 * rise2, low, high)
-                begin, end = int(math.ceil(low - _DOUBT)), int(math.floor(high + _DOUBT))
+                begin, end = math.ceil(low - _DOUBT), math.floor(high + _DOUBT)
                 if begin > end:
                     continue
                 x = begin - RING + 0.5

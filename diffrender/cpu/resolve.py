@@ -184,12 +184,13 @@ def resolve_outlines(
     """Write a pair for each part of an outline that is seen in a pixel, and the places whose values it needs.
 
     The outlines in a pixel belong to sheets. Where those of two sheets cross, they are cut. A part is hidden if a nearer sheet
-    covers its middle, and else has on its outer side the nearest sheet that does. What has no outline in the pixel lies
-    behind them all or in front of all: it is what the centre sees or else, if that is one of the sheets, what the neighbour on the
-    outer side does.
+    covers its middle, and else has on its outer side the nearest sheet that does. What has no outline in the pixel lies behind
+    them all or in front of all: it is what the centre sees or else, if that is one of the sheets, the next face below, under
+    (H W,), or what the neighbour on the outer side sees.
 
     pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
-    with its face on the inner side, numbers (N, 3), cutters (N, 4) the ends of the edges that cut it at its two ends, or -1. Returns how many pairs and places there are; what has no room is left out.
+    with its face on the inner side, numbers (N, 3), cutters (N, 4) the ends of the edges that cut it at its two ends, or -1.
+    Returns how many pairs and places there are; what has no room is left out.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
@@ -351,7 +352,7 @@ def resolve_outlines(
             fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
         if not fair:
             continue
-        base = pixel if front < 0 else np.int64(nothing)
+        base = np.int64(pixel if front < 0 else nothing)
         if front >= 0 and beside >= 0:
             base = np.int64(_NOT_YET)
         for part in range(parts):
@@ -371,7 +372,7 @@ def resolve_outlines(
                 beyond = of_sheet[outer]
             else:
                 if base == _NOT_YET:
-                    base = nothing + 1 + used
+                    base = np.int64(nothing + 1 + used)
                     if used < len(place_faces):
                         behind, _ = walk(points, faces, linked, signs, ring, beside, px, py)
                         place_faces[used], place_corners[used], place_pixels[used] = behind, -1, pixel

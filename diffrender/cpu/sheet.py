@@ -54,8 +54,8 @@ def inverse_depth_at(points, faces, face, x, y):
 
 @subroutine
 def goes_under(points, faces, linked, signs, ring, face, x, y, over):
-    """Walk from a face towards (x, y); return the last face, and whether its sheet lies there, or where it ends, below that of the
-    face `over`, and is another one.
+    """Walk from a face towards (x, y); return the last face, and whether its sheet lies there, or where it ends, below that of
+    the face `over`, and is another one.
     """
     there, arrived = walk(points, faces, linked, signs, ring, face, x, y)
     if there == over:

@@ -46,17 +46,17 @@ def shadow_area(ux, uy, vx, vy):
 
 
 @formula
-def shadow_area_backward(ux, uy, vx, vy, turn, u_is_vertex, v_is_vertex):
+def shadow_area_backward(ux, uy, vx, vy, turn, u_is_within, v_is_within):
     """Return the derivatives of `shadow_area` for u and v, as they move with the boundary; `turn` is 1 if u to v goes round the
     centre from x to y, else -1.
 
-    Turning the ray through u sweeps a sector (1/2) |hit|^2 dangle, its part beyond u is what the shadow gains or loses. It is nothing
-    where u lies on the pixel's border, and where boundaries cross, what one loses the others gain: so it counts for vertices.
+    Turning the ray through u sweeps a sector (1/2) |hit|^2 dangle, its part beyond u is what the shadow gains or loses: nothing
+    where u lies on the pixel's border. So it counts for an end within the pixel, a vertex or a crossing.
     """
     sector_u, sector_v = 1.0, 1.0
-    if u_is_vertex:
+    if u_is_within:
         sector_u = (_HALF_PIXEL / max(abs(ux), abs(uy), _TINY)) ** 2
-    if v_is_vertex:
+    if v_is_within:
         sector_v = (_HALF_PIXEL / max(abs(vx), abs(vy), _TINY)) ** 2
     half = 0.5 * turn
     return (
@@ -109,7 +109,8 @@ def crossing(ax, ay, bx, by, px, py, qx, qy):
 
 @formula
 def crossing_backward(grad, ax, ay, bx, by, px, py, qx, qy):
-    """Return the gradients (x, y) of a, b, p and q for that of the share t of ab: t = (p - a) x r / (d x r), d = b - a, r = q - p.
+    """Return the gradients (x, y) of a, b, p and q for that of the share t of ab: t = (p - a) x r / (d x r), with d = b - a
+    and r = q - p.
 
     Moving a point of the line ab by e has the crossing slide by -(e x r) / (d x r), and one of pq by as much forwards.
     """
@@ -166,10 +167,8 @@ def owns_border(ax, ay, bx, by):
 @formula
 def is_inside(ax, ay, bx, by, x, y):
     """Whether (x, y) lies on the inner side of an edge a to b, by the top-left rule on it."""
-    if is_after(ax, ay, bx, by):
-        side = -side_of(bx, by, ax, ay, x, y)
-    else:
-        side = side_of(ax, ay, bx, by, x, y)
+    turned = is_after(ax, ay, bx, by)
+    side = -side_of(bx, by, ax, ay, x, y) if turned else side_of(ax, ay, bx, by, x, y)
     return side > 0.0 or (side == 0.0 and owns_border(ax, ay, bx, by))
 
 
