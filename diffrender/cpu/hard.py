@@ -17,6 +17,7 @@ from ..spin import claim, lead, publish
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
 TILE = 8  # px, along a side of a tile
+_CHUNK = 2048  # faces of a strip after which its tiles are looked at again
 _DOUBT = 1e-3  # px: how near to an edge the sides themselves decide
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
@@ -116,6 +117,27 @@ def _columns(px, lean, down, rise, low, high):
     return low, high
 
 
+@formula
+def _find_farthest(nearest, first_row, last_row, farthest):
+    """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth seen so far in each tile of a strip."""
+    farthest[:] = np.inf
+    for row in range(first_row, last_row + 1):
+        for column in range(nearest.shape[1]):
+            i, j = (row - first_row) // TILE, column // TILE
+            farthest[i, j] = min(farthest[i, j], nearest[row, column])
+
+
+@formula
+def _any_below(farthest, bounds, face, first_row, last_row, inverse_depth):
+    """Whether in any tile that a face touches something is seen that is not nearer than all of it; a margin is for rounding."""
+    top, bottom = max(bounds[face, 2], first_row) - first_row, min(bounds[face, 3], last_row) - first_row
+    for i in range(top // TILE, bottom // TILE + 1):
+        for j in range(bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1):
+            if farthest[i, j] * NEARER <= inverse_depth:
+                return True
+    return False
+
+
 @kernel
 def draw_ids(
     share,
@@ -148,6 +170,7 @@ def draw_ids(
     mark = np.full(len(faces), -1, np.int32)
     number = np.empty(len(faces), np.int32)
     strips = len(counts)
+    farthest = np.empty((ROWS // TILE, -(-width // TILE)))
     while True:
         strip = claim(turn)
         if strip >= strips:
@@ -157,63 +180,77 @@ def draw_ids(
             for column in range(width):
                 nearest[row, column] = 0.0
                 ids[row, column] = -1
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            if signs[face] < 0:
-                b, c = c, b
-            ax, ay, bx, by, cx, cy = (
-                points[a, 0],
-                points[a, 1],
-                points[b, 0],
-                points[b, 1],
-                points[c, 0],
-                points[c, 1],
-            )
-            inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
-            wa, wb, wc = points[a, 2] * inverse, points[b, 2] * inverse, points[c, 2] * inverse
-            px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
-            px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
-            px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
-            rise0, rise1, rise2 = qy0 - py0, qy1 - py1, qy2 - py2
-            across = -(sign0 * rise0 * wa + sign1 * rise1 * wb + sign2 * rise2 * wc)
-            lean0, lean1, lean2 = _lean(px0, qx0, rise0), _lean(px1, qx1, rise1), _lean(px2, qx2, rise2)
-            left, right = np.float64(bounds[face, 0]), np.float64(bounds[face, 1])
-            level = min(abs(rise0), abs(rise1), abs(rise2)) < _LEVEL
-            for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-                y = row - RING + 0.5
-                low, high = left, right
-                low, high = _columns(px0 + (RING - 0.5), lean0, y - py0, sign0 * rise0, low, high)
-                low, high = _columns(px1 + (RING - 0.5), lean1, y - py1, sign1 * rise1, low, high)
-                low, high = _columns(px2 + (RING - 0.5), lean2, y - py2, sign2 * rise2, low, high)
-                begin, end = math.ceil(low - _DOUBT), math.floor(high + _DOUBT)
-                if begin > end:
+        # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
+        farthest[:], fresh = 0.0, 0
+        for turn_of in range(2):
+            if turn_of == 1:
+                fresh = _CHUNK
+            for entry in range(starts[strip], starts[strip + 1]):
+                face = entries[entry]
+                if (signs[face] > 0) != (turn_of == 1):
                     continue
-                x = begin - RING + 0.5
-                near = (
-                    sign0 * side_of(px0, py0, qx0, qy0, x, y) * wa
-                    + sign1 * side_of(px1, py1, qx1, qy1, x, y) * wb
-                    + sign2 * side_of(px2, py2, qx2, qy2, x, y) * wc
+                if fresh >= _CHUNK:
+                    _find_farthest(nearest, first_row, last_row, farthest)
+                    fresh = 0
+                fresh += 1
+                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                if signs[face] < 0:
+                    b, c = c, b
+                ax, ay, bx, by, cx, cy = (
+                    points[a, 0],
+                    points[a, 1],
+                    points[b, 0],
+                    points[b, 1],
+                    points[c, 0],
+                    points[c, 1],
                 )
-                for column in range(begin, end + 1):
-                    # Where a row ends only the sides themselves decide.
-                    if level or column - low < _DOUBT or high - column < _DOUBT:
-                        x = column - RING + 0.5
-                        side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
-                        side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
-                        side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
-                        if min(side0, side1, side2) < 0.0:
-                            continue
-                        if (
-                            (side0 == 0.0 and owned0 == 0.0)
-                            or (side1 == 0.0 and owned1 == 0.0)
-                            or (side2 == 0.0 and owned2 == 0.0)
-                        ):
-                            continue
-                    here = near + (column - begin) * across
-                    if here > nearest[row, column]:
-                        nearest[row, column] = here
-                        ids[row, column] = face
+                highest = max(points[a, 2], points[b, 2], points[c, 2])
+                if not _any_below(farthest, bounds, face, first_row, last_row, highest):
+                    continue
+                inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
+                wa, wb, wc = points[a, 2] * inverse, points[b, 2] * inverse, points[c, 2] * inverse
+                px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
+                px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
+                px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
+                rise0, rise1, rise2 = qy0 - py0, qy1 - py1, qy2 - py2
+                across = -(sign0 * rise0 * wa + sign1 * rise1 * wb + sign2 * rise2 * wc)
+                lean0, lean1, lean2 = _lean(px0, qx0, rise0), _lean(px1, qx1, rise1), _lean(px2, qx2, rise2)
+                left, right = np.float64(bounds[face, 0]), np.float64(bounds[face, 1])
+                level = min(abs(rise0), abs(rise1), abs(rise2)) < _LEVEL
+                for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
+                    y = row - RING + 0.5
+                    low, high = left, right
+                    low, high = _columns(px0 + (RING - 0.5), lean0, y - py0, sign0 * rise0, low, high)
+                    low, high = _columns(px1 + (RING - 0.5), lean1, y - py1, sign1 * rise1, low, high)
+                    low, high = _columns(px2 + (RING - 0.5), lean2, y - py2, sign2 * rise2, low, high)
+                    begin, end = math.ceil(low - _DOUBT), math.floor(high + _DOUBT)
+                    if begin > end:
+                        continue
+                    x = begin - RING + 0.5
+                    near = (
+                        sign0 * side_of(px0, py0, qx0, qy0, x, y) * wa
+                        + sign1 * side_of(px1, py1, qx1, qy1, x, y) * wb
+                        + sign2 * side_of(px2, py2, qx2, qy2, x, y) * wc
+                    )
+                    for column in range(begin, end + 1):
+                        # Where a row ends only the sides themselves decide.
+                        if level or column - low < _DOUBT or high - column < _DOUBT:
+                            x = column - RING + 0.5
+                            side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
+                            side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
+                            side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
+                            if min(side0, side1, side2) < 0.0:
+                                continue
+                            if (
+                                (side0 == 0.0 and owned0 == 0.0)
+                                or (side1 == 0.0 and owned1 == 0.0)
+                                or (side2 == 0.0 and owned2 == 0.0)
+                            ):
+                                continue
+                        here = near + (column - begin) * across
+                        if here > nearest[row, column]:
+                            nearest[row, column] = here
+                            ids[row, column] = face
         seen = 0
         facing[strip, 0], facing[strip, 1] = False, False
         for row in range(max(first_row, RING), min(last_row, rows - RING - 1) + 1):
