@@ -172,9 +172,9 @@ def _boundaries(
             np.empty(2 * room, np.int32),
         )
         resolved = resolve_outlines(*surface, nearest, ids, under, last, order[:found], *outlines, *pairs, *places)
-        marks = np.zeros(ids.shape, np.bool_)
-        ends: tuple[int, int] = find_crossings(
-            *surface, ids, crossings, marks, last, outlines[0], outlines[2], *pairs, *places, *resolved
+        crossed = np.zeros(ids.shape, np.bool_)
+        ends = find_crossings(
+            *surface, ids, crossings, crossed, last, outlines[0], outlines[2], *pairs, *places, *resolved
         )
         if ends[0] <= room and ends[1] <= 2 * room:
             return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))

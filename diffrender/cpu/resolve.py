@@ -273,7 +273,7 @@ def resolve_outlines(
                 # A sheet over what is seen is not there, whatever rounding says of a sliver.
                 center_in[sheet] = NEARER * center_depth[sheet] <= over
                 if center_in[sheet] and center_depth[sheet] >= foremost:
-                    front, foremost = sheet, center_depth[sheet]
+                    front, foremost = np.int64(sheet), center_depth[sheet]
         beside = np.int64(ids[row + RING, column + RING])
         if front >= 0:
             below = np.int64(under[pixel])
@@ -327,7 +327,7 @@ def resolve_outlines(
                         continue
                     hidden = depth > own
                     if depth > deepest:
-                        deepest, outer = depth, other
+                        deepest, outer = depth, np.int64(other)
                 if not hidden:
                     part_of[parts], part_outer[parts] = k, outer
                     part_spans[parts, 0], part_spans[parts, 1] = begin, end
