@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .backend import on_device
 from .checks import check_faces, check_size, check_vertices
 from .surface_links import link_surface
 from .threads import run_on_workers, share_out
@@ -99,6 +100,8 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     left out. Computed in float64 and the same at any number of threads. Raises ValueError for input of the wrong shape, range or
     type.
     """
+    if on_device(vertices_pixel) or on_device(faces):
+        raise ValueError("a CUDA array was given to rasterize_hard, which draws on the CPU: copy it to the host")
     vertices = check_vertices(vertices_pixel)
     faces = check_faces(faces, len(vertices))
     size = check_size(size)
