@@ -17,7 +17,7 @@ from .growth import Growth, GrowthPlan
 from .halves import symmetric_start, with_reflections
 from .hull import hull_mesh
 from .inflate import inflate
-from .mesh import Mesh, icosphere, subdivide
+from .mesh import Mesh, subdivide
 from .objective import Comparison, Exposed, Objective
 from .optimize.adam import Adam, AdamState
 from .optimize.clip import shortened
@@ -31,6 +31,7 @@ from .quality import even_edge_length
 from .remesh import remesh
 from .repair import unfold
 from .sparse import changed_mesh, sparse_steps
+from .sphere import icosphere
 from .topology import uniform_laplacian
 from .views.view import View
 
