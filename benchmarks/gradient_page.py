@@ -1,0 +1,181 @@
+"""The table of gradients as a page of Markdown."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from .gradient_outputs import COLUMNS, MODES
+from .gradient_scenes import DIFFICULTIES, SIZE, Scene, facts
+from .gradient_settings import Setting
+
+if TYPE_CHECKING:
+    from .gradient_table import Blank, Cell
+
+_LIGHTS = tuple(name for name in COLUMNS if name.startswith("light."))
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_ABOUT = {
+    "Alpha": "`dr.render_silhouette`, and the alpha that the other calls return beside their image.",
+    "Colours": "RGBA of `dr.render`, colours at the vertices, no light.",
+    "Lit colours": "RGBA of `dr.render` under `dr.Light`, or `dr.Lights` with an ambient one and those named.",
+    "Textures": "RGBA of `dr.render`; a texture of 9 x 14 times the colours at the vertices, faces anywhere in it and across its border.",
+    "Attributes": "`dr.render_attributes`: arrays with any number of channels, and what a mesh has under a name.",
+    "Cameras": "As above, through other cameras than the pinhole. A fisheye lens has no p1 and p2: their gradient is 0.",
+    "In pixels": "`dr.rasterize_soft`, whose vertices (V, 3) are x px, y px, depth.",
+    "Losses and priors": (
+        "Numbers: the losses of `diffrender.loss` from an image, the priors of `diffrender.regularize` and "
+        "`diffrender.symmetry` from vertices."
+    ),
+}
+_HEAD = """# Every gradient, measured
+
+For each output of the renderer and each input: how far the gradient of `backward` is from finite differences, in float64. Where
+a cell has no number, a note says why. `python -m benchmarks.gradient_table` measures it all again, in about two minutes, writes
+this page and [`gradient-table.json`](../benchmarks/results/gradient-table.json), and ends with status 1 if a cell is out of bounds.
+
+**{cells} cells, {passed} of them within the bounds:** relative error at most {error} (bound 1e-5), cosine at least {cosine}
+(bound 0.99999), bias at most {bias} by size (bound 1e-5); {kept} of {tried} directions could be compared.
+
+## What is measured
+
+- The output, weighed at random, is one number. Its slope along a direction of an input is compared with
+  [`dr.gradcheck`](../diffrender/gradients.py)'s central differences: steps shrink until three in a row agree, and Richardson's
+  extrapolation of the last two counts.
+- Inputs of up to 12 numbers are tried one by one, larger ones along {directions} random directions, in each of four scenes. So the figures
+  of the latter are estimates from {sampled} directions, in each of which all of the input's numbers move.
+- **error** is |gradient - differences| / |differences|, **bias** how much too long the gradient is along the true one, with its
+  sign. A cell has the worst of the scenes.
+- A direction in which the function has a corner or a jump, so that differences say nothing, would be left out. Such places
+  are there: an image jumps by a little when a face comes within reach of a pixel (`cutoff`), and bilinear texels have
+  edges. A random scene hardly ever stands exactly on one, and small enough steps do not reach any: **kept** says in how many
+  directions.
+- `rotation` and `translation` are the increments of `Camera.moved` at 0, `K` is fx, fy, skew, cx and cy, and `distortion` is k1 to
+  k4, p1 and p2.
+- A blank cell is either `0`: the input can be given, and moving it by up to 10 % leaves every bit of the output as it was,
+  while its gradient is missing or exactly 0; or `–`: the call has no such input, and no such gradient. The script
+  checks either, and that no gradient is without a cell.
+
+## Scenes
+
+{height} x {width} px, skew and fx != fy, nothing symmetric. What they have in them is counted apart from the renderer, for the pinhole.
+"""
+_TAIL = """## What has no gradient
+
+Settings of the rasterizer and of lights are chosen, not found, and have no gradient, though images depend on them: whether they do
+was tried with 1 % more of each. Nor have the target, weights and masks of losses, and `background` of `dr.render_attributes`.
+
+{settings}
+
+Switches have no gradient either; their other positions are rows above ({modes}, normals, falloff, filter and wrap).
+
+Measured in {python}, NumPy {numpy}, Numba {numba}, on {processor}, one thread.
+"""
+
+
+def page(
+    cells: Sequence["Cell"],
+    blanks: Sequence["Blank"],
+    settings: Sequence[Setting],
+    shown: Sequence[Scene],
+    environment: dict[str, str],
+    directions: int,
+) -> str:
+    """Return the page."""
+    head = _HEAD.format(
+        cells=len(cells),
+        passed="all" if all(cell.passed for cell in cells) else sum(cell.passed for cell in cells),
+        error=_number(max(cell.error for cell in cells)),
+        cosine=_cosine(min(cell.cosine for cell in cells)),
+        bias=_number(max(abs(cell.bias) for cell in cells)),
+        kept=f"{sum(cell.kept for cell in cells):,}",
+        tried=f"{sum(cell.tried for cell in cells):,}",
+        directions=directions,
+        sampled=directions * len(shown),
+        height=SIZE[0],
+        width=SIZE[1],
+    )
+    parts = [head, _scene_table(shown)]
+    for group, members in groupby(cells, key=lambda cell: cell.group):
+        of_group = list(members)
+        parts += [f"## {group}\n\n{_ABOUT.get(group, '')}\n", _overview(of_group, [b for b in blanks if b.group == group])]
+        parts.append(_details(of_group))
+    tail = _TAIL.format(
+        settings=_setting_table(settings),
+        modes=", ".join(mode.name for mode in MODES if mode.name),
+        python=f"Python {environment['python']}",
+        numpy=environment["numpy"],
+        numba=environment["numba"],
+        processor=environment["processor"],
+    )
+    return "\n".join([*parts, tail])
+
+
+def _scene_table(shown: Sequence[Scene]) -> str:
+    rows = [("scene", *DIFFICULTIES.values())]
+    for scene in shown:
+        numbers = facts(scene)
+        entries = (f"{numbers[name]:.2f}" if name == "asymmetry" else f"{numbers[name]:.0f}" for name in DIFFICULTIES)
+        rows.append((f"{scene.name}: {scene.about}", *entries))
+    return _table(rows)
+
+
+def _overview(cells: Sequence["Cell"], blanks: Sequence["Blank"]) -> str:
+    """Return errors by output and input, with notes for what is blank."""
+    notes: dict[str, str] = {}
+    entries: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        number = _number(cell.error)
+        entries[cell.output, cell.input] = number if cell.passed else f"**{number}**"
+    for blank in blanks:
+        mark = notes.setdefault(blank.reason, str(len(notes) + 1).translate(_SUPERSCRIPTS))
+        entries[blank.output, blank.input] = ("0" if "differences" in blank.check else "–") + mark
+    rows = list(dict.fromkeys(cell.output for cell in cells))
+    columns = list(dict.fromkeys([name for name in COLUMNS if any(cell.input == name for cell in cells)]))
+    columns += [cell.input for cell in cells if cell.input not in columns]
+    columns = list(dict.fromkeys(columns))
+    lines = [("output", *(name.removeprefix("light.").replace(".", "<br>") for name in columns))]
+    lines += [(row, *(entries[row, column] for column in columns)) for row in rows]
+    others = list(dict.fromkeys(blank.input for blank in blanks if blank.input not in columns))
+    text = _table(lines)
+    if others:
+        text += f"\nNo column for {_left_out(others, rows, entries)}.\n"
+    return text + "".join(f"\n{mark} {reason}<br>" for reason, mark in notes.items()).removesuffix("<br>") + "\n"
+
+
+def _left_out(others: Sequence[str], rows: Sequence[str], entries: dict[tuple[str, str], str]) -> str:
+    """Return the inputs that are blank in all rows with all their marks; lights as one if they have the same."""
+    marks = {name: " ".join(dict.fromkeys(entries[row, name] for row in rows)) for name in others}
+    lights = {marks.pop(name) for name in _LIGHTS if name in marks}
+    parts = [f"`{name}` ({mark})" for name, mark in marks.items()]
+    if lights:
+        parts.append(f"lights ({' '.join(dict.fromkeys(' '.join(sorted(lights)).split()))})")
+    return ", ".join(parts)
+
+
+def _details(cells: Sequence["Cell"]) -> str:
+    rows = [("output", "input", "error", "cosine", "bias", "kept", "worst in")]
+    for cell in cells:
+        numbers = (_number(cell.error), _cosine(cell.cosine), f"{'+' if cell.bias >= 0 else '-'}{_number(abs(cell.bias))}")
+        rows.append((cell.output, f"`{cell.input}`", *numbers, f"{cell.kept} of {cell.tried}", cell.scene))
+    return f"<details><summary>Cosine, bias and directions</summary>\n\n{_table(rows)}\n</details>\n"
+
+
+def _setting_table(settings: Sequence[Setting]) -> str:
+    kinds = list(settings[0].felt)
+    rows = [("setting", *kinds)]
+    rows += [(f"`{s.owner}.{s.name}`", *("moves" if s.felt[kind] else "–" for kind in kinds)) for s in settings]
+    return _table(rows).removesuffix("\n")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def _number(value: float) -> str:
+    """Return 2.7e-9 for 0.0000000027."""
+    digits, exponent = f"{value:.1e}".split("e")
+    return "0" if value == 0 else f"{digits}e{int(exponent)}"
+
+
+def _cosine(value: float) -> str:
+    return f"{min(value, 1.0):.9f}"
