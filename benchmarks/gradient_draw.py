@@ -108,7 +108,7 @@ def alpha_beside_attributes(scene: Scene, values: Values) -> Any:
     return rendering.alpha, lambda grad: by_name(rendering.backward(np.zeros_like(rendering.image), grad))
 
 
-def raster(what: str, **changes: Any) -> Draw:
+def raster(what: str, mode: Mode = PLAIN) -> Draw:
     """Draw the "alpha" or "color" of `dr.rasterize_soft`, with a texture if the values have one."""
 
     def draw(scene: Scene, values: Values) -> Any:
@@ -120,7 +120,7 @@ def raster(what: str, **changes: Any) -> Draw:
         settings |= {"background": np.linspace(0.2, 0.6, 3 if given is None else given.shape[1])}
         size = scene.camera.size
         drawn = dr.rasterize_soft(
-            values["vertices"], front.faces, size, attributes=given, **(settings | textured | changes)
+            values["vertices"], front.faces, size, attributes=given, **(settings | textured | mode.changes)
         )
 
         def backward(grad: np.ndarray) -> Values:

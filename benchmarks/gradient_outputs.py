@@ -38,6 +38,8 @@ from .gradient_scenes import CAMERAS, Scene
 MODES = [
     PLAIN,
     Mode("back faces culled", {"cull_backfaces": True}),
+    Mode("sharp", {"sigma": 0.05, "gamma": 1e-3}),
+    Mode("blurred", {"sigma": 12.0, "gamma": 0.3}),
     Mode("perspective correct", {"perspective_correct": True}, ("colours",)),
 ]
 
@@ -100,9 +102,7 @@ def _alpha() -> Iterator[Output]:
     yield Output(group, "of a lit texture", "render", lit, geometry(), unlit | _ALONE, material_and_light)
     beside = dict.fromkeys((*_COLORS, *_LIGHTS), NOT_COLORS) | {"attributes": COVERAGE} | _NO_LENS
     others = materials_of("vertex_colors", "uv", "texture", channels=3)
-    yield Output(
-        group, "beside attributes", "render_attributes", alpha_beside_attributes, geometry(), beside, others
-    )
+    yield Output(group, "beside attributes", "render_attributes", alpha_beside_attributes, geometry(), beside, others)
 
 
 def _colors() -> Iterator[Output]:
@@ -151,7 +151,15 @@ def _attributes() -> Iterator[Output]:
         def given(scene: Scene, channels: int = channels) -> Values:
             return geometry()(scene) | materials_of(channels=channels)(scene)
 
-        yield Output(group, f"{channels} of any", call, attributes(), given, _without(blanks, "attributes"), unfelt)
+        yield Output(
+            group,
+            f"{channels} channel{'s' if channels > 1 else ''}",
+            call,
+            attributes(),
+            given,
+            _without(blanks, "attributes"),
+            unfelt,
+        )
     blanks |= {"attributes": DERIVED}
     for name in get_args(Derived):
         for mode in _modes("depth") if name == "depth" else [PLAIN]:
@@ -173,13 +181,9 @@ def _cameras() -> Iterator[Output]:
         alpha = dict.fromkeys((*_COLORS, *_LIGHTS), COVERAGE) | {"attributes": NO_ATTRIBUTES} | lens
         depth = dict.fromkeys((*_COLORS, *_LIGHTS), NOT_COLORS) | {"attributes": DERIVED} | lens
         uv, unfelt = materials_of("uv"), materials_of("vertex_colors", "uv", "texture")
-        yield Output(
-            group, f"{kind}, silhouette", "render_silhouette", silhouette(kind=kind), given, alpha, unfelt
-        )
+        yield Output(group, f"{kind}, silhouette", "render_silhouette", silhouette(kind=kind), given, alpha, unfelt)
         yield Output(group, f"{kind}, vertex colours", "render", image(kind=kind), colored, colors, uv)
-        yield Output(
-            group, f"{kind}, depth", "render_attributes", attributes("depth", kind=kind), given, depth, unfelt
-        )
+        yield Output(group, f"{kind}, depth", "render_attributes", attributes("depth", kind=kind), given, depth, unfelt)
 
 
 def _rasterized() -> Iterator[Output]:
@@ -190,12 +194,13 @@ def _rasterized() -> Iterator[Output]:
     def colors(scene: Scene) -> Values:
         return _without(in_pixels(3, textured=True)(scene), "vertices")
 
-    yield Output(group, "alpha", call, raster("alpha"), in_pixels(), alpha, colors)
+    for mode in _modes("silhouette"):
+        yield Output(group, _named("alpha", mode), call, raster("alpha", mode), in_pixels(), alpha, colors)
     plain = blanks | {"uv": UNUSED_UV, "texture": NO_TEXTURE}
-    for channels in (3, 5):
-        yield Output(group, f"color, {channels} channels", call, raster("color"), in_pixels(channels), plain)
-    draw = raster("color", perspective_correct=True)
-    yield Output(group, "color, 5 channels, perspective correct", call, draw, in_pixels(5), plain)
+    for channels, modes in ((3, [PLAIN]), (5, _modes("colours"))):
+        for mode in modes:
+            name = _named(f"color, {channels} channels", mode)
+            yield Output(group, name, call, raster("color", mode), in_pixels(channels), plain)
     yield Output(group, "color, textured", call, raster("color"), in_pixels(3, textured=True), blanks)
 
 

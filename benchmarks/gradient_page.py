@@ -1,9 +1,11 @@
 """The table of gradients as a page of Markdown."""
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from .gradient_losses import COLUMNS as LOSS_COLUMNS
 from .gradient_outputs import COLUMNS, MODES
 from .gradient_scenes import DIFFICULTIES, SIZE, Scene, facts
 from .gradient_settings import Setting
@@ -17,9 +19,12 @@ _ABOUT = {
     "Alpha": "`dr.render_silhouette`, and the alpha that the other calls return beside their image.",
     "Colours": "RGBA of `dr.render`, colours at the vertices, no light.",
     "Lit colours": "RGBA of `dr.render` under `dr.Light`, or `dr.Lights` with an ambient one and those named.",
-    "Textures": "RGBA of `dr.render`; a texture of 9 x 14 times the colours at the vertices, faces anywhere in it and across its border.",
+    "Textures": (
+        "RGBA of `dr.render`: a texture of 9 x 14 texels times the colours at the vertices; faces lie anywhere in it and across "
+        "its border."
+    ),
     "Attributes": "`dr.render_attributes`: arrays with any number of channels, and what a mesh has under a name.",
-    "Cameras": "As above, through other cameras than the pinhole. A fisheye lens has no p1 and p2: their gradient is 0.",
+    "Cameras": "Through other cameras than the pinhole. A fisheye lens has no p1 and p2: their gradient is 0.",
     "In pixels": "`dr.rasterize_soft`, whose vertices (V, 3) are x px, y px, depth.",
     "Losses and priors": (
         "Numbers: the losses of `diffrender.loss` from an image, the priors of `diffrender.regularize` and "
@@ -28,46 +33,47 @@ _ABOUT = {
 }
 _HEAD = """# Every gradient, measured
 
-For each output of the renderer and each input: how far the gradient of `backward` is from finite differences, in float64. Where
-a cell has no number, a note says why. `python -m benchmarks.gradient_table` measures it all again, in about two minutes, writes
-this page and [`gradient-table.json`](../benchmarks/results/gradient-table.json), and ends with status 1 if a cell is out of bounds.
+For each output of the renderer and each input: how far the gradient of `backward` is from finite differences, in float64.
+A cell without a number has a note that says why. `python -m benchmarks.gradient_table` measures it all again in about two
+minutes, writes this page and [`gradient-table.json`](../benchmarks/results/gradient-table.json), and ends with status 1 if a
+cell is out of bounds.
 
-**{cells} cells, {passed} of them within the bounds:** relative error at most {error} (bound 1e-5), cosine at least {cosine}
-(bound 0.99999), bias at most {bias} by size (bound 1e-5); {kept} of {tried} directions could be compared.
+**{cells} cells, {passed} of them within the bounds:** relative error at most {error} (bound 1e-5), cosine at least 1 - {cosine}
+(bound 0.99999), bias at most {bias} by size (bound 1e-5). Of {tried} directions {kept} could be compared.
 
 ## What is measured
 
-- The output, weighed at random, is one number. Its slope along a direction of an input is compared with
-  [`dr.gradcheck`](../diffrender/gradients.py)'s central differences: steps shrink until three in a row agree, and Richardson's
+- The output, weighed at random, is one number. Its slope along a direction of an input is compared with the central
+  differences of [`dr.gradcheck`](../diffrender/gradients.py): steps shrink until three in a row agree, and Richardson's
   extrapolation of the last two counts.
-- Inputs of up to 12 numbers are tried one by one, larger ones along {directions} random directions, in each of four scenes. So the figures
-  of the latter are estimates from {sampled} directions, in each of which all of the input's numbers move.
-- **error** is |gradient - differences| / |differences|, **bias** how much too long the gradient is along the true one, with its
-  sign. A cell has the worst of the scenes.
-- A direction in which the function has a corner or a jump, so that differences say nothing, would be left out. Such places
-  are there: an image jumps by a little when a face comes within reach of a pixel (`cutoff`), and bilinear texels have
-  edges. A random scene hardly ever stands exactly on one, and small enough steps do not reach any: **kept** says in how many
-  directions.
-- `rotation` and `translation` are the increments of `Camera.moved` at 0, `K` is fx, fy, skew, cx and cy, and `distortion` is k1 to
-  k4, p1 and p2.
-- A blank cell is either `0`: the input can be given, and moving it by up to 10 % leaves every bit of the output as it was,
-  while its gradient is missing or exactly 0; or `–`: the call has no such input, and no such gradient. The script
-  checks either, and that no gradient is without a cell.
+- Inputs of up to 12 numbers are tried one by one, larger ones along {directions} random directions of all their numbers, in
+  each of four scenes: the figures of the latter are estimates from {sampled} directions.
+- **error** is |gradient - differences| / |differences|, **bias** how much too long the gradient is along the true one, with
+  its sign. A cell has the worst of the scenes. The differences' own errors are in it, from steps that are not infinitely small.
+- A direction in which the function has a corner or a jump would be left out, since differences say nothing there. Such places
+  exist: an image jumps by a little as a face comes within reach of a pixel (`cutoff`), and texels have edges. But a random
+  scene hardly ever stands exactly on one, and small enough steps do not reach it. **kept** says how many directions are left.
+- `rotation` and `translation` are the increments of `Camera.moved` at 0, `K` is fx, fy, skew, cx and cy, and `distortion` is
+  k1 to k4, p1 and p2.
+- A blank is `0` if the input can be given: then moving it by up to 10 % leaves every bit of the output as it was, and its
+  gradient is missing or exactly 0. It is `–` if there is nothing to give, and no such gradient. The script checks either,
+  and that no gradient is without a cell.
 
 ## Scenes
 
-{height} x {width} px, skew and fx != fy, nothing symmetric. What they have in them is counted apart from the renderer, for the pinhole.
+{height} x {width} px; K has skew and fx != fy. What a scene has in it is counted apart from the renderer, through the pinhole.
 """
 _TAIL = """## What has no gradient
 
-Settings of the rasterizer and of lights are chosen, not found, and have no gradient, though images depend on them: whether they do
-was tried with 1 % more of each. Nor have the target, weights and masks of losses, and `background` of `dr.render_attributes`.
+Settings of the rasterizer and of lights are chosen, not found: they have no gradient, though images depend on them. Whether
+they do was tried with 1 % more of each. The targets, weights and masks of losses, and the `background` of
+`dr.render_attributes`, have none either.
 
 {settings}
 
-Switches have no gradient either; their other positions are rows above ({modes}, normals, falloff, filter and wrap).
+Switches are not numbers; their other positions are rows above ({modes}; normals, falloff, filter and wrap).
 
-Measured in {python}, NumPy {numpy}, Numba {numba}, on {processor}, one thread.
+Measured with {python}, NumPy {numpy}, Numba {numba}, on {processor}, one thread.
 """
 
 
@@ -84,7 +90,7 @@ def page(
         cells=len(cells),
         passed="all" if all(cell.passed for cell in cells) else sum(cell.passed for cell in cells),
         error=_number(max(cell.error for cell in cells)),
-        cosine=_cosine(min(cell.cosine for cell in cells)),
+        cosine=_number(1 - min(cell.cosine for cell in cells)),
         bias=_number(max(abs(cell.bias) for cell in cells)),
         kept=f"{sum(cell.kept for cell in cells):,}",
         tried=f"{sum(cell.tried for cell in cells):,}",
@@ -96,7 +102,10 @@ def page(
     parts = [head, _scene_table(shown)]
     for group, members in groupby(cells, key=lambda cell: cell.group):
         of_group = list(members)
-        parts += [f"## {group}\n\n{_ABOUT.get(group, '')}\n", _overview(of_group, [b for b in blanks if b.group == group])]
+        parts += [
+            f"## {group}\n\n{_ABOUT.get(group, '')}\n",
+            _overview(of_group, [b for b in blanks if b.group == group]),
+        ]
         parts.append(_details(of_group))
     tail = _TAIL.format(
         settings=_setting_table(settings),
@@ -127,11 +136,10 @@ def _overview(cells: Sequence["Cell"], blanks: Sequence["Blank"]) -> str:
         entries[cell.output, cell.input] = number if cell.passed else f"**{number}**"
     for blank in blanks:
         mark = notes.setdefault(blank.reason, str(len(notes) + 1).translate(_SUPERSCRIPTS))
-        entries[blank.output, blank.input] = ("0" if "differences" in blank.check else "–") + mark
+        entries[blank.output, blank.input] = ("0" if blank.unfelt else "–") + mark
     rows = list(dict.fromkeys(cell.output for cell in cells))
-    columns = list(dict.fromkeys([name for name in COLUMNS if any(cell.input == name for cell in cells)]))
-    columns += [cell.input for cell in cells if cell.input not in columns]
-    columns = list(dict.fromkeys(columns))
+    measured = {cell.input for cell in cells}
+    columns = [name for name in dict.fromkeys([*COLUMNS, *LOSS_COLUMNS]) if name in measured]
     lines = [("output", *(name.removeprefix("light.").replace(".", "<br>") for name in columns))]
     lines += [(row, *(entries[row, column] for column in columns)) for row in rows]
     others = list(dict.fromkeys(blank.input for blank in blanks if blank.input not in columns))
@@ -152,9 +160,13 @@ def _left_out(others: Sequence[str], rows: Sequence[str], entries: dict[tuple[st
 
 
 def _details(cells: Sequence["Cell"]) -> str:
-    rows = [("output", "input", "error", "cosine", "bias", "kept", "worst in")]
+    rows = [("output", "input", "error", "1 - cosine", "bias", "kept", "worst in")]
     for cell in cells:
-        numbers = (_number(cell.error), _cosine(cell.cosine), f"{'+' if cell.bias >= 0 else '-'}{_number(abs(cell.bias))}")
+        numbers = (
+            _number(cell.error),
+            _number(max(0.0, 1 - cell.cosine)),
+            f"{'+' if cell.bias >= 0 else '-'}{_number(abs(cell.bias))}",
+        )
         rows.append((cell.output, f"`{cell.input}`", *numbers, f"{cell.kept} of {cell.tried}", cell.scene))
     return f"<details><summary>Cosine, bias and directions</summary>\n\n{_table(rows)}\n</details>\n"
 
@@ -173,9 +185,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 def _number(value: float) -> str:
     """Return 2.7e-9 for 0.0000000027."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:.0f}"
     digits, exponent = f"{value:.1e}".split("e")
-    return "0" if value == 0 else f"{digits}e{int(exponent)}"
-
-
-def _cosine(value: float) -> str:
-    return f"{min(value, 1.0):.9f}"
+    return f"{digits}e{int(exponent)}"

@@ -127,7 +127,9 @@ def _grazing() -> Scene:
         faces = np.concatenate([faces, [len(vertices) + np.arange(3)]])
         vertices = np.concatenate([vertices, corners])
     soft = dr.Soft(1.1, 3e-2, near=1.5, far=6.0, background=(0.3, 0.1, 0.2))
-    return Scene("grazing", "faces seen nearly edge-on, a dented ball among them", _mesh(vertices, faces, 12), camera, soft)
+    return Scene(
+        "grazing", "faces seen nearly edge-on, a dented ball among them", _mesh(vertices, faces, 12), camera, soft
+    )
 
 
 def _crossing() -> Scene:
@@ -135,7 +137,9 @@ def _crossing() -> Scene:
     balls = _balls(4, (0.0, 0, 0), (0.3, -0.5, 0.7), (-0.7, 0.5, -0.4))
     camera = _camera((0.9, 0.5, 1.2), (1, 0.2, -0.3), 70)
     soft = dr.Soft(1.3, 2e-2, near=0.3, far=4.0, background=(0.2, 0.3, 0.1), clip_near=0.1)
-    return Scene("crossing", "a camera among three dented balls, which its near plane cuts", _mesh(*balls, 13), camera, soft)
+    return Scene(
+        "crossing", "a camera among three dented balls, which its near plane cuts", _mesh(*balls, 13), camera, soft
+    )
 
 
 def _off_screen() -> Scene:
@@ -145,7 +149,9 @@ def _off_screen() -> Scene:
     faces = np.concatenate([faces, [len(vertices) - np.arange(1, 4)]])
     camera = _camera((2.1, -1.2, 2.6), (0.2, -0.6, 1), 22)
     soft = dr.Soft(1.6, 4e-2, near=1.0, far=30.0, background=(0.2, 0.2, 0.4))
-    return Scene("off screen", "a close-up of three dented balls before a huge face", _mesh(vertices, faces, 14), camera, soft)
+    return Scene(
+        "off screen", "a close-up of three dented balls before a huge face", _mesh(vertices, faces, 14), camera, soft
+    )
 
 
 def _orthographic(scene: Scene) -> dr.Camera:

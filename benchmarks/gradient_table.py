@@ -48,13 +48,13 @@ class Cell(NamedTuple):
 
 
 class Blank(NamedTuple):
-    """Why one input is none of an output's, and how that was checked."""
+    """Why one input is none of an output's."""
 
     group: str
     output: str
     input: str
     reason: str
-    check: str  # "no such gradient", or "gradient 0 and differences 0" where the input could be given
+    unfelt: bool  # whether it can be given, and makes no difference; else there is none to give
 
 
 def measure(output: Output, shown: Sequence[Scene], directions: int = DIRECTIONS) -> list[Cell]:
@@ -86,13 +86,7 @@ def blanks(output: Output, shown: Sequence[Scene]) -> list[Blank]:
         columns = Counter([*inputs, *output.blanks, *output.columns])
         raise ValueError(f"each column is an input or a blank of {output.name}, got {columns}")
     return [
-        Blank(
-            output.group,
-            output.name,
-            name,
-            output.blanks[name],
-            "gradient 0 and differences 0" if name in unfelt else "no such gradient",
-        )
+        Blank(output.group, output.name, name, output.blanks[name], name in unfelt)
         for name in output.columns
         if name in output.blanks
     ]
@@ -142,9 +136,19 @@ def _check_unfelt(output: Output, scene: Scene) -> None:
             raise ValueError(f"{output.name} depends on {name} in {scene.name}, but has no gradient for it")
 
 
-def _as_json(rows: Sequence[Any]) -> str:
-    """Return rows as JSON, a line each: a table of hundreds."""
-    return "[\n" + ",\n".join("    " + json.dumps(row, allow_nan=False) for row in rows) + "\n  ]"
+def _merged(blanks: Sequence[Blank]) -> list[Values]:
+    """Return blanks with all inputs that have the same reason as one."""
+    merged: dict[tuple, list[str]] = {}
+    for group, output, name, reason, unfelt in blanks:
+        merged.setdefault((group, output, reason, unfelt), []).append(name)
+    names = ("group", "output", "reason", "unfelt")
+    return [dict(zip(names, key, strict=True)) | {"inputs": inputs} for key, inputs in merged.items()]
+
+
+def _as_json(rows: Sequence[Values]) -> str:
+    """Return rows as JSON, a line each, as they are hundreds; null for what is not finite."""
+    finite = [{k: None if isinstance(x, float) and not math.isfinite(x) else x for k, x in row.items()} for row in rows]
+    return "[\n" + ",\n".join("    " + json.dumps(row, allow_nan=False) for row in finite) + "\n  ]"
 
 
 def main() -> None:
@@ -169,7 +173,7 @@ def main() -> None:
         "tolerance": json.dumps({"error": TOLERANCE, "cosine": LEAST_COSINE, "kept": LEAST_KEPT}),
         "scenes": _as_json([{"name": scene.name, **facts(scene)} for scene in shown]),
         "cells": _as_json([cell._asdict() for cell in cells]),
-        "blanks": _as_json([blank._asdict() for blank in empty]),
+        "blanks": _as_json(_merged(empty)),
         "settings": _as_json([setting._asdict() for setting in unmoved]),
     }
     options.json.write_text("{\n" + ",\n".join(f'  "{name}": {part}' for name, part in parts.items()) + "\n}\n")
