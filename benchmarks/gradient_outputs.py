@@ -144,7 +144,7 @@ def _textured() -> Iterator[Output]:
 
 def _attributes() -> Iterator[Output]:
     group, call = "Attributes", "render_attributes"
-    blanks = dict.fromkeys((*_COLORS, *_LIGHTS), NOT_COLORS) | {"uv": UNUSED_UV} | _NO_LENS
+    blanks = dict.fromkeys((*_COLORS, *_LIGHTS), NOT_COLORS) | _NO_LENS
     unfelt = materials_of("vertex_colors", "uv", "texture")
     for channels in (1, 3, 7):
 
@@ -165,7 +165,7 @@ def _attributes() -> Iterator[Output]:
         for mode in _modes("depth") if name == "depth" else [PLAIN]:
             draw, row = attributes(name, mode), _named(name, mode)
             if name == "uv":
-                others = materials_of("vertex_colors")
+                others = materials_of("vertex_colors", "texture")
                 yield Output(group, row, call, draw, geometry("uv"), _without(blanks, "uv"), others)
             else:
                 yield Output(group, row, call, draw, geometry(), blanks, unfelt)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from .gradient_draw import Mode
 from .gradient_losses import COLUMNS as LOSS_COLUMNS
 from .gradient_outputs import COLUMNS, MODES
 from .gradient_scenes import DIFFICULTIES, SIZE, Scene, facts
@@ -62,6 +63,7 @@ cell is out of bounds.
 ## Scenes
 
 {height} x {width} px; K has skew and fx != fy. What a scene has in it is counted apart from the renderer, through the pinhole.
+sigma is 1.1 to 1.6 px² and gamma 0.02 to 0.04, but in rows with the name of a mode: {modes}.
 """
 _TAIL = """## What has no gradient
 
@@ -71,7 +73,7 @@ they do was tried with 1 % more of each. The targets, weights and masks of losse
 
 {settings}
 
-Switches are not numbers; their other positions are rows above ({modes}; normals, falloff, filter and wrap).
+Switches are not numbers: all their positions are among the rows above.
 
 Measured with {python}, NumPy {numpy}, Numba {numba}, on {processor}, one thread.
 """
@@ -96,6 +98,7 @@ def page(
         tried=f"{sum(cell.tried for cell in cells):,}",
         directions=directions,
         sampled=directions * len(shown),
+        modes=", ".join(f"{mode.name} (`{_as_arguments(mode)}`)" for mode in MODES if mode.name),
         height=SIZE[0],
         width=SIZE[1],
     )
@@ -109,13 +112,16 @@ def page(
         parts.append(_details(of_group))
     tail = _TAIL.format(
         settings=_setting_table(settings),
-        modes=", ".join(mode.name for mode in MODES if mode.name),
         python=f"Python {environment['python']}",
         numpy=environment["numpy"],
         numba=environment["numba"],
         processor=environment["processor"],
     )
     return "\n".join([*parts, tail])
+
+
+def _as_arguments(mode: Mode) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in mode.changes.items())
 
 
 def _scene_table(shown: Sequence[Scene]) -> str:
@@ -152,10 +158,11 @@ def _overview(cells: Sequence["Cell"], blanks: Sequence["Blank"]) -> str:
 def _left_out(others: Sequence[str], rows: Sequence[str], entries: dict[tuple[str, str], str]) -> str:
     """Return the inputs that are blank in all rows with all their marks; lights as one if they have the same."""
     marks = {name: " ".join(dict.fromkeys(entries[row, name] for row in rows)) for name in others}
-    lights = {marks.pop(name) for name in _LIGHTS if name in marks}
+    lights = [name for name in _LIGHTS if name in marks]
+    of_lights = " ".join(sorted({mark for name in lights for mark in marks.pop(name).split()}))
     parts = [f"`{name}` ({mark})" for name, mark in marks.items()]
     if lights:
-        parts.append(f"lights ({' '.join(dict.fromkeys(' '.join(sorted(lights)).split()))})")
+        parts.append(f"{'lights' if len(lights) == len(_LIGHTS) else 'other lights'} ({of_lights})")
     return ", ".join(parts)
 
 

@@ -159,8 +159,8 @@ def main() -> None:
     options = parser.parse_args()
     from .gradient_page import page
 
-    environment, shown = announce(), scenes()
     dr.set_num_threads(1)  # such small images are no work for two
+    environment, shown = announce(), scenes()
     cells, empty = [], []
     for output in outputs():
         row = measure(output, shown)

@@ -33,6 +33,14 @@ SOME = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = dr.get_num_threads()
+    dr.set_num_threads(1)
+    yield
+    dr.set_num_threads(before)
+
+
 def gradient_fields(kind, prefix=""):
     """Return the names of all gradients that a NamedTuple holds, those of other ones in it too."""
     if get_origin(kind) in (Union, UnionType):
