@@ -39,11 +39,16 @@ LIGHTS: dict[str, Values] = {
 
 
 class Mode(NamedTuple):
-    """Settings that change how faces are drawn, and the kinds of output that this shows in."""
+    """How faces are drawn, as changes of a scene's `dr.Soft` or a function that returns other settings for it; and in which
+    kinds of output this shows."""
 
     name: str
-    changes: Values
+    changes: Values | Callable[[dr.Soft], Any]
     shows_in: tuple[str, ...] = ("silhouette", "colours", "depth")
+
+    def settings(self, soft: dr.Soft) -> Any:
+        """Return what a picture is drawn with."""
+        return self.changes(soft) if callable(self.changes) else replace(soft, **self.changes)
 
 
 PLAIN = Mode("", {})
@@ -53,7 +58,7 @@ def silhouette(mode: Mode = PLAIN, kind: str = "pinhole") -> Draw:
     """Draw alpha by `dr.render_silhouette`."""
 
     def draw(scene: Scene, values: Values) -> Any:
-        soft = replace(scene.soft, **mode.changes)
+        soft = mode.settings(scene.soft)
         rendering = dr.render_silhouette(_mesh(scene, values), _camera(scene, values, kind), soft)
         return rendering.alpha, lambda grad: by_name(rendering.backward(grad))
 
@@ -70,7 +75,7 @@ def image(
     """Draw RGBA by `dr.render`, with a texture if the values have one."""
 
     def draw(scene: Scene, values: Values) -> Any:
-        mesh, soft = _mesh(scene, values, wrap, filter), replace(scene.soft, **mode.changes)
+        mesh, soft = _mesh(scene, values, wrap, filter), mode.settings(scene.soft)
         rendering = dr.render(mesh, _camera(scene, values, kind), soft, light(values))
         return rendering.image, lambda grad: by_name(rendering.backward(grad))
 
@@ -119,9 +124,8 @@ def raster(what: str, mode: Mode = PLAIN) -> Draw:
         settings: Values = {"sigma": soft.sigma, "gamma": soft.gamma, "near": soft.near, "far": soft.far}
         settings |= {"background": np.linspace(0.2, 0.6, 3 if given is None else given.shape[1])}
         size = scene.camera.size
-        drawn = dr.rasterize_soft(
-            values["vertices"], front.faces, size, attributes=given, **(settings | textured | mode.changes)
-        )
+        settings |= {} if callable(mode.changes) else mode.changes
+        drawn = dr.rasterize_soft(values["vertices"], front.faces, size, attributes=given, **settings, **textured)
 
         def backward(grad: np.ndarray) -> Values:
             grads = by_name(drawn.backward(**{f"grad_{what}": grad}))
@@ -214,7 +218,7 @@ def _attribute_rendering(scene: Scene, values: Values, name: str | None, mode: M
     given: Any = values["attributes"] if name is None else name
     background = np.linspace(0.2, 0.6, given.shape[1]) if name is None else None
     mesh, camera = _mesh(scene, values), _camera(scene, values, kind)
-    return dr.render_attributes(mesh, camera, given, replace(scene.soft, **mode.changes), background)
+    return dr.render_attributes(mesh, camera, given, mode.settings(scene.soft), background)
 
 
 def _mesh(scene: Scene, values: Values, wrap: Wrap = "repeat", filter: Filter = "trilinear") -> dr.Mesh:

@@ -194,18 +194,18 @@ def _rasterized() -> Iterator[Output]:
     def colors(scene: Scene) -> Values:
         return _without(in_pixels(3, textured=True)(scene), "vertices")
 
-    for mode in _modes("silhouette"):
+    for mode in _modes("silhouette", soft=True):
         yield Output(group, _named("alpha", mode), call, raster("alpha", mode), in_pixels(), alpha, colors)
     plain = blanks | {"uv": UNUSED_UV, "texture": NO_TEXTURE}
-    for channels, modes in ((3, [PLAIN]), (5, _modes("colours"))):
+    for channels, modes in ((3, [PLAIN]), (5, _modes("colours", soft=True))):
         for mode in modes:
             name = _named(f"color, {channels} channels", mode)
             yield Output(group, name, call, raster("color", mode), in_pixels(channels), plain)
     yield Output(group, "color, textured", call, raster("color"), in_pixels(3, textured=True), blanks)
 
 
-def _modes(kind: str) -> list[Mode]:
-    return [mode for mode in MODES if kind in mode.shows_in]
+def _modes(kind: str, soft: bool = False) -> list[Mode]:
+    return [mode for mode in MODES if kind in mode.shows_in and not (soft and callable(mode.changes))]
 
 
 def _named(what: str, mode: Mode) -> str:

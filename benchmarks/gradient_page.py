@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from diffrender import Soft
+
 from .gradient_draw import Mode
 from .gradient_losses import COLUMNS as LOSS_COLUMNS
 from .gradient_outputs import COLUMNS, MODES
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _LIGHTS = tuple(name for name in COLUMNS if name.startswith("light."))
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _ABOUT = {
     "Alpha": "`dr.render_silhouette`, and the alpha that the other calls return beside their image.",
     "Colours": "RGBA of `dr.render`, colours at the vertices, no light.",
@@ -121,6 +124,8 @@ def page(
 
 
 def _as_arguments(mode: Mode) -> str:
+    if callable(mode.changes):
+        return type(mode.changes(Soft())).__name__
     return ", ".join(f"{name}={value!r}" for name, value in mode.changes.items())
 
 
@@ -159,7 +164,8 @@ def _left_out(others: Sequence[str], rows: Sequence[str], entries: dict[tuple[st
     """Return the inputs that are blank in all rows with all their marks; lights as one if they have the same."""
     marks = {name: " ".join(dict.fromkeys(entries[row, name] for row in rows)) for name in others}
     lights = [name for name in _LIGHTS if name in marks]
-    of_lights = " ".join(sorted({mark for name in lights for mark in marks.pop(name).split()}))
+    found = dict.fromkeys(mark for name in lights for mark in marks.pop(name).split())
+    of_lights = " ".join(sorted(found, key=lambda mark: mark[1:].translate(_DIGITS)))
     parts = [f"`{name}` ({mark})" for name, mark in marks.items()]
     if lights:
         parts.append(f"{'lights' if len(lights) == len(_LIGHTS) else 'other lights'} ({of_lights})")

@@ -82,7 +82,7 @@ def test_every_loss_and_prior_has_a_row():
 def test_every_switch_of_the_rasterizer_is_tried_in_all_its_positions():
     for name, kind in get_type_hints(dr.Soft).items():
         positions = {False, True} if kind is bool else set(get_args(kind)) if get_origin(kind) is Literal else set()
-        tried = {getattr(replace(dr.Soft(), **mode.changes), name) for mode in MODES}
+        tried = {getattr(mode.settings(dr.Soft()), name, None) for mode in MODES}
         assert positions <= tried, f"Soft.{name} has positions without a mode: {positions - tried}"
 
 
