@@ -66,7 +66,8 @@ cell is out of bounds.
 ## Scenes
 
 {height} x {width} px; K has skew and fx != fy. What a scene has in it is counted apart from the renderer, through the pinhole.
-sigma is 1.1 to 1.6 px² and gamma 0.02 to 0.04, but in rows with the name of a mode: {modes}.
+sigma is 1.1 to 1.6 px² and gamma 0.02 to 0.04, except where the mode in the name of a row says otherwise.
+Modes are: {modes}.
 """
 _TAIL = """## What has no gradient
 
