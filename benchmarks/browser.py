@@ -210,8 +210,8 @@ def main() -> None:
             "unlit": float(difference[inside].mean()),
             "over_16": float((difference.max(axis=2) > 16)[inside].mean()),
         }
-        linear = [srgb_to_linear(one.astype(np.float32) / 255) for one in (unlit, wanted)]
-        rows.append(row | {"psnr_db": psnr_db(*linear, inside)})
+        shown, true = (srgb_to_linear(one.astype(np.float32) / 255) for one in (unlit, wanted))
+        rows.append(row | {"psnr_db": psnr_db(shown, true, inside)})
         panels.append(np.vstack([wanted, ours, lit, np.clip(255 - 8 * difference, 0, 255).astype(np.uint8)]))
     save_image(np.hstack(panels), out / "browser.png")
     print("| degrees around, above | lit, mean of 255 | unlit, mean of 255 | off by more than 16 | to the truth |")
