@@ -46,8 +46,8 @@ def texel_steps(
     if state is not None and state.texels is None:
         raise ValueError("hold_shape cannot go on from the state of a fit of a shape")
     state = state or _start(mesh, views)
-    held = retextured(state)
-    targets = [target for view in views if (target := _target(held, view, settings.gamma, backend)) is not None]
+    start = retextured(state)
+    targets = [target for view in views if (target := _target(start, view, settings.gamma, backend)) is not None]
     if not targets:
         raise ValueError(
             f"none of {len(views)} views sees the mesh inside its mask: does it lie in the cameras' world?"
@@ -94,9 +94,9 @@ def _target(mesh: Mesh, view: View, gamma: float, backend: Name) -> _Target | No
 
 def _steps(targets: list[_Target], settings: FitSettings, state: FitState, backend: Name) -> Iterator[Step]:
     plan = Plan(settings, "held", max(targets[0].view.camera.size))
+    mesh = retextured(state)
     for step in range(state.step, settings.steps):
         assert state.texels is not None
-        mesh = retextured(state)
         chosen = plan.views(len(targets), step)
         value, gradient, images = 0.0, np.zeros_like(state.texels.image), []
         for number in chosen:
@@ -108,7 +108,8 @@ def _steps(targets: list[_Target], settings: FitSettings, state: FitState, backe
         rate = plan.color_rate(step) * (1 - plan.progress(step))  # to 0, or the last views seen would count more
         texels, moments = _updated(state.texels.image, gradient, state.color_moments, rate)
         state = state._replace(step=step + 1, texels=state.texels._replace(image=texels), color_moments=moments)
-        yield Step(step + 1, settings.steps, retextured(state), value, {"color": value}, images[0], state)
+        mesh = retextured(state)
+        yield Step(step + 1, settings.steps, mesh, value, {"color": value}, images[0], state)
 
 
 def _compare(mesh: Mesh, target: _Target, settings: FitSettings, backend: Name) -> tuple[float, np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ _GIF_SIDE = 280  # px, long side of a panel
 _GIF_MARGIN = 16  # px around the object, in a photo of many
 _TURNTABLE_SIDE, _TURNTABLE_FRAMES = 480, 60
 _FACES_OF_A_PICTURE = 100_000  # so many are finer than an animation's pixels
-_TEXTURE_STEPS = 48  # of a baked texture: it begins near its end
+_TEXTURE_STEPS, _TEXTURE_RATE = 48, 1e-2  # of a baked texture's fit, which begins near its end
 _MADE = (None, "sphere", "balloon", "hull")  # start meshes that are no files
 _DIMMED = 0.25  # of the photo outside the mask, in linear light: the GIF shows what counted as the object
 
@@ -238,7 +238,13 @@ class Run:
         settings = self.request.settings
         mesh = finish(self.state, self.views, settings, self._hull)
         baked = self._baked(mesh, self.request.texture)
-        held = FitSettings(steps=_TEXTURE_STEPS, seed=settings.seed, hold_shape=True, color_space=settings.color_space)
+        held = FitSettings(
+            steps=_TEXTURE_STEPS,
+            seed=settings.seed,
+            color_learning_rate=_TEXTURE_RATE,
+            color_space=settings.color_space,
+            hold_shape=True,
+        )
         for step in fit(self._colored_views, baked, held, backend=self.backend):
             self._textured = step.mesh
             report(step)
