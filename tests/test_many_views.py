@@ -268,7 +268,8 @@ def test_a_run_that_is_killed_and_resumed_ends_at_the_same_bits(folder, tmp_path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_a_run_ends_with_a_texture_on_the_faces_of_the_fit(folder, tmp_path, monkeypatch):
-    for name, value in (("_TURNTABLE_SIDE", 60), ("_TURNTABLE_FRAMES", 4), ("_GIF_SIDE", 60)):
+    small = {"_TURNTABLE_SIDE": 60, "_TURNTABLE_FRAMES": 4, "_GIF_SIDE": 60, "_FACES_OF_A_PICTURE": 2000}
+    for name, value in small.items():
         monkeypatch.setattr(f"diffrender.record.run.{name}", value)
     run = Run.start(tmp_path / "run", folder, mesh="hull", settings=QUICK, texture=256)
     run.advance()
