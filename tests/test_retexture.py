@@ -30,7 +30,7 @@ def pattern(seed):
     random = np.random.default_rng(seed)
     row, column = np.mgrid[:SIDE, :SIDE] / SIDE
     waves = [np.sin(20 * (x * column + y * row) + start) for x, y, start in random.uniform(-1, 1, (3, 3)) * (1, 1, 3)]
-    return dr.Texture((0.5 + 0.35 * np.stack(waves, axis=2)).astype(np.float32), "clamp")
+    return dr.Texture((0.5 + 0.35 * np.stack(waves, axis=2)).astype(np.float32), "clamp", "bilinear")
 
 
 def seen_from(mesh, eye):
@@ -61,6 +61,7 @@ def views(ball):
 def test_an_obj_gets_the_texture_of_photos_and_goes_to_a_glb(ball, views, tmp_path):
     ball.save(tmp_path / "start.obj")
     start = dr.load_mesh(tmp_path / "start.obj")
+    start = replace(start, texture=replace(start.texture, filter="bilinear"))  # OBJ has no word for it
     *_, last = dr.fit(views, start, SETTINGS)
     last.mesh.save(tmp_path / "fitted.glb")
     fitted = dr.load_mesh(tmp_path / "fitted.glb")
@@ -79,8 +80,8 @@ def test_an_obj_gets_the_texture_of_photos_and_goes_to_a_glb(ball, views, tmp_pa
 
     from scipy.ndimage import distance_transform_edt
 
-    unseen = distance_transform_edt(best < 0) > 8  # further from what is seen than the sizes reach that are drawn
-    assert unseen.mean() > 0.05
+    unseen = distance_transform_edt(best < 0) > 2  # further from what is seen than a texel reaches
+    assert (owner[unseen] >= 0).sum() > 100 and unseen.mean() < 0.5
     np.testing.assert_array_equal(to_bytes(fitted.texture.image)[unseen], to_bytes(start.texture.image)[unseen])
 
 
@@ -92,7 +93,7 @@ def test_a_texture_fit_goes_on_to_the_same_bits_and_keeps_vertex_colors(ball, vi
     save_checkpoint(Checkpoint(steps[2].state, np.zeros((0, 2, 2, 3), np.uint8), 1.0, "run"), tmp_path / "state.npz")
     *_, resumed = dr.fit(views, colored, settings, load_checkpoint(tmp_path / "state.npz").state)
     np.testing.assert_array_equal(resumed.mesh.texture.image, steps[-1].mesh.texture.image)
-    assert (resumed.mesh.texture.wrap, resumed.mesh.texture.filter) == ("clamp", "trilinear")
+    assert (resumed.mesh.texture.wrap, resumed.mesh.texture.filter) == ("clamp", "bilinear")
     np.testing.assert_array_equal(resumed.mesh.vertex_colors, colors)
     np.testing.assert_array_equal(dr.finish(steps[2].state, views, settings).texture.image, steps[2].mesh.texture.image)
     assert (steps[-1].mesh.texture.image != steps[2].mesh.texture.image).any()
