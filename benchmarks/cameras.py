@@ -424,8 +424,8 @@ def _difference(camera: dr.Camera, other: dr.Camera) -> float:
     return float(max(np.abs(a - b).max() for a, b in pairs))
 
 
-def refusals() -> list[tuple[str, str, str]]:
-    """Return what cannot be held: the system, the line that says so, and its error."""
+def refusals() -> list[tuple[str, str, str, str]]:
+    """Return what cannot be held: the system, what it is, the line that refuses it, and its error."""
     lens, skewed = replace(sample(SKEW), distortion=dr.Distortion(k1=-0.1)), sample(SKEW)
     mirrored = replace(sample(), K=sample().K * [[1], [-1], [1]])
     cases = [
@@ -520,8 +520,8 @@ def document(
         + "\n".join(map(_row, comparisons)),
         "![Each system's own picture, ours, and what differs, 20 times](../assets/cameras.png)",
         "Upper row: drawn from the system's own formulas; middle: `dr.render`; lower: what differs, times 20. The few pixels "
-        "that do have an edge through their centre, which is soft even at the smallest sigma. With a lens both bend the vertices and "
-        "leave the edges between them straight: this says nothing about how far a straight edge is from the bent one.",
+        "that do have an edge within 0.001 px of their centre, and are soft there. With a lens both bend the vertices and leave "
+        "the edges between them straight: this says nothing about how far a straight edge is from the bent one.",
         "The last column is of K in px, R, t and the lens. All systems together hold skew, fx != fy, an off-image principal "
         "point and distortion; only JSON holds all of it in one camera, and gives back the same bits.",
         "## What is refused",

@@ -208,7 +208,7 @@ class Interchange:
                     "say the model of others"
                 )
             model = "SIMPLE_PINHOLE" if len(params) == 3 else "PINHOLE"
-        K, distortion = read_model(model, params)
+        K, distortion = read_model(model, list(params))
         return cls(K, rotation_of(qvec), tvec, size, distortion)
 
     def to_colmap(self, model: str = "PINHOLE") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -371,7 +371,8 @@ class Interchange:
 def _opencv_lens(coefficients: np.ndarray, fisheye: bool) -> Distortion | None:
     """Return the lens of distCoeffs, None if they are all 0."""
     if fisheye:
-        return Distortion(*map(float, check_array("distortion", coefficients, (4,))), fisheye=True)
+        k1, k2, k3, k4 = map(float, check_array("distortion", coefficients, (4,)))
+        return Distortion(k1, k2, k3, k4, fisheye=True)
     if len(coefficients) not in (0, 4, 5, 8, 12, 14):
         raise ValueError(f"distortion must have 4, 5, 8, 12 or 14 numbers, got {len(coefficients)}")
     if np.any(coefficients[5:]):
