@@ -18,6 +18,7 @@ import numpy as np
 from .environment import announce, save
 from .unknowns_descent import STAGES, Numbers, sensitivity, solve
 from .unknowns_kinds import (
+    CALIBRATION,
     FOCAL,
     PRINCIPAL,
     SIZE,
@@ -37,7 +38,6 @@ from .unknowns_kinds import (
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = 500
-CALIBRATION = (FOCAL, PRINCIPAL, SKEWED, lens())
 SUNLIGHT = (sun_direction(), sun_strength())
 
 

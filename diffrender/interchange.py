@@ -39,9 +39,7 @@ class OpenCV(NamedTuple):
     rvec: np.ndarray  # (3,)
     tvec: np.ndarray  # (3,)
     K: np.ndarray  # (3, 3)
-    distortion: (
-        np.ndarray
-    )  # (5,) k1, k2, p1, p2, k3; (4,) k1 to k4 of a fisheye, which is for the functions of cv2.fisheye
+    distortion: np.ndarray  # (5,) k1, k2, p1, p2, k3; or (4,) k1 to k4 of a fisheye, for cv2.fisheye's functions
 
 
 class Interchange:
