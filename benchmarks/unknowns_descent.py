@@ -42,7 +42,8 @@ class Stage(NamedTuple):
     floor: float  # of the eigenvalues, relative to the largest: what changes next to nothing waits until the rest fits
 
 
-STAGES = (
+KNOWN_SHAPE = (Stage(0.5, False, 0.15, 0.0, 1e-2), Stage(0.5, False, 0.02, 0.0, 1e-6))
+FREE_SHAPE = (
     Stage(0.2, False, 0.15, 0.0, 1e-2),
     Stage(0.2, False, 0.05, 0.0, 1e-4),
     Stage(0.3, True, 0.03, 0.1, 1e-4),
@@ -139,8 +140,9 @@ def solve(
     begin = guess
     if not together:
         return begin, _plainly(guess, kinds, targets, steps)
-    only_shape = not (kinds["camera"].length or kinds["light"].length)
-    stages = [stage for stage in STAGES if stage.shape or not only_shape]
+    stages = FREE_SHAPE if kinds["shape"].length else KNOWN_SHAPE
+    if not (kinds["camera"].length or kinds["light"].length):
+        stages = tuple(stage for stage in stages if stage.shape)
     whole = sum(stage.share for stage in stages)
     for stage in stages:
         guess = _descend(guess, kinds, targets, stage, round(steps * stage.share / whole))
