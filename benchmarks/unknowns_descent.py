@@ -140,7 +140,7 @@ def solve(
     begin = guess
     if not together:
         return begin, _plainly(guess, kinds, targets, steps)
-    stages = FREE_SHAPE if kinds["shape"].length else KNOWN_SHAPE
+    stages: tuple[Stage, ...] = FREE_SHAPE if kinds["shape"].length else KNOWN_SHAPE
     if not (kinds["camera"].length or kinds["light"].length):
         stages = tuple(stage for stage in stages if stage.shape)
     whole = sum(stage.share for stage in stages)
