@@ -42,7 +42,11 @@ class Stage(NamedTuple):
     floor: float  # of the eigenvalues, relative to the largest: what changes next to nothing waits until the rest fits
 
 
-KNOWN_SHAPE = (Stage(0.5, False, 0.15, 0.0, 1e-2), Stage(0.5, False, 0.02, 0.0, 1e-6))
+KNOWN_SHAPE = (
+    Stage(0.3, False, 0.15, 0.0, 1e-2),
+    Stage(0.35, False, 0.05, 0.0, 1e-4),
+    Stage(0.35, False, 0.005, 0.0, 1e-6),
+)
 FREE_SHAPE = (
     Stage(0.2, False, 0.15, 0.0, 1e-2),
     Stage(0.2, False, 0.05, 0.0, 1e-4),
@@ -95,10 +99,10 @@ class Numbers(NamedTuple):
         return np.concatenate([np.zeros(0), *(unknown.gradient(guess, grads).ravel() for unknown in self.unknowns)])
 
 
-def sensitivity(numbers: Numbers, guess: Guess, follow: bool) -> Sensitivity:
-    """Return what the cameras' numbers and the vertices do, vertices following or held."""
+def sensitivity(numbers: Numbers, guess: Guess, follow: bool, hidden: float = _UNSEEN) -> Sensitivity:
+    """Return what the cameras' numbers and the vertices do, vertices following or held, with a weight for those hidden."""
     guess = guess._replace(mesh=replace(guess.mesh, vertices=guess.mesh.vertices.astype(np.float64)))
-    weight = np.where(_seen(guess), 1.0, _UNSEEN)[..., None]
+    weight = np.where(_seen(guess), 1.0, hidden)[..., None]
     by_camera = [
         (_pixels(numbers.moved(guess, step)) - _pixels(numbers.moved(guess, -step))) * weight / (2 * _STEP)
         for step in _STEP * np.eye(numbers.length)
@@ -152,7 +156,8 @@ def solve(
 def _descend(guess: Guess, kinds: dict[str, Numbers], targets: list[np.ndarray], stage: Stage, steps: int) -> Guess:
     camera, light, shape = (kinds[kind] for kind in ("camera", "light", "shape"))
     free = stage.shape and shape.length > 0
-    known = sensitivity(camera, guess, follow=free)
+    # The far side of a known shape makes weak directions a little stronger, and first steps along them shorter.
+    known = sensitivity(camera, guess, follow=free, hidden=_UNSEEN if shape.length else 1.0)
     of_camera = known.camera_matrix(stage.floor) if camera.length else np.zeros((0, 0))
     of_shape = known.shape_matrix()
     follow = None if known.follow is None else known.follow @ of_camera
