@@ -115,6 +115,7 @@ def _source_hash() -> str:
             *(
                 package / name
                 for name in (
+                    "grids.py",
                     "lanes.py",
                     "pinhole.py",
                     "projection.py",

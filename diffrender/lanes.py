@@ -29,9 +29,9 @@ _INT32 = ir.IntType(32)
 
 
 class LanesType(types.Type):
-    """LANES numbers of one precision."""
+    """LANES numbers of one precision, or whole numbers."""
 
-    def __init__(self, dtype: types.Float):
+    def __init__(self, dtype: types.Number):
         self.dtype = dtype
         super().__init__(name=f"Lanes({dtype})")
 
@@ -44,14 +44,15 @@ class MaskType(types.Type):
 
 
 _LANES = {dtype: LanesType(dtype) for dtype in (types.float32, types.float64)}
+_WHOLE = LanesType(types.int32)
 _MASK = MaskType()
 
 
 @register_model(LanesType)
 class _LanesModel(PrimitiveModel):
     def __init__(self, manager: Any, kind: LanesType):
-        real = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
-        super().__init__(manager, kind, ir.VectorType(real, LANES))
+        number = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}.get(kind.dtype, _INT32)
+        super().__init__(manager, kind, ir.VectorType(number, LANES))
 
 
 @register_model(MaskType)
@@ -68,7 +69,7 @@ def _common(*kinds: Any) -> LanesType | None:
     """Return the type of lanes among arguments that are lanes or real scalars, or None if no formula of lanes fits them."""
     lanes = {kind for kind in kinds if _is_lanes(kind)}
     others = all(isinstance(kind, types.Float) for kind in kinds if not _is_lanes(kind))
-    return lanes.pop() if len(lanes) == 1 and others else None
+    return lanes.pop() if len(lanes) == 1 and others and _WHOLE not in lanes else None
 
 
 def _indices(numbers: list[int]) -> ir.Constant:
@@ -278,6 +279,48 @@ def exp_of_lanes(typing_context, a):  # type: ignore[no-untyped-def]
         return _call(builder, "exp", list(arguments))
 
     return a(a), generate
+
+
+@intrinsic
+def log_of_lanes(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the natural logarithm by the C library, lane after lane."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "log", list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def split_power(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return m in [sqrt(1/2), sqrt(2)) and n with a = m * 2**n, for normal a > 0 in float32."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        integers = ir.VectorType(_INT32, LANES)
+        bits = builder.bitcast(arguments[0], integers)
+        above = builder.sub(bits, ir.Constant(integers, [0x3F3504F3] * LANES))  # the bits of sqrt(1/2)
+        places = ir.Constant(integers, [23] * LANES)
+        power = builder.ashr(above, places)
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(power, places)), arguments[0].type)
+        return context.make_tuple(
+            builder, signature.return_type, [mantissa, builder.sitofp(power, arguments[0].type)]
+        )
+
+    return types.UniTuple(a, 2)(a), generate
+
+
+@intrinsic
+def power_of_two(typing_context, n):  # type: ignore[no-untyped-def]
+    """Return 2**n for lanes of whole numbers whose power is normal."""
+    width, places, bias = (32, 23, 127) if n.dtype == types.float32 else (64, 52, 1023)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        integers = ir.VectorType(ir.IntType(width), LANES)
+        power = builder.sext(builder.fptosi(arguments[0], ir.VectorType(_INT32, LANES)), integers)
+        biased = builder.add(power, ir.Constant(integers, [bias] * LANES))
+        return builder.bitcast(builder.shl(biased, ir.Constant(integers, [places] * LANES)), arguments[0].type)
+
+    return n(n), generate
 
 
 @intrinsic
@@ -532,6 +575,163 @@ def store_integers(typing_context, array, place, lanes, first, step):  # type: i
         return context.get_dummy_value()
 
     return types.none(array, types.intp, lanes, first, step), generate
+
+
+@intrinsic
+def whole(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return lanes of reals that are whole numbers as such, of 32 bits."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fptosi(arguments[0], ir.VectorType(_INT32, LANES))
+
+    return _WHOLE(a), generate
+
+
+@intrinsic
+def place_in(typing_context, start, row, width, column):  # type: ignore[no-untyped-def]
+    """Return start + row * width + column of lanes of whole numbers."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        start, row, width, column = arguments
+        return builder.add(builder.add(start, builder.mul(row, width)), column)
+
+    return _WHOLE(_WHOLE, _WHOLE, _WHOLE, _WHOLE), generate
+
+
+@intrinsic
+def look_up(typing_context, table, places):  # type: ignore[no-untyped-def]
+    """Return the integers of a contiguous array at places in lanes, as whole numbers of 32 bits."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        found = ir.Constant(ir.VectorType(_INT32, LANES), ir.Undefined)
+        for lane in range(LANES):
+            place = builder.sext(builder.extract_element(arguments[1], _INT32(lane)), ir.IntType(64))
+            number = builder.load(_element(context, builder, table, (arguments[0], place)))
+            found = builder.insert_element(found, builder.trunc(number, _INT32), _INT32(lane))
+        return found
+
+    return _WHOLE(table, _WHOLE), generate
+
+
+@intrinsic
+def load_texels(typing_context, texels, cells, place):  # type: ignore[no-untyped-def]
+    """Return the three channels of LANES texels, whose numbers cells (int32) holds from `place` on, as lanes.
+
+    One more number than the texels have must lie behind the last: each is loaded with the first of the next.
+    """
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        halves = []
+        for begin in (0, BLOCK):
+            rows = []
+            for lane in range(begin, begin + _CHANNELS):  # of lanes k and k + 4 in one register
+                pair = [_texel(context, builder, texels, cells, arguments, lane + step) for step in (0, _CHANNELS)]
+                rows.append(builder.shuffle_vector(*pair, _indices(list(range(2 * _CHANNELS)))))
+            halves.append(_transposed(builder, rows)[:3])
+        channels = [builder.shuffle_vector(*pair, _indices(list(range(LANES)))) for pair in zip(*halves, strict=True)]
+        return context.make_tuple(builder, signature.return_type, channels)
+
+    return types.UniTuple(_LANES[texels.dtype], 3)(texels, cells, types.intp), generate
+
+
+_CHANNELS = 4  # of a texel where it is loaded or added to: a vector
+
+
+def _texel(context: Any, builder: ir.IRBuilder, texels: Any, cells: Any, arguments: tuple, lane: int) -> ir.Value:
+    place = builder.add(arguments[2], ir.Constant(arguments[2].type, lane))
+    number = builder.sext(builder.load(_element(context, builder, cells, (arguments[1], place))), ir.IntType(64))
+    first = builder.mul(number, ir.Constant(number.type, 3))
+    address = _address(context, builder, texels, (arguments[0], first), _CHANNELS)
+    return builder.load(address, align=texels.dtype.bitwidth // 8)
+
+
+def _transposed(builder: ir.IRBuilder, rows: list) -> list:
+    """Return four vectors of 2 x 4 numbers with rows and columns exchanged in each half."""
+
+    def both(a: ir.Value, b: ir.Value, numbers: tuple) -> ir.Value:
+        """Pick numbers of the first half of a (0 to 3) and b (4 to 7), and the same of the second."""
+        first = [number if number < 4 else number + 4 for number in numbers]
+        return builder.shuffle_vector(a, b, _indices([*first, *(number + 4 for number in first)]))
+
+    low, high = (0, 4, 1, 5), (2, 6, 3, 7)
+    a, b, c, d = rows
+    ab, cd, ab_high, cd_high = both(a, b, low), both(c, d, low), both(a, b, high), both(c, d, high)
+    first, second = (0, 1, 4, 5), (2, 3, 6, 7)
+    return [both(ab, cd, first), both(ab, cd, second), both(ab_high, cd_high, first), both(ab_high, cd_high, second)]
+
+
+@intrinsic
+def store_texels(typing_context, array, place, red, green, blue):  # type: ignore[no-untyped-def]
+    """Write lanes as LANES times (red, green, blue, 0) to an array from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        halves = zip(*(_halves(builder, value) for value in arguments[2:]), strict=True)
+        for begin, channels in zip((0, BLOCK), halves, strict=True):
+            nothing = ir.Constant(channels[0].type, None)
+            for lane, row in enumerate(_transposed(builder, [*channels, nothing])):
+                for step in (0, _CHANNELS):
+                    numbers = _indices(list(range(step, step + _CHANNELS)))
+                    into = ir.Constant(arguments[1].type, (begin + lane + step) * _CHANNELS)
+                    where = builder.add(arguments[1], into)
+                    address = _address(context, builder, array, (arguments[0], where), _CHANNELS)
+                    builder.store(builder.shuffle_vector(row, row, numbers), address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, red, green, blue), generate
+
+
+@intrinsic
+def add_texel(typing_context, grid, cell, values, place, share, unit):  # type: ignore[no-untyped-def]
+    """Add share * values[place : place + 4], in whole numbers of 1 / unit, to the four of a cell of grid (int64).
+
+    The numbers must be below 2**51: 1.5 * 2**52 is added, whose last bit is 1, so that what is left of the sum's bits when its
+    own are taken away is the number, rounded.
+    """
+    rounding = 1.5 * 2**52
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        doubles, integers = ir.VectorType(ir.DoubleType(), _CHANNELS), ir.VectorType(ir.IntType(64), _CHANNELS)
+
+        def in_all(value: ir.Value, number: types.Type, into: types.Type) -> ir.Value:
+            value = context.cast(builder, value, number, into)
+            undefined = ir.Constant(ir.VectorType(value.type, _CHANNELS), ir.Undefined)
+            first = builder.insert_element(undefined, value, _INT32(0))
+            return builder.shuffle_vector(first, undefined, _indices([0] * _CHANNELS))
+
+        address = _address(context, builder, values, (arguments[2], arguments[3]), _CHANNELS)
+        loaded = builder.load(address, align=values.dtype.bitwidth // 8)
+        product = builder.fmul(loaded, in_all(arguments[4], share, values.dtype))
+        if values.dtype == types.float32:
+            product = builder.fpext(product, doubles)
+        counted = builder.fmul(product, in_all(arguments[5], unit, types.float64))
+        rounded = builder.bitcast(builder.fadd(counted, ir.Constant(doubles, [rounding] * _CHANNELS)), integers)
+        number = builder.sub(rounded, builder.bitcast(ir.Constant(doubles, [rounding] * _CHANNELS), integers))
+        first = builder.mul(arguments[1], ir.Constant(arguments[1].type, _CHANNELS))
+        into = _address(context, builder, grid, (arguments[0], first), _CHANNELS)
+        builder.store(builder.add(builder.load(into, align=8), number), into, align=8)
+        return context.get_dummy_value()
+
+    return types.none(grid, types.intp, values, types.intp, share, unit), generate
+
+
+@intrinsic
+def lanes_where(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Return an integer with the bits of the lanes in which a mask holds."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.zext(builder.bitcast(arguments[0], ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(mask), generate
+
+
+@intrinsic
+def first_lane(typing_context, bits):  # type: ignore[no-untyped-def]
+    """Return the number of the lowest bit of an integer that is not 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), generate
 
 
 @intrinsic

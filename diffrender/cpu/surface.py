@@ -57,7 +57,7 @@ from .blocks import (
 )
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
-from .sample import PLACES, SAMPLED, sample, sample_backward
+from .sample import CELLS, PLACES, SAMPLED, sample, sample_backward
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
@@ -207,7 +207,7 @@ def surface_forward(
     tints = aligned(BATCH * tint_size, geometry)
     seen = np.empty(len(blocks) // 2 + 1, np.int32)
     if texture is not None:
-        places, sampled = aligned(PLACES, geometry), aligned(SAMPLED, geometry)
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -271,7 +271,7 @@ def surface_forward(
                     store_pair(total, first, second, fma(load_pair(total, first, second), factor, weight))
                     if texture is not None:
                         _put_places(ba, bb, bc, weight, tints, tint, texture[2], places)
-                        sample(texture, places, sampled)
+                        sample(texture, places, cells, sampled)
                     pa, pb, pc, _ = _weights(ba, bb, bc, tints, tint + _Q)
                     for channel in range(channels):
                         hue = tint + _TINT + 3 * channel
@@ -356,10 +356,11 @@ def surface_backward(
     entry_gradients,
     entry_uv,
     grids,
+    touched,
     unit,
 ):
     """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes; with a texture also its
-    slot of entry_uv (6,), and this share's grid of grids (S, 3 N), see `sample_backward`.
+    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`.
 
     of_log_q and texture_of_log_q (V,) turn gradients of log q into such of the depth logit.
     """
@@ -391,7 +392,9 @@ def surface_backward(
     hue_sums = aligned(BATCH * hue_size, geometry)
     totals = aligned(2 * LANES, geometry)
     if texture is not None:
-        places, sampled, grid = aligned(PLACES, geometry), aligned(SAMPLED, geometry), grids[share]
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
+        beside = (aligned(4 * LANES, geometry), aligned(4 * LANES, geometry))
+        grid, of_grid = grids[share], touched[share]
         sizes = texture[2]
         mipmapped = len(texture[1]) > 1
     while True:
@@ -471,7 +474,7 @@ def surface_backward(
                             value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
                             above = load_pair(upstream_color, channel * size + first, channel * size + second)
                             store(places, (4 + channel) * LANES, weight * above * value)
-                        sample_backward(texture, places, sampled, grid, unit)
+                        sample_backward(texture, places, cells, beside, sampled, grid, of_grid, unit)
                     grad_a, grad_b, grad_c = weight * ZERO, weight * ZERO, weight * ZERO  # of the attributes' weights
                     hue_sum = number * hue_size
                     for channel in range(channels):

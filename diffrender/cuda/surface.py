@@ -109,7 +109,8 @@ def _cell(offsets, sizes, repeat, level, u, v):
     width = sizes[2 * level]
     left, right, across = texel_cell(u, width, repeat)
     top, bottom, down = texel_cell(v, sizes[2 * level + 1], repeat)
-    above, below = offsets[level] + top * int(width), offsets[level] + bottom * int(width)
+    above, below = offsets[level] + int(top) * int(width), offsets[level] + int(bottom) * int(width)
+    left, right = int(left), int(right)
     return HUES * (above + left), HUES * (above + right), HUES * (below + left), HUES * (below + right), across, down
 
 
