@@ -7,12 +7,11 @@ import numpy as np
 from .jit import kernel
 from .pyramid import CHANNELS, Pyramid
 from .spin import lead, publish
+from .texel_lanes import SHIFT
 from .threads import run_on_workers
 
-SHIFT = 6  # a chunk are 2**SHIFT texels
-TOUCHED = np.uint8(1)
 _SUM_BITS = 61  # of a sum in int64, with two to spare for rounding
-_ADDED_BITS = 50  # of what is added, see `add_texel`
+_ADDED_BITS = 50  # of what is added, see `add_to_texels`
 _WORTH_A_WORKER = 1 << 15  # texels
 
 

@@ -123,6 +123,7 @@ def _source_hash() -> str:
                     "shading.py",
                     "rendering.py",
                     "spin.py",
+                    "texel_lanes.py",
                 )
             ),
             Path(__file__),

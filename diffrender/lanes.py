@@ -72,14 +72,14 @@ def _common(*kinds: Any) -> LanesType | None:
     return lanes.pop() if len(lanes) == 1 and others and _WHOLE not in lanes else None
 
 
-def _indices(numbers: list[int]) -> ir.Constant:
+def indices(numbers: list[int]) -> ir.Constant:
     return ir.Constant(ir.VectorType(_INT32, len(numbers)), numbers)
 
 
 def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, _indices([0] * LANES))
+    return builder.shuffle_vector(first, undefined, indices([0] * LANES))
 
 
 def _as_lanes(context: Any, builder: ir.IRBuilder, lanes: LanesType, kinds: tuple, values: list) -> list:
@@ -240,7 +240,7 @@ def add_lanes(typing_context, array, place, a):  # type: ignore[no-untyped-def]
     """Add a of the first and of the second block to BLOCK sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        first, second = _halves(builder, arguments[2])
+        first, second = halves_of(builder, arguments[2])
         _add_to(context, builder, array, arguments, builder.fadd(first, second, flags=_FLAGS))
         return context.get_dummy_value()
 
@@ -252,8 +252,8 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
     """Add a * b of the first and of the second block to BLOCK sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        a_first, a_second = _halves(builder, arguments[2])
-        b_first, b_second = _halves(builder, arguments[3])
+        a_first, a_second = halves_of(builder, arguments[2])
+        b_first, b_second = halves_of(builder, arguments[3])
         # Both before what is in memory: blocks of a face wait for each other's sums, and one addition is the shortest wait.
         product = builder.fmul(a_second, b_second, flags=_FLAGS)
         _add_to(context, builder, array, arguments, _call(builder, "fmuladd", [a_first, b_first, product]))
@@ -262,12 +262,12 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
     return types.none(array, types.intp, a, b), generate
 
 
-def _halves(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
-    return [builder.shuffle_vector(value, value, _indices(list(range(begin, begin + BLOCK)))) for begin in (0, BLOCK)]
+def halves_of(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
+    return [builder.shuffle_vector(value, value, indices(list(range(begin, begin + BLOCK)))) for begin in (0, BLOCK)]
 
 
 def _add_to(context: Any, builder: ir.IRBuilder, array: types.Array, arguments: tuple, more: ir.Value) -> None:
-    address, align = _address(context, builder, array, arguments[:2], BLOCK), array.dtype.bitwidth // 8
+    address, align = address_of(context, builder, array, arguments[:2], BLOCK), array.dtype.bitwidth // 8
     builder.store(builder.fadd(builder.load(address, align=align), more, flags=()), address, align=align)
 
 
@@ -307,20 +307,6 @@ def split_power(typing_context, a):  # type: ignore[no-untyped-def]
         )
 
     return types.UniTuple(a, 2)(a), generate
-
-
-@intrinsic
-def power_of_two(typing_context, n):  # type: ignore[no-untyped-def]
-    """Return 2**n for lanes of whole numbers whose power is normal."""
-    width, places, bias = (32, 23, 127) if n.dtype == types.float32 else (64, 52, 1023)
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        integers = ir.VectorType(ir.IntType(width), LANES)
-        power = builder.sext(builder.fptosi(arguments[0], ir.VectorType(_INT32, LANES)), integers)
-        biased = builder.add(power, ir.Constant(integers, [bias] * LANES))
-        return builder.bitcast(builder.shl(biased, ir.Constant(integers, [places] * LANES)), arguments[0].type)
-
-    return n(n), generate
 
 
 @intrinsic
@@ -385,7 +371,7 @@ def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         first, second = (_spread(builder, value) for value in arguments)
-        return builder.shuffle_vector(first, second, _indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
+        return builder.shuffle_vector(first, second, indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
 
     return _LANES[a](a, b), generate
 
@@ -396,10 +382,10 @@ def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         halves = [
-            builder.load(_address(context, builder, array, (arguments[0], place), 2), align=array.dtype.bitwidth // 8)
+            builder.load(address_of(context, builder, array, (arguments[0], place), 2), align=array.dtype.bitwidth // 8)
             for place in arguments[1:]
         ]
-        return builder.shuffle_vector(*halves, _indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
+        return builder.shuffle_vector(*halves, indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
 
     return _LANES[array.dtype](array, types.intp, types.intp), generate
 
@@ -411,11 +397,11 @@ def load_pair(typing_context, array, first, second):  # type: ignore[no-untyped-
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         halves = [
             builder.load(
-                _address(context, builder, array, (arguments[0], place), BLOCK), align=array.dtype.bitwidth // 8
+                address_of(context, builder, array, (arguments[0], place), BLOCK), align=array.dtype.bitwidth // 8
             )
             for place in arguments[1:]
         ]
-        return builder.shuffle_vector(*halves, _indices(list(range(LANES))))
+        return builder.shuffle_vector(*halves, indices(list(range(LANES))))
 
     return _LANES[array.dtype](array, types.intp, types.intp), generate
 
@@ -425,8 +411,8 @@ def store_pair(typing_context, array, first, second, lanes):  # type: ignore[no-
     """Write the lanes of the first block from one place on, those of the second from another."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        for place, values in zip(arguments[1:3], _halves(builder, arguments[3]), strict=True):
-            address = _address(context, builder, array, (arguments[0], place), BLOCK)
+        for place, values in zip(arguments[1:3], halves_of(builder, arguments[3]), strict=True):
+            address = address_of(context, builder, array, (arguments[0], place), BLOCK)
             builder.store(values, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -438,8 +424,8 @@ def load_apart(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Return LANES numbers of each row of a pair, of which those of the first and the second take turns from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        both = builder.load(_address(context, builder, array, arguments, 2 * LANES), align=array.dtype.bitwidth // 8)
-        rows = [builder.shuffle_vector(both, both, _indices(list(range(k, 2 * LANES, 2)))) for k in (0, 1)]
+        both = builder.load(address_of(context, builder, array, arguments, 2 * LANES), align=array.dtype.bitwidth // 8)
+        rows = [builder.shuffle_vector(both, both, indices(list(range(k, 2 * LANES, 2)))) for k in (0, 1)]
         return context.make_tuple(builder, signature.return_type, rows)
 
     return types.UniTuple(_LANES[array.dtype], 2)(array, types.intp), generate
@@ -451,22 +437,22 @@ def store_together(typing_context, array, place, first, second):  # type: ignore
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         numbers = [number for lane in range(LANES) for number in (lane, LANES + lane)]
-        both = builder.shuffle_vector(arguments[2], arguments[3], _indices(numbers))
-        address = _address(context, builder, array, arguments, 2 * LANES)
+        both = builder.shuffle_vector(arguments[2], arguments[3], indices(numbers))
+        address = address_of(context, builder, array, arguments, 2 * LANES)
         builder.store(both, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(array, types.intp, first, second), generate
 
 
-def _element(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
+def element_of(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
     array = cgutils.create_struct_proxy(kind)(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])
 
 
-def _address(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES) -> ir.Value:
+def address_of(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES) -> ir.Value:
     vector = ir.VectorType(context.get_value_type(kind.dtype), count)
-    return builder.bitcast(_element(context, builder, kind, arguments), vector.as_pointer())
+    return builder.bitcast(element_of(context, builder, kind, arguments), vector.as_pointer())
 
 
 @intrinsic
@@ -474,7 +460,7 @@ def load(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Return LANES numbers of a contiguous array from `place` on, which must all lie within it."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.load(_address(context, builder, array, arguments), align=array.dtype.bitwidth // 8)
+        return builder.load(address_of(context, builder, array, arguments), align=array.dtype.bitwidth // 8)
 
     return _LANES[array.dtype](array, types.intp), generate
 
@@ -484,7 +470,7 @@ def store(typing_context, array, place, lanes):  # type: ignore[no-untyped-def]
     """Write lanes to a contiguous array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        address = _address(context, builder, array, arguments)
+        address = address_of(context, builder, array, arguments)
         builder.store(arguments[2], address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -507,7 +493,7 @@ def at(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Return array[place] of a contiguous array, for a place that is known to lie within it: never counted from the end."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.load(_element(context, builder, array, arguments))
+        return builder.load(element_of(context, builder, array, arguments))
 
     return array.dtype(array, types.intp), generate
 
@@ -518,7 +504,7 @@ def put(typing_context, array, place, value):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         converted = context.cast(builder, arguments[2], value, array.dtype)
-        builder.store(converted, _element(context, builder, array, arguments))
+        builder.store(converted, element_of(context, builder, array, arguments))
         return context.get_dummy_value()
 
     return types.none(array, types.intp, value), generate
@@ -532,9 +518,9 @@ def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-d
         vector = ir.VectorType(_INT32, STEPS)
         undefined = ir.Constant(vector, ir.Undefined)
         item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
-        item = builder.shuffle_vector(item, undefined, _indices([0] * STEPS))
+        item = builder.shuffle_vector(item, undefined, indices([0] * STEPS))
         items = builder.add(item, ir.Constant(vector, [k * COLUMNS for k in range(STEPS)]))
-        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(items, address, align=4)
         return context.get_dummy_value()
 
@@ -552,7 +538,7 @@ def put_steps(typing_context, array, place, first, step):  # type: ignore[no-unt
             for value, kind in zip(arguments[2:], (first, step), strict=True)
         )
         steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
-        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(steps, address, align=4)
         return context.get_dummy_value()
 
@@ -570,168 +556,11 @@ def store_integers(typing_context, array, place, lanes, first, step):  # type: i
             for value, kind in zip(arguments[3:], (first, step), strict=True)
         )
         steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
-        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(builder.add(builder.fptosi(arguments[2], vector), steps), address, align=4)
         return context.get_dummy_value()
 
     return types.none(array, types.intp, lanes, first, step), generate
-
-
-@intrinsic
-def whole(typing_context, a):  # type: ignore[no-untyped-def]
-    """Return lanes of reals that are whole numbers as such, of 32 bits."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.fptosi(arguments[0], ir.VectorType(_INT32, LANES))
-
-    return _WHOLE(a), generate
-
-
-@intrinsic
-def place_in(typing_context, start, row, width, column):  # type: ignore[no-untyped-def]
-    """Return start + row * width + column of lanes of whole numbers."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        start, row, width, column = arguments
-        return builder.add(builder.add(start, builder.mul(row, width)), column)
-
-    return _WHOLE(_WHOLE, _WHOLE, _WHOLE, _WHOLE), generate
-
-
-@intrinsic
-def look_up(typing_context, table, places):  # type: ignore[no-untyped-def]
-    """Return the integers of a contiguous array at places in lanes, as whole numbers of 32 bits."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        found = ir.Constant(ir.VectorType(_INT32, LANES), ir.Undefined)
-        for lane in range(LANES):
-            place = builder.sext(builder.extract_element(arguments[1], _INT32(lane)), ir.IntType(64))
-            number = builder.load(_element(context, builder, table, (arguments[0], place)))
-            found = builder.insert_element(found, builder.trunc(number, _INT32), _INT32(lane))
-        return found
-
-    return _WHOLE(table, _WHOLE), generate
-
-
-@intrinsic
-def load_texels(typing_context, texels, cells, place):  # type: ignore[no-untyped-def]
-    """Return the three channels of LANES texels, whose numbers cells (int32) holds from `place` on, as lanes.
-
-    One more number than the texels have must lie behind the last: each is loaded with the first of the next.
-    """
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        halves = []
-        for begin in (0, BLOCK):
-            rows = []
-            for lane in range(begin, begin + _CHANNELS):  # of lanes k and k + 4 in one register
-                pair = [_texel(context, builder, texels, cells, arguments, lane + step) for step in (0, _CHANNELS)]
-                rows.append(builder.shuffle_vector(*pair, _indices(list(range(2 * _CHANNELS)))))
-            halves.append(_transposed(builder, rows)[:3])
-        channels = [builder.shuffle_vector(*pair, _indices(list(range(LANES)))) for pair in zip(*halves, strict=True)]
-        return context.make_tuple(builder, signature.return_type, channels)
-
-    return types.UniTuple(_LANES[texels.dtype], 3)(texels, cells, types.intp), generate
-
-
-_CHANNELS = 4  # of a texel where it is loaded or added to: a vector
-
-
-def _texel(context: Any, builder: ir.IRBuilder, texels: Any, cells: Any, arguments: tuple, lane: int) -> ir.Value:
-    place = builder.add(arguments[2], ir.Constant(arguments[2].type, lane))
-    number = builder.sext(builder.load(_element(context, builder, cells, (arguments[1], place))), ir.IntType(64))
-    first = builder.mul(number, ir.Constant(number.type, 3))
-    address = _address(context, builder, texels, (arguments[0], first), _CHANNELS)
-    return builder.load(address, align=texels.dtype.bitwidth // 8)
-
-
-def _transposed(builder: ir.IRBuilder, rows: list) -> list:
-    """Return four vectors of 2 x 4 numbers with rows and columns exchanged in each half."""
-
-    def both(a: ir.Value, b: ir.Value, numbers: tuple) -> ir.Value:
-        """Pick numbers of the first half of a (0 to 3) and b (4 to 7), and the same of the second."""
-        first = [number if number < 4 else number + 4 for number in numbers]
-        return builder.shuffle_vector(a, b, _indices([*first, *(number + 4 for number in first)]))
-
-    low, high = (0, 4, 1, 5), (2, 6, 3, 7)
-    a, b, c, d = rows
-    ab, cd, ab_high, cd_high = both(a, b, low), both(c, d, low), both(a, b, high), both(c, d, high)
-    first, second = (0, 1, 4, 5), (2, 3, 6, 7)
-    return [both(ab, cd, first), both(ab, cd, second), both(ab_high, cd_high, first), both(ab_high, cd_high, second)]
-
-
-@intrinsic
-def store_texels(typing_context, array, place, red, green, blue):  # type: ignore[no-untyped-def]
-    """Write lanes as LANES times (red, green, blue, 0) to an array from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        halves = zip(*(_halves(builder, value) for value in arguments[2:]), strict=True)
-        for begin, channels in zip((0, BLOCK), halves, strict=True):
-            nothing = ir.Constant(channels[0].type, None)
-            for lane, row in enumerate(_transposed(builder, [*channels, nothing])):
-                for step in (0, _CHANNELS):
-                    numbers = _indices(list(range(step, step + _CHANNELS)))
-                    into = ir.Constant(arguments[1].type, (begin + lane + step) * _CHANNELS)
-                    where = builder.add(arguments[1], into)
-                    address = _address(context, builder, array, (arguments[0], where), _CHANNELS)
-                    builder.store(builder.shuffle_vector(row, row, numbers), address, align=array.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, red, green, blue), generate
-
-
-@intrinsic
-def add_texel(typing_context, grid, cell, values, place, share, unit):  # type: ignore[no-untyped-def]
-    """Add share * values[place : place + 4], in whole numbers of 1 / unit, to the four of a cell of grid (int64).
-
-    The numbers must be below 2**51: 1.5 * 2**52 is added, whose last bit is 1, so that what is left of the sum's bits when its
-    own are taken away is the number, rounded.
-    """
-    rounding = 1.5 * 2**52
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        doubles, integers = ir.VectorType(ir.DoubleType(), _CHANNELS), ir.VectorType(ir.IntType(64), _CHANNELS)
-
-        def in_all(value: ir.Value, number: types.Type, into: types.Type) -> ir.Value:
-            value = context.cast(builder, value, number, into)
-            undefined = ir.Constant(ir.VectorType(value.type, _CHANNELS), ir.Undefined)
-            first = builder.insert_element(undefined, value, _INT32(0))
-            return builder.shuffle_vector(first, undefined, _indices([0] * _CHANNELS))
-
-        address = _address(context, builder, values, (arguments[2], arguments[3]), _CHANNELS)
-        loaded = builder.load(address, align=values.dtype.bitwidth // 8)
-        product = builder.fmul(loaded, in_all(arguments[4], share, values.dtype))
-        if values.dtype == types.float32:
-            product = builder.fpext(product, doubles)
-        counted = builder.fmul(product, in_all(arguments[5], unit, types.float64))
-        rounded = builder.bitcast(builder.fadd(counted, ir.Constant(doubles, [rounding] * _CHANNELS)), integers)
-        number = builder.sub(rounded, builder.bitcast(ir.Constant(doubles, [rounding] * _CHANNELS), integers))
-        first = builder.mul(arguments[1], ir.Constant(arguments[1].type, _CHANNELS))
-        into = _address(context, builder, grid, (arguments[0], first), _CHANNELS)
-        builder.store(builder.add(builder.load(into, align=8), number), into, align=8)
-        return context.get_dummy_value()
-
-    return types.none(grid, types.intp, values, types.intp, share, unit), generate
-
-
-@intrinsic
-def lanes_where(typing_context, mask):  # type: ignore[no-untyped-def]
-    """Return an integer with the bits of the lanes in which a mask holds."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.zext(builder.bitcast(arguments[0], ir.IntType(LANES)), ir.IntType(64))
-
-    return types.int64(mask), generate
-
-
-@intrinsic
-def first_lane(typing_context, bits):  # type: ignore[no-untyped-def]
-    """Return the number of the lowest bit of an integer that is not 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.IntType(1)(1))
-
-    return types.int64(types.int64), generate
 
 
 @intrinsic
@@ -770,9 +599,9 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
             values = []
             for k in range(begin, min(begin + BLOCK, number)):
                 where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * BLOCK))
-                values.append(builder.load(_address(context, builder, sums, (arguments[0], where), BLOCK), align=align))
+                values.append(builder.load(address_of(context, builder, sums, (arguments[0], where), BLOCK), align=align))
             into = ir.Constant(arguments[1].type, begin)
-            address = _address(context, builder, totals, (arguments[2], into), BLOCK)
+            address = address_of(context, builder, totals, (arguments[2], into), BLOCK)
             builder.store(_sums(builder, values), address, align=align)
         return context.get_dummy_value()
 
@@ -791,8 +620,8 @@ def _sums(builder: ir.IRBuilder, values: list) -> ir.Value:
         high = [place + half for place in low]
         values = [
             builder.fadd(
-                builder.shuffle_vector(a, b, _indices(low)),
-                builder.shuffle_vector(a, b, _indices(high)),
+                builder.shuffle_vector(a, b, indices(low)),
+                builder.shuffle_vector(a, b, indices(high)),
                 flags=_FLAGS,
             )
             for a, b in zip(values[::2], values[1::2], strict=True)

@@ -1,38 +1,20 @@
 """A texture at the pixels of two blocks. Each looks somewhere else in memory: what is reckoned before and after is in lanes, and
-a texel is loaded, and added to, with all its channels at once."""
+a texel is loaded, and added to, with all its channels at once.
+
+What is called for each block has neither loop nor branch: where there is one, Numba counts references to arrays.
+"""
 
 import numpy as np
 
 from ..formulas.constants import ONE, ZERO
 from ..formulas.fastmath import floor
 from ..formulas.texture import bilinear, bilinear_slopes, bilinear_weights, level_of_detail, texel_cell
-from ..grids import SHIFT, TOUCHED
-from ..jit import formula, prefer_wide_vectors, subroutine
-from ..lanes import (
-    LANES,
-    add_texel,
-    any_lane,
-    at,
-    first_lane,
-    fma,
-    lanes_where,
-    load,
-    load_texels,
-    look_up,
-    lower,
-    magnitude,
-    place_in,
-    power_of_two,
-    put,
-    select,
-    spread,
-    store,
-    store_texels,
-    whole,
-)
+from ..jit import formula
+from ..lanes import LANES, any_lane, at, fma, load, lower, magnitude, select, spread, store
+from ..texel_lanes import add_to_texels, load_texels, place_in, power_of_two, starts_of, store_texels, whole
 
-# What `sample` reads: u, v, the footprint's square, the face's weight; `sample_backward` also the gradient of the texel's
-# colour. Both write the colour first, the latter then the gradients of u, v and the square.
+# What `sample` reads: u, v, the level and its derivative for the footprint's square; `sample_backward` also the gradient of
+# the texture's colour. Both add to the colour, the latter then to the gradients of u, v and the square.
 PLACES = 7 * LANES
 SAMPLED = 6 * LANES
 CELLS = 4 * LANES  # the numbers of the four texels around each place
@@ -41,50 +23,39 @@ LEFT_ABOVE, RIGHT_ABOVE, LEFT_BELOW, RIGHT_BELOW = np.int64(0), np.int64(1), np.
 
 
 @formula
-def _put_cells(texture, level, u, v, cells):
+def put_levels(used, square, last, places):
+    """Write the levels for the footprint's square in the lanes that are used, and return how many are blended."""
+    level, slope = level_of_detail(select(used, square, ZERO), last)
+    store(places, 2 * LANES, level)
+    store(places, 3 * LANES, slope)
+    return 1 + np.int64(any_lane(level > floor(level)))
+
+
+@formula
+def _level(offsets, sizes, number, places):
+    """Return the first (number 0) or the second (1) level that is blended, and its share; `number` is a real."""
+    level = load(places, 2 * LANES)
+    before = floor(level)
+    share = level - before
+    last = sizes.dtype.type(len(offsets) - 1)
+    return lower(before + number, last), fma(share, number + number - ONE, spread(ONE - number))
+
+
+@formula
+def _put_cells(offsets, sizes, repeat, level, places, cells):
     """Write the numbers of the four texels around (u, v) in a level, and return the shares of the right and the lower ones, and
     the level's size."""
-    _, offsets, sizes, repeat = texture
     shrunk = power_of_two(-level)
     # A size is halved upwards again and again, which is to divide it once and round up.
     width, height = -floor(shrunk * -at(sizes, 0)), -floor(shrunk * -at(sizes, 1))
-    left, right, across = texel_cell(u, width, repeat)
-    top, bottom, down = texel_cell(v, height, repeat)
-    start, row = whole(level), whole(width)
-    if len(offsets) > 1:
-        start = look_up(offsets, start)
+    left, right, across = texel_cell(load(places, 0), width, repeat)
+    top, bottom, down = texel_cell(load(places, LANES), height, repeat)
+    start, row = starts_of(offsets, whole(level)), whole(width)
     store(cells, 0, place_in(start, whole(top), row, whole(left)))
     store(cells, LANES, place_in(start, whole(top), row, whole(right)))
     store(cells, 2 * LANES, place_in(start, whole(bottom), row, whole(left)))
     store(cells, 3 * LANES, place_in(start, whole(bottom), row, whole(right)))
     return across, down, width, height
-
-
-@formula
-def _place(places, used):
-    """Return (u, v), 0 where the face has no weight: nothing is known of it there."""
-    return select(used, load(places, 0), ZERO), select(used, load(places, LANES), ZERO)
-
-
-@formula
-def _levels(texture, places, used):
-    """Return (level, slope, steps): see `level_of_detail`, and how many levels are blended."""
-    last = texture[2].dtype.type(len(texture[1]) - 1)
-    level, slope, steps = spread(last * ZERO), spread(last * ZERO), 1
-    if last > ZERO:
-        level, slope = level_of_detail(select(used, load(places, 2 * LANES), ZERO), last)
-        steps = 2 if any_lane(level > floor(level)) else 1
-    return level, slope, steps
-
-
-@formula
-def _share(texture, level, number):
-    """Return the first or the second level that is blended, and its share."""
-    before = floor(level)
-    share = level - before
-    if number == 0:
-        return before, ONE - share
-    return lower(before + ONE, texture[2].dtype.type(len(texture[1]) - 1)), share
 
 
 @formula
@@ -94,26 +65,40 @@ def _add_color(texels, cells, corner, weight, color):
     return fma(weight, red, color[0]), fma(weight, green, color[1]), fma(weight, blue, color[2])
 
 
-@subroutine
-def sample(texture, places, cells, sampled):
-    """Write the texture's colour in each lane; where the face has no weight, it is any."""
-    prefer_wide_vectors()
-    used = load(places, 3 * LANES) > ZERO
-    u, v = _place(places, used)
-    level, _, steps = _levels(texture, places, used)
-    nothing = level * ZERO
-    color = (nothing, nothing, nothing)
-    for number in range(steps):
-        this_level, share = _share(texture, level, number)
-        across, down, _, _ = _put_cells(texture, this_level, u, v, cells)
-        t00, t01, t10, t11 = bilinear_weights(across, down)
-        color = _add_color(texture[0], cells, LEFT_ABOVE, share * t00, color)
-        color = _add_color(texture[0], cells, RIGHT_ABOVE, share * t01, color)
-        color = _add_color(texture[0], cells, LEFT_BELOW, share * t10, color)
-        color = _add_color(texture[0], cells, RIGHT_BELOW, share * t11, color)
+@formula
+def clear(sampled, nothing):
+    """Begin a colour, and what follows it on the way back."""
+    store(sampled, 0, nothing)
+    store(sampled, LANES, nothing)
+    store(sampled, 2 * LANES, nothing)
+    store(sampled, 3 * LANES, nothing)
+    store(sampled, 4 * LANES, nothing)
+    store(sampled, 5 * LANES, nothing)
+
+
+@formula
+def _load_color(sampled):
+    return load(sampled, 0), load(sampled, LANES), load(sampled, 2 * LANES)
+
+
+@formula
+def _store_color(color, sampled):
     store(sampled, 0, color[0])
     store(sampled, LANES, color[1])
     store(sampled, 2 * LANES, color[2])
+
+
+@formula
+def sample(texels, offsets, sizes, repeat, number, places, cells, sampled):
+    """Add the texture's colour, as far as it comes from the first level that is blended or the second (number 0 or 1)."""
+    level, share = _level(offsets, sizes, number, places)
+    across, down, _, _ = _put_cells(offsets, sizes, repeat, level, places, cells)
+    t00, t01, t10, t11 = bilinear_weights(across, down)
+    color = _add_color(texels, cells, LEFT_ABOVE, share * t00, _load_color(sampled))
+    color = _add_color(texels, cells, RIGHT_ABOVE, share * t01, color)
+    color = _add_color(texels, cells, LEFT_BELOW, share * t10, color)
+    color = _add_color(texels, cells, RIGHT_BELOW, share * t11, color)
+    _store_color(color, sampled)
 
 
 @formula
@@ -127,53 +112,29 @@ def _look_back(texels, cells, corner, weight, shares, color, grad):
 
 
 @formula
-def _add_to_grid(grid, touched, cells, corner, lane, grads, shares, unit):
-    cell = np.int64(at(cells, corner * LANES + lane))
-    add_texel(grid, cell, grads, 4 * lane, at(shares, corner * LANES + lane), unit)
-    put(touched, cell >> SHIFT, TOUCHED)
-
-
-@subroutine
-def sample_backward(texture, places, cells, beside, sampled, grid, touched, unit):
-    """Write the texture's colour in each lane and the gradients of u, v and the footprint's square, and add the texels'
-    gradients, in whole numbers of 1 / unit, to the grid (4 N,) int64, whose chunks `touched` (uint8) notes.
+def sample_backward(
+    texels, offsets, sizes, repeat, number, places, cells, grads, shares, sampled, grid, touched, unit
+):
+    """Add the texture's colour as `sample` does, the gradients of u, v and the footprint's square, and the texels' gradients, in
+    whole numbers of 1 / unit, to the grid (4 N,) int64, whose chunks `touched` (uint8) notes.
 
     Whole numbers have the same sum in any order, so that threads may add as it comes.
     """
-    prefer_wide_vectors()
-    used = load(places, 3 * LANES) > ZERO
-    u, v = _place(places, used)
-    level, slope, steps = _levels(texture, places, used)
-    nothing = level * ZERO
-    color, of_u, of_v, of_square = (nothing, nothing, nothing), nothing, nothing, nothing
+    level, share = _level(offsets, sizes, number, places)
+    across, down, width, height = _put_cells(offsets, sizes, repeat, level, places, cells)
     grad = (load(places, 4 * LANES), load(places, 5 * LANES), load(places, 6 * LANES))
-    grads, shares = beside
-    store_texels(grads, 0, *grad)
-    felt = lanes_where(magnitude(grad[0]) + magnitude(grad[1]) + magnitude(grad[2]) > ZERO)
-    for number in range(steps):
-        this_level, share = _share(texture, level, number)
-        across, down, width, height = _put_cells(texture, this_level, u, v, cells)
-        t00, t01, t10, t11 = bilinear_weights(across, down)
-        color, d00 = _look_back(texture[0], cells, LEFT_ABOVE, share * t00, shares, color, grad)
-        color, d01 = _look_back(texture[0], cells, RIGHT_ABOVE, share * t01, shares, color, grad)
-        color, d10 = _look_back(texture[0], cells, LEFT_BELOW, share * t10, shares, color, grad)
-        color, d11 = _look_back(texture[0], cells, RIGHT_BELOW, share * t11, shares, color, grad)
-        # A texel counts by its product with the gradient of the colour, of which all that follows is made.
-        slope_u, slope_v = bilinear_slopes(d00, d01, d10, d11, across, down)
-        of_u, of_v = fma(slope_u, share * width, of_u), fma(slope_v, share * height, of_v)
-        of_level = bilinear(d00, d01, d10, d11, across, down)
-        of_square = fma(slope, of_level if number else -of_level, of_square)
-        lanes = felt
-        while lanes != 0:
-            lane = first_lane(lanes)
-            lanes &= lanes - 1
-            _add_to_grid(grid, touched, cells, LEFT_ABOVE, lane, grads, shares, unit)
-            _add_to_grid(grid, touched, cells, RIGHT_ABOVE, lane, grads, shares, unit)
-            _add_to_grid(grid, touched, cells, LEFT_BELOW, lane, grads, shares, unit)
-            _add_to_grid(grid, touched, cells, RIGHT_BELOW, lane, grads, shares, unit)
-    store(sampled, 0, color[0])
-    store(sampled, LANES, color[1])
-    store(sampled, 2 * LANES, color[2])
-    store(sampled, 3 * LANES, of_u)
-    store(sampled, 4 * LANES, of_v)
-    store(sampled, 5 * LANES, of_square)
+    t00, t01, t10, t11 = bilinear_weights(across, down)
+    color, d00 = _look_back(texels, cells, LEFT_ABOVE, share * t00, shares, _load_color(sampled), grad)
+    color, d01 = _look_back(texels, cells, RIGHT_ABOVE, share * t01, shares, color, grad)
+    color, d10 = _look_back(texels, cells, LEFT_BELOW, share * t10, shares, color, grad)
+    color, d11 = _look_back(texels, cells, RIGHT_BELOW, share * t11, shares, color, grad)
+    _store_color(color, sampled)
+    # A texel counts by its product with the gradient of the colour, of which all that follows is made.
+    slope_u, slope_v = bilinear_slopes(d00, d01, d10, d11, across, down)
+    store(sampled, 3 * LANES, fma(slope_u, share * width, load(sampled, 3 * LANES)))
+    store(sampled, 4 * LANES, fma(slope_v, share * height, load(sampled, 4 * LANES)))
+    of_level = bilinear(d00, d01, d10, d11, across, down) * (number + number - ONE)
+    store(sampled, 5 * LANES, fma(load(places, 3 * LANES), of_level, load(sampled, 5 * LANES)))
+    store_texels(grads, 0, grad[0], grad[1], grad[2])
+    felt = magnitude(grad[0]) + magnitude(grad[1]) + magnitude(grad[2]) > ZERO
+    add_to_texels(grid, touched, cells, grads, shares, felt, unit)
