@@ -38,63 +38,56 @@ def chunks_of(texels: int) -> int:
 def of_grids(pyramid: Pyramid, grids: np.ndarray, touched: np.ndarray, unit: float) -> np.ndarray:
     """Return the gradient (H, W, 3) of the texture for the workers' whole numbers of 1 / unit, grids (S, N, 3 or 4).
 
-    Where `touched` (S, chunks) is 0 a grid is not looked at.
+    Where `touched` (S, chunks) is 0 a grid is not looked at. NaN everywhere if `unit` is.
     """
     shapes = [(int(height), int(width)) for width, height in pyramid.sizes.reshape(-1, 2)]
-    coarser = np.empty((1, 1, CHANNELS))
+    dtype = pyramid.texels.dtype
+    if math.isnan(unit):
+        return np.full((*shapes[0], CHANNELS), np.nan, dtype)
+    coarser = np.empty((0, 0, CHANNELS))
     for level in range(len(shapes) - 1, -1, -1):
-        grad = np.empty((*shapes[level], CHANNELS), pyramid.texels.dtype if level == 0 else np.float64)
-        is_last = level == len(shapes) - 1
-        run_on_workers(
-            _gather_level,
-            grids,
-            touched,
-            int(pyramid.offsets[level]),
-            1 / unit,
-            coarser,
-            not is_last,
-            grad,
-            most=grad.shape[0] * grad.shape[1] // _WORTH_A_WORKER,
-        )
+        grad = np.zeros((*shapes[level], CHANNELS), np.float64 if level else dtype)
+        begin, workers = int(pyramid.offsets[level]), shapes[level][0] * shapes[level][1] // _WORTH_A_WORKER
+        run_on_workers(_gather_level, grids, touched, begin, 1 / unit, coarser, grad, most=workers)
         coarser = grad
     return coarser
 
 
 @kernel
-def _gather_level(share, shares, board, grids, touched, begin, of_one, coarser, has_coarser, grad):
-    """Fill a share of the rows of grad (H, W, 3) with a level's sums, and a quarter of the gradient of each mean (H', W', 3) for
-    each time that a texel is in it."""
+def _gather_level(share, shares, board, grids, touched, begin, of_one, coarser, grad):
+    """Add to a share of the rows of grad (H, W, 3) a level's sums, and a quarter of the gradient of each mean (H', W', 3), if any,
+    for each time that a texel is in it."""
     if share < 0:
         lead(publish(board))
         return
     height, width = grad.shape[0], grad.shape[1]
-    nothing = 0.0 * of_one  # NaN if that is
     for row in range(height * share // shares, height * (share + 1) // shares):
         into, first = grad[row], begin + row * width
+        if len(coarser) > 0:
+            means, weight = coarser[row // 2], 0.5 if row == height - 1 and row % 2 == 0 else 0.25
+            for column in range(width):
+                for channel in range(3):
+                    into[column, channel] = weight * means[column >> 1, channel]
+            if width % 2 == 1:
+                for channel in range(3):
+                    into[width - 1, channel] *= 2
         column = 0
         while column < width:
-            texel = first + column
-            chunk = texel >> SHIFT
+            chunk = (first + column) >> SHIFT
             end = min(width, ((chunk + 1) << SHIFT) - first)
-            for k in range(column, end):
-                into[k, 0], into[k, 1], into[k, 2] = nothing, nothing, nothing
-            is_touched = False
+            one, count = 0, 0
             for grid in range(len(grids)):
-                is_touched = is_touched or touched[grid, chunk] != 0
-            if is_touched:
+                if touched[grid, chunk] != 0:
+                    one, count = grid, count + 1
+            if count == 1:
                 for k in range(column, end):
-                    red, green, blue = np.int64(0), np.int64(0), np.int64(0)
-                    for grid in range(len(grids)):
-                        red += grids[grid, first + k, 0]
-                        green += grids[grid, first + k, 1]
-                        blue += grids[grid, first + k, 2]
-                    into[k, 0], into[k, 1], into[k, 2] = red * of_one, green * of_one, blue * of_one
+                    for channel in range(3):
+                        into[k, channel] += grids[one, first + k, channel] * of_one
+            elif count > 1:
+                for k in range(column, end):
+                    for channel in range(3):
+                        total = np.int64(0)
+                        for grid in range(len(grids)):
+                            total += grids[grid, first + k, channel]
+                        into[k, channel] += total * of_one
             column = end
-        if not has_coarser:
-            continue
-        means = coarser[row // 2]
-        down = 0.5 if row == height - 1 and row % 2 == 0 else 0.25
-        for column in range(width):
-            weight = down * (2.0 if column == width - 1 and column % 2 == 0 else 1.0)
-            for channel in range(3):
-                into[column, channel] += weight * means[column // 2, channel]
