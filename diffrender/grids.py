@@ -27,7 +27,9 @@ def grid_unit(grad_color: np.ndarray, attributes: np.ndarray) -> float:
         return math.nan
     most = float(magnitudes.max(initial=0)) * largest
     bits = min(_SUM_BITS - math.frexp(bound)[1], _ADDED_BITS - math.frexp(most)[1])
-    return math.ldexp(1.0, min(bits, 1000))
+    return math.ldexp(
+        1.0, min(bits, 126 if grad_color.dtype == np.float32 else 1000)
+    )  # no more than the precision holds
 
 
 def chunks_of(texels: int) -> int:

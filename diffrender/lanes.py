@@ -302,9 +302,7 @@ def split_power(typing_context, a):  # type: ignore[no-untyped-def]
         places = ir.Constant(integers, [23] * LANES)
         power = builder.ashr(above, places)
         mantissa = builder.bitcast(builder.sub(bits, builder.shl(power, places)), arguments[0].type)
-        return context.make_tuple(
-            builder, signature.return_type, [mantissa, builder.sitofp(power, arguments[0].type)]
-        )
+        return context.make_tuple(builder, signature.return_type, [mantissa, builder.sitofp(power, arguments[0].type)])
 
     return types.UniTuple(a, 2)(a), generate
 
@@ -450,7 +448,9 @@ def element_of(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments
     return builder.gep(array.data, [arguments[1]])
 
 
-def address_of(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES) -> ir.Value:
+def address_of(
+    context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES
+) -> ir.Value:
     vector = ir.VectorType(context.get_value_type(kind.dtype), count)
     return builder.bitcast(element_of(context, builder, kind, arguments), vector.as_pointer())
 
@@ -599,7 +599,9 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
             values = []
             for k in range(begin, min(begin + BLOCK, number)):
                 where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * BLOCK))
-                values.append(builder.load(address_of(context, builder, sums, (arguments[0], where), BLOCK), align=align))
+                values.append(
+                    builder.load(address_of(context, builder, sums, (arguments[0], where), BLOCK), align=align)
+                )
             into = ir.Constant(arguments[1].type, begin)
             address = address_of(context, builder, totals, (arguments[2], into), BLOCK)
             builder.store(_sums(builder, values), address, align=align)

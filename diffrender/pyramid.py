@@ -16,7 +16,9 @@ _WORTH_A_WORKER = 1 << 15  # numbers
 class Pyramid(NamedTuple):
     """Levels of a texture: each texel is the mean of 2 x 2 of the level before, of an odd one's last row or column twice."""
 
-    texels: np.ndarray  # (3 N + 1,) level after level, row after row, red, green and blue by turns; one number more to load
+    texels: (
+        np.ndarray
+    )  # (3 N + 1,) level after level, row after row, red, green and blue by turns; one number more to load
     offsets: np.ndarray  # (L,) int64 the first texel of each level
     sizes: np.ndarray  # (2 L,) width and height of each level, as reals
     repeat: bool
@@ -70,5 +72,8 @@ def _halve(share, shares, board, texels, half):
         for column in range(columns):
             left, right = 2 * column, min(2 * column + 1, width - 1)
             for channel in range(3):
-                upper, lower = above[left, channel] + above[right, channel], below[left, channel] + below[right, channel]
+                upper, lower = (
+                    above[left, channel] + above[right, channel],
+                    below[left, channel] + below[right, channel],
+                )
                 into[column, channel] = (upper + lower) * quarter

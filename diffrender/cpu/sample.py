@@ -112,9 +112,7 @@ def _look_back(texels, cells, corner, weight, shares, color, grad):
 
 
 @formula
-def sample_backward(
-    texels, offsets, sizes, repeat, number, places, cells, grads, shares, sampled, grid, touched, unit
-):
+def sample_backward(texels, offsets, sizes, repeat, number, places, cells, grads, shares, sampled, grid, touched, unit):
     """Add the texture's colour as `sample` does, the gradients of u, v and the footprint's square, and the texels' gradients, in
     whole numbers of 1 / unit, to the grid (4 N,) int64, whose chunks `touched` (uint8) notes.
 

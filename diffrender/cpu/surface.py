@@ -282,8 +282,8 @@ def surface_forward(
                             _, _, _, _, square = _footprint(u, v, tints, tint, inverse, sizes)
                             levels = put_levels(weight > ZERO, square, last, places)
                         clear(sampled, weight * ZERO)
-                        for number in range(levels):
-                            sample(texels, offsets, sizes, repeat, real(number), places, cells, sampled)
+                        for step in range(levels):
+                            sample(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
                     pa, pb, pc, _ = _weights(ba, bb, bc, tints, tint + _Q)
                     for channel in range(channels):
                         hue = tint + _TINT + 3 * channel
@@ -490,13 +490,13 @@ def surface_backward(
                             above = load_pair(upstream_color, channel * size + first, channel * size + second)
                             store(places, (4 + channel) * LANES, weight * above * value)
                         clear(sampled, weight * ZERO)
-                        for number in range(levels):
+                        for step in range(levels):
                             sample_backward(
                                 texels,
                                 offsets,
                                 sizes,
                                 repeat,
-                                real(number),
+                                real(step),
                                 places,
                                 cells,
                                 texel_grads,

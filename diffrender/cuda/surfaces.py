@@ -91,11 +91,10 @@ def draw_surface_backward(
     if textured is not None:  # of the host: a sum in an order of its own
         numbers = (download(array, scratch.stream) if on_device(array) else array for array in (grad_color, attributes))
         unit = grid_unit(*numbers)
+    of_grid = (slot_uv, grid, attributes.dtype.type(unit))
     fixed = (surface.of_log_q, surface.perspective)
     for first in range(0, attributes.shape[1], CHANNELS):
-        surface_backward[launch](
-            *binned, surface.tints, attributes, first, *surface.texture, *fixed, *image, slot_uv, grid, unit
-        )
+        surface_backward[launch](*binned, surface.tints, attributes, first, *surface.texture, *fixed, *image, *of_grid)
     return slot_uv, grid, unit
 
 
