@@ -1,5 +1,6 @@
 """The gradients of texels: sums of whole numbers, which are the same in any order, and from all levels to the texture."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,12 +8,15 @@ import numpy as np
 from .jit import kernel
 from .pyramid import CHANNELS, Pyramid
 from .spin import lead, publish
-from .texel_lanes import SHIFT
+from .texel_lanes import ADDED, SHIFT
 from .threads import run_on_workers
 
 _SUM_BITS = 61  # of a sum in int64, with two to spare for rounding
 _ADDED_BITS = 50  # of what is added, see `add_to_texels`
 _WORTH_A_WORKER = 1 << 15  # texels
+# Fresh memory of the system costs a sixth of the way back through a texture of 1,024 x 1,024: grids up to this size are kept.
+_KEPT_BYTES = 1 << 27
+_spare: list[tuple[np.ndarray, np.ndarray]] = []
 
 
 def grid_unit(grad_color: np.ndarray, attributes: np.ndarray) -> float:
@@ -32,15 +36,27 @@ def grid_unit(grad_color: np.ndarray, attributes: np.ndarray) -> float:
     )  # no more than the precision holds
 
 
-def chunks_of(texels: int) -> int:
-    """Return how many chunks so many texels are."""
-    return (texels >> SHIFT) + 1
+def take_grids(workers: int, texels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return zeros for `of_grids`, grids (S, N, 4) and touched (S, chunks): those that `of_grids` left as zeros, if they fit."""
+    shape = (workers, texels, ADDED)
+    with contextlib.suppress(IndexError):  # another thread may have taken them
+        grids, touched = _spare.pop()
+        if grids.shape == shape:
+            return grids, touched
+    return np.zeros(shape, np.int64), np.zeros((workers, (texels >> SHIFT) + 1), np.uint8)
+
+
+def give_back(grids: np.ndarray, touched: np.ndarray) -> None:
+    """Keep grids that `of_grids` has gone over for the next call, if they are not large."""
+    if grids.nbytes <= _KEPT_BYTES:
+        touched[:] = 0
+        _spare[:] = [(grids, touched)]
 
 
 def of_grids(pyramid: Pyramid, grids: np.ndarray, touched: np.ndarray, unit: float) -> np.ndarray:
     """Return the gradient (H, W, 3) of the texture for the workers' whole numbers of 1 / unit, grids (S, N, 3 or 4).
 
-    Where `touched` (S, chunks) is 0 a grid is not looked at. NaN everywhere if `unit` is.
+    Where `touched` (S, chunks) is 0 a grid is not looked at; where it is not, it becomes 0. NaN everywhere if `unit` is.
     """
     shapes = [(int(height), int(width)) for width, height in pyramid.sizes.reshape(-1, 2)]
     dtype = pyramid.texels.dtype
@@ -57,8 +73,8 @@ def of_grids(pyramid: Pyramid, grids: np.ndarray, touched: np.ndarray, unit: flo
 
 @kernel
 def _gather_level(share, shares, board, grids, touched, begin, of_one, coarser, grad):
-    """Add to a share of the rows of grad (H, W, 3) a level's sums, and a quarter of the gradient of each mean (H', W', 3), if any,
-    for each time that a texel is in it."""
+    """Fill a share of the rows of grad (H, W, 3), zeros, with a level's sums, which become 0, and a quarter of the gradient of
+    each mean (H', W', 3), if any, for each time that a texel is in it."""
     if share < 0:
         lead(publish(board))
         return
@@ -85,11 +101,13 @@ def _gather_level(share, shares, board, grids, touched, begin, of_one, coarser, 
                 for k in range(column, end):
                     for channel in range(3):
                         into[k, channel] += grids[one, first + k, channel] * of_one
+                        grids[one, first + k, channel] = 0
             elif count > 1:
                 for k in range(column, end):
                     for channel in range(3):
                         total = np.int64(0)
                         for grid in range(len(grids)):
                             total += grids[grid, first + k, channel]
+                            grids[grid, first + k, channel] = 0
                         into[k, channel] += total * of_one
             column = end

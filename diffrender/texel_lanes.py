@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 from .lanes import BLOCK, LANES, LanesType, address_of, element_of, halves_of, indices
 
 SHIFT = 6  # a chunk are 2**SHIFT texels
-_CHANNELS = 4  # of a texel where it is loaded or added to: a vector
+ADDED = 4  # numbers of a texel where it is loaded or added to: a vector
 _INT32 = ir.IntType(32)
 _WHOLE = LanesType(types.int32)
 
@@ -81,9 +81,9 @@ def load_texels(typing_context, texels, cells, place):  # type: ignore[no-untype
         halves = []
         for begin in (0, BLOCK):
             rows = []
-            for lane in range(begin, begin + _CHANNELS):  # of lanes k and k + 4 in one register
-                pair = [_texel(context, builder, texels, cells, arguments, lane + step) for step in (0, _CHANNELS)]
-                rows.append(builder.shuffle_vector(*pair, indices(list(range(2 * _CHANNELS)))))
+            for lane in range(begin, begin + ADDED):  # of lanes k and k + 4 in one register
+                pair = [_texel(context, builder, texels, cells, arguments, lane + step) for step in (0, ADDED)]
+                rows.append(builder.shuffle_vector(*pair, indices(list(range(2 * ADDED)))))
             halves.append(_transposed(builder, rows)[:3])
         channels = [builder.shuffle_vector(*pair, indices(list(range(LANES)))) for pair in zip(*halves, strict=True)]
         return context.make_tuple(builder, signature.return_type, channels)
@@ -95,7 +95,7 @@ def _texel(context: Any, builder: ir.IRBuilder, texels: Any, cells: Any, argumen
     place = builder.add(arguments[2], ir.Constant(arguments[2].type, lane))
     number = builder.sext(builder.load(element_of(context, builder, cells, (arguments[1], place))), ir.IntType(64))
     first = builder.mul(number, ir.Constant(number.type, 3))
-    address = address_of(context, builder, texels, (arguments[0], first), _CHANNELS)
+    address = address_of(context, builder, texels, (arguments[0], first), ADDED)
     return builder.load(address, align=texels.dtype.bitwidth // 8)
 
 
@@ -123,11 +123,11 @@ def store_texels(typing_context, array, place, red, green, blue):  # type: ignor
         for begin, channels in zip((0, BLOCK), halves, strict=True):
             nothing = ir.Constant(channels[0].type, None)
             for lane, row in enumerate(_transposed(builder, [*channels, nothing])):
-                for step in (0, _CHANNELS):
-                    numbers = indices(list(range(step, step + _CHANNELS)))
-                    into = ir.Constant(arguments[1].type, (begin + lane + step) * _CHANNELS)
+                for step in (0, ADDED):
+                    numbers = indices(list(range(step, step + ADDED)))
+                    into = ir.Constant(arguments[1].type, (begin + lane + step) * ADDED)
                     where = builder.add(arguments[1], into)
-                    address = address_of(context, builder, array, (arguments[0], where), _CHANNELS)
+                    address = address_of(context, builder, array, (arguments[0], where), ADDED)
                     builder.store(builder.shuffle_vector(row, row, numbers), address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -144,11 +144,11 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
     """
     rounding = 1.5 * 2**52
     long = ir.IntType(64)
-    doubles, longs = ir.VectorType(ir.DoubleType(), _CHANNELS), ir.VectorType(long, _CHANNELS)
+    doubles, longs = ir.VectorType(ir.DoubleType(), ADDED), ir.VectorType(long, ADDED)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         of_unit = _in_all(builder, arguments[6])
-        magic = ir.Constant(doubles, [rounding] * _CHANNELS)
+        magic = ir.Constant(doubles, [rounding] * ADDED)
         left = cgutils.alloca_once_value(builder, builder.zext(builder.bitcast(arguments[5], ir.IntType(LANES)), long))
         begin, body, end = (builder.append_basic_block(name) for name in ("lanes", "lane", "done"))
         builder.branch(begin)
@@ -158,7 +158,7 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
         builder.position_at_end(body)
         lane = builder.cttz(lanes, ir.IntType(1)(1))
         builder.store(builder.and_(lanes, builder.sub(lanes, long(1))), left)
-        address = address_of(context, builder, values, (arguments[3], builder.mul(lane, long(_CHANNELS))), _CHANNELS)
+        address = address_of(context, builder, values, (arguments[3], builder.mul(lane, long(ADDED))), ADDED)
         value = builder.load(address, align=values.dtype.bitwidth // 8)
         for corner in range(4):
             place = builder.add(lane, long(corner * LANES))
@@ -169,7 +169,7 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
                 product = builder.fpext(product, doubles)
             counted = builder.bitcast(builder.fadd(builder.fmul(product, of_unit), magic), longs)
             number = builder.sub(counted, builder.bitcast(magic, longs))
-            into = address_of(context, builder, grid, (arguments[0], builder.mul(cell, long(_CHANNELS))), _CHANNELS)
+            into = address_of(context, builder, grid, (arguments[0], builder.mul(cell, long(ADDED))), ADDED)
             builder.store(builder.add(builder.load(into, align=8), number), into, align=8)
             chunk = builder.ashr(cell, long(SHIFT))
             builder.store(ir.IntType(8)(1), element_of(context, builder, touched, (arguments[1], chunk)))
@@ -181,6 +181,6 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
 
 
 def _in_all(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    undefined = ir.Constant(ir.VectorType(value.type, _CHANNELS), ir.Undefined)
+    undefined = ir.Constant(ir.VectorType(value.type, ADDED), ir.Undefined)
     first = builder.insert_element(undefined, value, _INT32(0))
-    return builder.shuffle_vector(first, undefined, indices([0] * _CHANNELS))
+    return builder.shuffle_vector(first, undefined, indices([0] * ADDED))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
-from ..grids import chunks_of, grid_unit, of_grids
+from ..grids import give_back, grid_unit, of_grids, take_grids
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
 from ..pyramid import CHANNELS
+from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .gather import gather
 
-_GRID_CHANNELS = 4  # of a texel: one more than it has, so that a vector is added
 _GRID_BYTES = 1 << 28  # of the sums of a texture's gradients: a large texture's are those of fewer workers
 
 
@@ -204,14 +204,15 @@ def _surface_backward(
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
     texels = textured.pyramid.count
-    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * _GRID_CHANNELS * texels)))
-    grids = np.zeros((workers, _GRID_CHANNELS * texels), np.int64)
-    touched = np.zeros((workers, chunks_of(texels)), np.uint8)
+    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
+    grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])
     entry_uv = np.empty((len(bins.entries), 6), dtype)
-    run_on_workers(surface_backward, *arguments, entry_uv, grids, touched, unit, most=workers)
+    run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     share_out(gather, len(grad_uv), face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
-    grad_texture = of_grids(textured.pyramid, grids.reshape(workers, texels, _GRID_CHANNELS), touched, unit)
+    grad_texture = of_grids(textured.pyramid, grids, touched, unit)
+    if np.isfinite(unit):
+        give_back(grids, touched)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import RasterGradients, TexturedFaces, on_device
-from ..grids import chunks_of, grid_unit, of_grids
+from ..grids import grid_unit, of_grids
 from ..pyramid import CHANNELS as HUES
 from .arrays import Workspace
 from .bins import Bins, download
@@ -113,7 +113,7 @@ def gather_texture(
     grad_uv = scratch.take(uv.shape, uv.dtype)
     gather_uv[blocks(2 * len(uv)), THREADS, stream](of.starts, of.faces, surface.face_uv, slots, slot_uv, grad_uv)
     grids = download(grid, stream).reshape(1, pyramid.count, HUES)
-    texture = of_grids(pyramid, grids, np.ones((1, chunks_of(pyramid.count)), np.uint8), unit)
+    texture = of_grids(pyramid, grids, np.ones((1, pyramid.count), np.uint8), unit)
     return grads._replace(uv=download(grad_uv, stream), texture=texture)
 
 
