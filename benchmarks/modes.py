@@ -1,6 +1,6 @@
 """What each way of rendering costs: forward, backward, and both beside plain vertex colours; and how memory goes with overlap.
 
-python -m benchmarks.modes --json benchmarks/results/modes-cpu.json --page docs/modes.md
+python -m benchmarks.modes --threads 1 --json benchmarks/results/modes-cpu.json
 
 The modes have a turn of some calls each, round after round, in one process: a machine's speed changes from second to
 second, so shares of plain colours are taken within a round. Times and shares are medians. Memory is that of processes of
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import diffrender as dr
+from diffrender import grids
 
 from .environment import announce, save
 from .peers import DISTANCE, FILLED, LIGHT, SIDE, SIGMA, scene
@@ -33,6 +34,7 @@ _SUN = dr.Directional((LIGHT, (0.8, 0.3, -0.5)), (0.5, 0.5, 0.5))
 _LAMP = dr.Points(((0.5, -2.0, -2.0), (2.0, 1.0, -1.5)), (2.0, 2.0, 2.0))
 LAYERS = (1, 10, 100)
 LAYERED_FACES = 20_000
+_COLUMNS = 100  # of squares, of one sheet over the whole image
 
 
 class Mode(NamedTuple):
@@ -165,9 +167,9 @@ def _row(faces: int, name: str, found: Samples) -> dict[str, Any]:
     }
 
 
-def layered(layers: int) -> dict[str, tuple[Any, ...]]:
-    """Return for plain colours, a texture and lights what `dr.render` takes: LAYERED_FACES faces as so many sheets, one
-    behind the other, each over the whole image."""
+def layered(layers: int, stretched: bool = False) -> dict[str, tuple[Any, ...]]:
+    """Return for plain colours, a texture and lights what `dr.render` takes: LAYERED_FACES faces as so many sheets, one behind
+    the other: the same faces in the middle of the image, or stretched over all of it."""
     squares = LAYERED_FACES // (2 * layers)
     rows = next(rows for rows in range(round(squares**0.5), 0, -1) if squares % rows == 0)
     u, v = np.meshgrid(np.linspace(0, 1, squares // rows + 1), np.linspace(0, 1, rows + 1))
@@ -176,7 +178,9 @@ def layered(layers: int) -> dict[str, tuple[Any, ...]]:
     a, b, c, d = first[:-1, :-1], first[:-1, 1:], first[1:, 1:], first[1:, :-1]
     faces = np.concatenate([np.stack(corners, axis=-1).reshape(-1, 3) for corners in ((a, b, c), (a, c, d))])
     depths = np.linspace(-1, 1, layers) if layers > 1 else np.zeros(1)
-    vertices = np.concatenate([(one - (0.5, 0.5, 0)) * (2.4, 2.4, 1) + (0, 0, depth) for depth in depths])
+    across, down = (1, 1) if stretched else (squares / rows / _COLUMNS, rows / _COLUMNS)
+    size = (2.4 * across, 2.4 * down, 1)
+    vertices = np.concatenate([(one - (0.5, 0.5, 0)) * size + (0, 0, depth) for depth in depths])
     vertices = vertices.astype(np.float32)
     faces = np.concatenate([faces + k * len(one) for k in range(layers)]).astype(np.int32)
     uv = np.tile(one[:, :2], (layers, 1)).astype(np.float32)
@@ -196,20 +200,22 @@ def layered(layers: int) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _memory_here(name: str, layers: int) -> dict[str, float]:
+def _memory_here(name: str, layers: int, stretched: bool) -> dict[str, float]:
     """Return the MiB that one forward and backward take at most, of this process and of NumPy's arrays."""
     import tracemalloc
 
-    arguments = layered(layers)[name]
+    arguments = layered(layers, stretched)[name]
     grad = np.ones((SIDE, SIDE, 4), np.float32)
 
     def both() -> None:
         dr.render(*arguments).backward(grad)
 
     both()  # kernels are loaded, threads have started
+    grids.forget()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
     before = _kilobytes("VmRSS")
     both()
+    grids.forget()
     process = (_kilobytes("VmHWM") - before) / 2**10
     tracemalloc.start()
     both()
@@ -222,15 +228,17 @@ def _kilobytes(field: str) -> float:
 
 
 def memory() -> list[dict[str, Any]]:
-    """Return a row for each of three modes: MiB at most with 1, 10 and 100 layers, faces and pixels being the same."""
+    """Return a row for each of three modes and two kinds of layers: MiB at most with 1, 10 and 100 layers, faces and pixels
+    being the same."""
     rows = []
-    for name in layered(1):
-        row: dict[str, Any] = {"mode": name, "faces": LAYERED_FACES, "side": SIDE, "arrays_MiB": {}, "process_MiB": {}}
-        for layers in LAYERS:
-            command = [sys.executable, "-m", "benchmarks.modes", "--one", name, str(layers)]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            row["arrays_MiB"][layers], row["process_MiB"][layers] = found["arrays"], found["process"]
-        rows.append(row)
+    for kind in ("stacked", "stretched"):
+        for name in layered(1):
+            row: dict[str, Any] = {"mode": name, "layers": kind, "arrays_MiB": {}, "process_MiB": {}}
+            for layers in LAYERS:
+                command = [sys.executable, "-m", "benchmarks.modes", "--one", name, str(layers), kind]
+                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                row["arrays_MiB"][layers], row["process_MiB"][layers] = found["arrays"], found["process"]
+            rows.append(row)
     return rows
 
 
@@ -253,14 +261,14 @@ def table(rows: list[dict[str, Any]]) -> str:
 def memory_table(rows: list[dict[str, Any]]) -> str:
     """Return the memory as a Markdown table."""
     lines = [
-        "| mode |" + "".join(f" {layers} |" for layers in LAYERS) + " most / least | process |",
-        "|" + " --- |" * (3 + len(LAYERS)),
+        "| layers | mode |" + "".join(f" {layers} |" for layers in LAYERS) + " most / least | process |",
+        "|" + " --- |" * (4 + len(LAYERS)),
     ]
     for row in rows:
         arrays, process = (list(row[key].values()) for key in ("arrays_MiB", "process_MiB"))
         shown = " | ".join(f"{value:.2f}" for value in arrays)
         grown = ", ".join(f"{value:.1f}" for value in process)
-        lines.append(f"| {row['mode']} | {shown} | {max(arrays) / min(arrays):.3f} | {grown} |")
+        lines.append(f"| {row['layers']} | {row['mode']} | {shown} | {max(arrays) / min(arrays):.3f} | {grown} |")
     return "\n".join(lines)
 
 
@@ -272,11 +280,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of diffrender; with 1, its time on the processor is taken")
     parser.add_argument("--only", default="", help="modes whose names contain this, and plain colours")
     parser.add_argument("--no-memory", action="store_true")
-    parser.add_argument("--one", nargs=2, metavar=("MODE", "LAYERS"), help="only its memory, as JSON")
+    parser.add_argument("--one", nargs=3, metavar=("MODE", "LAYERS", "KIND"), help="only its memory, as JSON")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(_memory_here(options.one[0], int(options.one[1]))))
+        print(json.dumps(_memory_here(options.one[0], int(options.one[1]), options.one[2] == "stretched")))
         return
     if options.threads:
         dr.set_num_threads(options.threads)

@@ -53,6 +53,11 @@ def give_back(grids: np.ndarray, touched: np.ndarray) -> None:
         _spare[:] = [(grids, touched)]
 
 
+def forget() -> None:
+    """Let go of the memory that is kept for the next call."""
+    _spare.clear()
+
+
 def of_grids(pyramid: Pyramid, grids: np.ndarray, touched: np.ndarray, unit: float) -> np.ndarray:
     """Return the gradient (H, W, 3) of the texture for the workers' whole numbers of 1 / unit, grids (S, N, 3 or 4).
 
