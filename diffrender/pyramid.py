@@ -29,7 +29,7 @@ class Pyramid(NamedTuple):
         return int(self.sizes[1]), int(self.sizes[0])
 
     @property
-    def count(self) -> int:
+    def texel_count(self) -> int:
         """The number N of texels of all levels."""
         return len(self.texels) // CHANNELS
 

@@ -203,7 +203,7 @@ def _surface_backward(
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    texels = textured.pyramid.count
+    texels = textured.pyramid.texel_count
     workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
     grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])

@@ -85,7 +85,7 @@ def draw_surface_backward(
     """Fill the slots' gradients, and return those of (u, v) by slot, the grid of the texels' and its unit."""
     textured = surface.textured
     slot_uv = scratch.take_at_least(slot_count if textured else 1, attributes.dtype, 6)
-    grid = scratch.take((HUES * textured.pyramid.count if textured else 1,), np.int64)
+    grid = scratch.take((HUES * textured.pyramid.texel_count if textured else 1,), np.int64)
     clear[blocks(len(grid)), THREADS, scratch.stream](grid)
     unit = 0.0
     if textured is not None:  # of the host: a sum in an order of its own
@@ -112,8 +112,8 @@ def gather_texture(
     of = incidence(scratch.upload(faces_uv), len(uv), stream)
     grad_uv = scratch.take(uv.shape, uv.dtype)
     gather_uv[blocks(2 * len(uv)), THREADS, stream](of.starts, of.faces, surface.face_uv, slots, slot_uv, grad_uv)
-    grids = download(grid, stream).reshape(1, pyramid.count, HUES)
-    texture = of_grids(pyramid, grids, np.ones((1, pyramid.count), np.uint8), unit)
+    grids = download(grid, stream).reshape(1, pyramid.texel_count, HUES)
+    texture = of_grids(pyramid, grids, np.ones((1, pyramid.texel_count), np.uint8), unit)
     return grads._replace(uv=download(grad_uv, stream), texture=texture)
 
 
