@@ -28,7 +28,8 @@ def put_levels(used, square, last, places):
     level, slope = level_of_detail(select(used, square, ZERO), last)
     store(places, 2 * LANES, level)
     store(places, 3 * LANES, slope)
-    return 1 + np.int64(any_lane(level > floor(level)))
+    # Also where a level is whole: its derivative is to know the next one.
+    return 1 + np.int64(any_lane(slope > ZERO))
 
 
 @formula

@@ -145,7 +145,7 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
     share = level - floor(level)
     for k in range(HUES, 6):
         sampled[k] = ZERO
-    for step in range(2 if share > ZERO else 1):
+    for step in range(2 if slope > ZERO else 1):
         factor = share if step == 1 else real(ONE) - share
         number = int(level) + step
         c00, c01, c10, c11, across, down = _cell(offsets, sizes, repeat, number, u, v)
