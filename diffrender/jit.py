@@ -131,6 +131,7 @@ def _source_hash() -> str:
             *(
                 package / name
                 for name in (
+                    "grids.py",
                     "lanes.py",
                     "pinhole.py",
                     "projection.py",
@@ -138,6 +139,7 @@ def _source_hash() -> str:
                     "shading.py",
                     "rendering.py",
                     "spin.py",
+                    "texel_lanes.py",
                 )
             ),
             Path(__file__),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
+from ..grids import give_back, grid_unit, of_grids, take_grids
 from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
-from ..pyramid import CHANNELS, build_pyramid_backward, grid_unit, of_grids
+from ..pyramid import CHANNELS
+from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .gather import gather
@@ -198,15 +200,19 @@ def _surface_backward(
     arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
     textured = surface.textured
     if textured is None:
-        run_on_workers(surface_backward, *arguments, entry_gradients, np.empty((0, 0), np.int64), 0.0)
+        nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
+        run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    texels = len(textured.pyramid.texels)
-    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * texels)))
-    grids = np.zeros((workers, texels), np.int64)
+    texels = textured.pyramid.texel_count
+    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
+    grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])
     entry_uv = np.empty((len(bins.entries), 6), dtype)
-    run_on_workers(surface_backward, *arguments, entry_uv, grids, unit, most=workers)
+    run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     share_out(gather, len(grad_uv), face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
-    return np.ascontiguousarray(grad_uv[:, :2]), build_pyramid_backward(textured.pyramid, of_grids(grids, unit))
+    grad_texture = of_grids(textured.pyramid, grids, touched, unit)
+    if np.isfinite(unit):
+        give_back(grids, touched)
+    return np.ascontiguousarray(grad_uv[:, :2]), grad_texture

@@ -57,7 +57,7 @@ from .blocks import (
 )
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
-from .sample import PLACES, SAMPLED, sample, sample_backward
+from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
@@ -139,18 +139,21 @@ def _six(array, place):
 
 
 @formula
-def _put_places(ba, bb, bc, weight, tints, tint, sizes, places):
-    """Write what `sample` reads of two blocks, and return what the way back needs: the texture's weights and the inverse,
-    the way from corner a in uv, and the footprint."""
+def _put_place(ba, bb, bc, weight, tints, tint, places):
+    """Write where in the texture the pixels of two blocks are; return the weights there and the inverse, and the way from corner
+    a in uv."""
     wa, wb, wc, inverse = _weights(ba, bb, bc, tints, tint + _Q + 3)
     u = fma(wb, at(tints, tint + _UV + 2), wc * at(tints, tint + _UV + 4))
     v = fma(wb, at(tints, tint + _UV + 3), wc * at(tints, tint + _UV + 5))
-    ux, vx, uy, vy, square = footprint(u, v, _six(tints, tint + _DENSITY), inverse, at(sizes, 0), at(sizes, 1))
-    store(places, 0, u + at(tints, tint + _UV))
-    store(places, LANES, v + at(tints, tint + _UV + 1))
-    store(places, 2 * LANES, square)
-    store(places, 3 * LANES, weight)
-    return wa, wb, wc, inverse, u, v, ux, vx, uy, vy
+    used = weight > ZERO  # nothing is known of the place where the face has no weight
+    store(places, 0, select(used, u + at(tints, tint + _UV), ZERO))
+    store(places, LANES, select(used, v + at(tints, tint + _UV + 1), ZERO))
+    return wa, wb, wc, inverse, u, v
+
+
+@formula
+def _footprint(u, v, tints, tint, inverse, sizes):
+    return footprint(u, v, _six(tints, tint + _DENSITY), inverse, at(sizes, 0), at(sizes, 1))
 
 
 @kernel
@@ -207,7 +210,10 @@ def surface_forward(
     tints = aligned(BATCH * tint_size, geometry)
     seen = np.empty(len(blocks) // 2 + 1, np.int32)
     if texture is not None:
-        places, sampled = aligned(PLACES, geometry), aligned(SAMPLED, geometry)
+        texels, offsets, sizes, repeat = texture
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
+        fill(places, 0, PLACES, ZERO)
+        mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -270,8 +276,14 @@ def surface_forward(
                     store_pair(maximum, first, second, nearest)
                     store_pair(total, first, second, fma(load_pair(total, first, second), factor, weight))
                     if texture is not None:
-                        _put_places(ba, bb, bc, weight, tints, tint, texture[2], places)
-                        sample(texture, places, sampled)
+                        _, _, _, inverse, u, v = _put_place(ba, bb, bc, weight, tints, tint, places)
+                        levels = 1
+                        if mipmapped:
+                            _, _, _, _, square = _footprint(u, v, tints, tint, inverse, sizes)
+                            levels = put_levels(weight > ZERO, square, last, places)
+                        clear(sampled, weight * ZERO)
+                        for step in range(levels):
+                            sample(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
                     pa, pb, pc, _ = _weights(ba, bb, bc, tints, tint + _Q)
                     for channel in range(channels):
                         hue = tint + _TINT + 3 * channel
@@ -356,10 +368,11 @@ def surface_backward(
     entry_gradients,
     entry_uv,
     grids,
+    touched,
     unit,
 ):
     """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes; with a texture also its
-    slot of entry_uv (6,), and this share's grid of grids (S, 3 N), see `sample_backward`.
+    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`.
 
     of_log_q and texture_of_log_q (V,) turn gradients of log q into such of the depth logit.
     """
@@ -391,9 +404,12 @@ def surface_backward(
     hue_sums = aligned(BATCH * hue_size, geometry)
     totals = aligned(2 * LANES, geometry)
     if texture is not None:
-        places, sampled, grid = aligned(PLACES, geometry), aligned(SAMPLED, geometry), grids[share]
-        sizes = texture[2]
-        mipmapped = len(texture[1]) > 1
+        texels, offsets, sizes, repeat = texture
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
+        texel_grads, texel_shares = aligned(4 * LANES, geometry), aligned(4 * LANES, geometry)
+        grid, of_grid = grids[share], touched[share]
+        fill(places, 0, PLACES, ZERO)
+        mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -463,15 +479,33 @@ def surface_backward(
                     weight = select(counts, weight, ZERO)
                     pa, pb, pc, inverse = _weights(ba, bb, bc, tints, tint + _Q)
                     if texture is not None:
-                        ta, tb, tc, texture_inverse, u, v, ux, vx, uy, vy = _put_places(
-                            ba, bb, bc, weight, tints, tint, sizes, places
-                        )
+                        ta, tb, tc, texture_inverse, u, v = _put_place(ba, bb, bc, weight, tints, tint, places)
+                        levels = 1
+                        if mipmapped:
+                            ux, vx, uy, vy, square = _footprint(u, v, tints, tint, texture_inverse, sizes)
+                            levels = put_levels(weight > ZERO, square, last, places)
                         for channel in range(channels):
                             hue = tint + _TINT + 3 * channel
                             value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
                             above = load_pair(upstream_color, channel * size + first, channel * size + second)
                             store(places, (4 + channel) * LANES, weight * above * value)
-                        sample_backward(texture, places, sampled, grid, unit)
+                        clear(sampled, weight * ZERO)
+                        for step in range(levels):
+                            sample_backward(
+                                texels,
+                                offsets,
+                                sizes,
+                                repeat,
+                                real(step),
+                                places,
+                                cells,
+                                texel_grads,
+                                texel_shares,
+                                sampled,
+                                grid,
+                                of_grid,
+                                unit,
+                            )
                     grad_a, grad_b, grad_c = weight * ZERO, weight * ZERO, weight * ZERO  # of the attributes' weights
                     hue_sum = number * hue_size
                     for channel in range(channels):

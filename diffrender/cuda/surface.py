@@ -109,7 +109,8 @@ def _cell(offsets, sizes, repeat, level, u, v):
     width = sizes[2 * level]
     left, right, across = texel_cell(u, width, repeat)
     top, bottom, down = texel_cell(v, sizes[2 * level + 1], repeat)
-    above, below = offsets[level] + top * int(width), offsets[level] + bottom * int(width)
+    above, below = offsets[level] + int(top) * int(width), offsets[level] + int(bottom) * int(width)
+    left, right = int(left), int(right)
     return HUES * (above + left), HUES * (above + right), HUES * (below + left), HUES * (below + right), across, down
 
 
@@ -144,12 +145,12 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
     share = level - floor(level)
     for k in range(HUES, 6):
         sampled[k] = ZERO
-    for step in range(2 if share > ZERO else 1):
+    for step in range(2 if slope > ZERO else 1):
         factor = share if step == 1 else real(ONE) - share
         number = int(level) + step
         c00, c01, c10, c11, across, down = _cell(offsets, sizes, repeat, number, u, v)
         t00, t01, t10, t11 = bilinear_weights(across, down)
-        amount = np.float64(factor) * unit
+        amount = factor * unit
         for channel in range(HUES):
             grad = grads[channel]
             v00, v01, v10, v11 = (
@@ -163,7 +164,7 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
             sampled[4] += grad * slope_v * factor * sizes[2 * number + 1]
             along = grad * bilinear(v00, v01, v10, v11, across, down) * slope
             sampled[5] += along if step == 1 else -along
-            counted = np.float64(grad) * amount
+            counted = grad * amount
             cuda.atomic.add(grid, c00 + channel, np.int64(counted * t00))
             cuda.atomic.add(grid, c01 + channel, np.int64(counted * t01))
             cuda.atomic.add(grid, c10 + channel, np.int64(counted * t10))
