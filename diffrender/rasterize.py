@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from .backend import (
+    CoverageName,
     Drawn,
     Name,
     RasterGradients,
     RasterSettings,
     TexturedFaces,
+    UnionName,
     choose,
     load,
     on_device,
@@ -20,6 +22,7 @@ from .backend import (
 from .checks import (
     check_attributes,
     check_background,
+    check_choice,
     check_faces,
     check_gradient,
     check_positive,
@@ -90,6 +93,8 @@ def rasterize_soft(
     texture: Texture | None = None,
     uv: Any | None = None,
     faces_uv: Any | None = None,
+    coverage: CoverageName = "sigmoid",
+    union: UnionName = "probabilistic",
 ) -> Raster:
     """Draw faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth, softly on an image of size (H, W).
 
@@ -117,6 +122,8 @@ def rasterize_soft(
     check_positive("sigma", sigma)
     if not 0 < cutoff < 0.5:
         raise ValueError(f"cutoff must lie between 0 and 0.5, got {cutoff}")
+    check_choice("coverage", coverage, CoverageName)
+    check_choice("union", union, UnionName)
     colors, textured, painted = None, None, attributes is not None
     if texture is not None:
         if uv is None:
@@ -131,7 +138,9 @@ def rasterize_soft(
         if not (math.isfinite(near) and math.isfinite(far) and far > near):
             raise ValueError(f"far must be greater than near, got near={near}, far={far}")
         colors = check_background(background, attributes.shape[1], vertices.dtype)
-    settings = RasterSettings(sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct))
+    settings = RasterSettings(
+        sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct), coverage, union
+    )
     arguments = (vertices, faces, size, settings, attributes, textured)
     if chosen == "cpu":
         return Raster(load("cpu").draw(*arguments), "cpu", painted)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Name
+from .backend import CoverageName, Name, UnionName
 from .camera import Camera, project
 from .corners import join_corners, split_corners
 from .illuminate import lit_colors, lit_colors_backward
@@ -40,6 +40,8 @@ class Soft:
     cull_backfaces: bool = False
     clip_near: float = 1e-3
     perspective_correct: bool = False  # of vertex colours; a texture lies in perspective in any case
+    coverage: CoverageName = "sigmoid"
+    union: UnionName = "probabilistic"
 
 
 class SilhouetteGradients(NamedTuple):
@@ -261,5 +263,7 @@ def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | 
         cull_backfaces=settings.cull_backfaces,
         backend=backend,
         perspective_correct=settings.perspective_correct,
+        coverage=settings.coverage,
+        union=settings.union,
         **textured,
     )
