@@ -26,6 +26,9 @@ _PLAIN = 0.8  # albedo of a mesh without colours
 class Soft:
     """Settings of the soft rasterizer, with the meaning they have in `rasterize_soft`; sigma is in pixel squared.
 
+    `coverage` is "sigmoid", "gaussian", "cauchy" or "uniform" (D of x = +-d^2 / sigma), `union` "probabilistic" or "max"; of
+    "cauchy" faces reach far, for which a larger cutoff of 1e-2 is better.
+
     Faces that reach behind the depth `clip_near * far` are cut there (see `clip_near`), a place that is relative to the scene
     and that no vertex moves: nearer, a face's image would grow without bound. At 0 nothing is cut, and a face with a vertex
     behind the camera is left out.

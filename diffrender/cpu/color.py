@@ -54,7 +54,7 @@ from .blocks import (
     sums_of,
 )
 from .rows import put_rows, put_upstream, second_of, take_alpha
-from .union import alpha_backward, begin_union, covered_backward, join, put_owners, take_owners
+from .union import alpha_backward, begin_union, covered_backward, join, owner_strip, put_owners, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -188,7 +188,7 @@ def color_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
-    owner = aligned(size * len(owners), geometry)
+    owner = owner_strip(odds, owners)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -313,7 +313,7 @@ def color_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
-    owner = aligned(size * len(owners), geometry)
+    owner = owner_strip(upstream, owners)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)

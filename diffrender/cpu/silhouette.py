@@ -40,7 +40,7 @@ from .blocks import (
     sums_of,
 )
 from .rows import put_upstream, take_alpha
-from .union import begin_union, covered_backward, join, put_owners, take_owners
+from .union import begin_union, covered_backward, join, owner_strip, put_owners, take_owners
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that nothing comes from
@@ -77,7 +77,7 @@ def silhouette_forward(
     height, width = alpha.shape
     stride = stride_of(width)
     odds = aligned(strip_size(width), geometry)
-    owner = aligned(strip_size(width) * len(owners), geometry)
+    owner = owner_strip(odds, owners)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
     logits = aligned(len(blocks) * BLOCK, geometry)
@@ -142,7 +142,7 @@ def silhouette_backward(
     stride = stride_of(width)
     upstream = aligned(strip_size(width), geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, len(upstream), ZERO)
-    owner = aligned(strip_size(width) * len(owners), geometry)
+    owner = owner_strip(upstream, owners)
     lists = new_lists(width, _BACKWARD, geometry)
     blocks = lists[5]
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)

@@ -56,7 +56,7 @@ from .blocks import (
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import PLACES, SAMPLED, sample, sample_backward
-from .union import alpha_backward, begin_union, covered_backward, join, put_owners, take_owners
+from .union import alpha_backward, begin_union, covered_backward, join, owner_strip, put_owners, take_owners
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
@@ -199,7 +199,7 @@ def surface_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
-    owner = aligned(size * len(owners), geometry)
+    owner = owner_strip(odds, owners)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -375,7 +375,7 @@ def surface_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
-    owner = aligned(size * len(owners), geometry)
+    owner = owner_strip(upstream, owners)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)

@@ -10,15 +10,27 @@ from ..formulas.peak import NOTHING, peak_step
 from ..formulas.pixel import covered_logit_backward
 from ..jit import formula
 from ..lanes import at, load_pair, magnitude, select, store_pair, times_sign
-from .blocks import fill, number_of, places_of
+from .blocks import aligned, fill, number_of, places_of
 from .rows import put_rows, second_of
+
+
+@formula
+def owner_strip(strip, owners):
+    """Return the memory for the owners of a strip's pixels, or `strip` itself where there are none."""
+    if len(owners) == 0:
+        return strip
+    else:
+        return aligned(len(strip), strip)
 
 
 @formula
 def begin_union(odds, owner, owners):
     """Write to the strip that there is no face."""
-    fill(odds, 0, len(odds), ZERO if len(owners) == 0 else NOTHING)
-    fill(owner, 0, len(owner), -ONE)
+    if len(owners) == 0:
+        fill(odds, 0, len(odds), ZERO)
+    else:
+        fill(odds, 0, len(odds), NOTHING)
+        fill(owner, 0, len(owner), -ONE)
 
 
 @formula
