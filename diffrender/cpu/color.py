@@ -371,7 +371,7 @@ def color_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    block = np.int64(at(seen, k))
+                    block = int(at(seen, k))
                     into = k * _SAVED
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)

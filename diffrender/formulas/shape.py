@@ -43,8 +43,8 @@ class Uniform(NamedTuple):
 
 def shape_of(coverage: str, dtype: np.dtype) -> Sigmoid | Gaussian | Cauchy | Uniform:
     """Return the argument for a coverage's name in a precision."""
-    kind = {"sigmoid": Sigmoid, "gaussian": Gaussian, "cauchy": Cauchy, "uniform": Uniform}[coverage]
-    return kind(dtype.type(limits_of(dtype).bounds[coverage]))
+    kinds: dict[str, Any] = {"sigmoid": Sigmoid, "gaussian": Gaussian, "cauchy": Cauchy, "uniform": Uniform}
+    return kinds[coverage](dtype.type(limits_of(dtype).bounds[coverage]))
 
 
 def face_odds(logit, shape):  # type: ignore[no-untyped-def]
