@@ -54,7 +54,7 @@ from .blocks import (
     sums_of,
 )
 from .rows import put_rows, put_upstream, second_of, take_alpha
-from .union import alpha_backward, begin_union, covered_backward, join, owner_strip, put_owners, take_owners
+from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -188,7 +188,7 @@ def color_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
-    owner = owner_strip(odds, owners)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -204,7 +204,9 @@ def color_forward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        begin_union(odds, owner, owners)
+        fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         fill(maximum, 0, size, background_logit)
         fill(total, 0, size, ONE)
         for channel in range(channels):
@@ -268,7 +270,8 @@ def color_forward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
-            take_owners(owner, place, row, bottom, owners)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
             take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
 
 
@@ -313,7 +316,7 @@ def color_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
-    owner = owner_strip(upstream, owners)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
@@ -343,7 +346,8 @@ def color_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
-            put_owners(owners, row, bottom, owner, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
             put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
             put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)

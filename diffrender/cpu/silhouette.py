@@ -6,7 +6,7 @@ a block would be such a long chain of arithmetic that the processor cannot look 
 
 import numpy as np
 
-from ..formulas.constants import ZERO
+from ..formulas.constants import ONE, ZERO
 from ..formulas.shape import face_odds
 from ..jit import kernel, prefer_wide_vectors
 from ..lanes import (
@@ -39,8 +39,8 @@ from .blocks import (
     strip_size,
     sums_of,
 )
-from .rows import put_upstream, take_alpha
-from .union import begin_union, covered_backward, join, owner_strip, put_owners, take_owners
+from .rows import put_rows, put_upstream, take_alpha
+from .union import begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that nothing comes from
@@ -77,7 +77,7 @@ def silhouette_forward(
     height, width = alpha.shape
     stride = stride_of(width)
     odds = aligned(strip_size(width), geometry)
-    owner = owner_strip(odds, owners)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
     logits = aligned(len(blocks) * BLOCK, geometry)
@@ -88,7 +88,9 @@ def silhouette_forward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        begin_union(odds, owner, owners)
+        fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -108,7 +110,8 @@ def silhouette_forward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
-            take_owners(owner, place, row, bottom, owners)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
 
 
 @kernel
@@ -142,7 +145,7 @@ def silhouette_backward(
     stride = stride_of(width)
     upstream = aligned(strip_size(width), geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, len(upstream), ZERO)
-    owner = owner_strip(upstream, owners)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     lists = new_lists(width, _BACKWARD, geometry)
     blocks = lists[5]
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
@@ -159,7 +162,8 @@ def silhouette_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             idle += put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
-            put_owners(owners, row, bottom, owner, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)

@@ -56,7 +56,7 @@ from .blocks import (
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import PLACES, SAMPLED, sample, sample_backward
-from .union import alpha_backward, begin_union, covered_backward, join, owner_strip, put_owners, take_owners
+from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
@@ -199,7 +199,7 @@ def surface_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
-    owner = owner_strip(odds, owners)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -216,7 +216,9 @@ def surface_forward(
         strip = order[claimed]
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
-        begin_union(odds, owner, owners)
+        fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         fill(maximum, 0, size, background_logit)
         fill(total, 0, size, ONE)
         for channel in range(channels):
@@ -286,7 +288,8 @@ def surface_forward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
-            take_owners(owner, place, row, bottom, owners)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
             take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
 
 
@@ -375,7 +378,7 @@ def surface_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
-    owner = owner_strip(upstream, owners)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
@@ -408,7 +411,8 @@ def surface_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
-            put_owners(owners, row, bottom, owner, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
             put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
             put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)

@@ -10,27 +10,15 @@ from ..formulas.peak import NOTHING, peak_step
 from ..formulas.pixel import covered_logit_backward
 from ..jit import formula
 from ..lanes import at, load_pair, magnitude, select, store_pair, times_sign
-from .blocks import aligned, fill, number_of, places_of
-from .rows import put_rows, second_of
+from .blocks import fill, number_of, places_of
+from .rows import second_of
 
 
 @formula
-def owner_strip(strip, owners):
-    """Return the memory for the owners of a strip's pixels, or `strip` itself where there are none."""
-    if len(owners) == 0:
-        return strip
-    else:
-        return aligned(len(strip), strip)
-
-
-@formula
-def begin_union(odds, owner, owners):
-    """Write to the strip that there is no face."""
-    if len(owners) == 0:
-        fill(odds, 0, len(odds), ZERO)
-    else:
-        fill(odds, 0, len(odds), NOTHING)
-        fill(owner, 0, len(owner), -ONE)
+def begin_peaks(odds, owner):
+    """Write to a strip of the maximum that there is no face."""
+    fill(odds, 0, len(odds), NOTHING)
+    fill(owner, 0, len(owner), -ONE)
 
 
 @formula
@@ -49,20 +37,12 @@ def join(odds, owner, lists, block, entries, entry, logit, exponential, owners):
 
 @formula
 def take_owners(owner, place, row, bottom, owners):
-    """Fill a pair of rows of the owners' image, if there is one, from the strip."""
-    if len(owners) != 0:
-        last, _ = second_of(row, bottom)
-        owner0, owner1 = owners[0][row], owners[0][last]
-        for column in range(len(owner0)):
-            owner1[column] = at(owner, place + 2 * column + 1)
-            owner0[column] = at(owner, place + 2 * column)
-
-
-@formula
-def put_owners(owners, row, bottom, owner, place):
-    """Write a pair of rows of the owners' image, if there is one, to the strip."""
-    if len(owners) != 0:
-        put_rows(owners[0], row, bottom, -ONE, owner, place)
+    """Fill a pair of rows of the owners' image (H, W) from the strip."""
+    last, _ = second_of(row, bottom)
+    owner0, owner1 = owners[row], owners[last]
+    for column in range(len(owner0)):
+        owner1[column] = at(owner, place + 2 * column + 1)
+        owner0[column] = at(owner, place + 2 * column)
 
 
 @formula
