@@ -37,12 +37,13 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     from numba import types
 
     from diffrender.cuda import bins, color, gather, inspect, scan, silhouette, surface
+    from diffrender.formulas.shape import Sigmoid
 
     real = getattr(types, precision)
     i32, i64 = types.int32, types.int64
     reals, reals2, reals3 = real[::1], real[:, ::1], real[:, :, ::1]
     ints, ints2, longs = i32[::1], i32[:, ::1], i64[::1]
-    coverage = (real,) * 4
+    coverage = (*(real,) * 3, types.NamedTuple((real,), Sigmoid), types.Tuple(()))
     binned = (reals2, ints2, longs, i64, ints, *coverage)
     bands = (reals2, ints2, longs, i64, ints, *coverage, real)
     depth = (real, reals2, real, real, reals2, i64)

@@ -8,11 +8,10 @@ import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import ONE, ZERO
-from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_step
-from ..formulas.fastmath import exp
+from ..formulas.coverage import log_coverage_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
-from ..formulas.pixel import covered_logit_backward
+from ..formulas.shape import face_odds, rates
 from ..formulas.texture import footprint, footprint_backward, texture_density, texture_density_backward
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
@@ -25,7 +24,6 @@ from ..lanes import (
     higher,
     load,
     load_pair,
-    lower,
     put,
     select,
     store,
@@ -58,6 +56,7 @@ from .blocks import (
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
+from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
@@ -171,7 +170,8 @@ def surface_forward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     lowest_depth,
     depth_logits,
     attributes,
@@ -202,6 +202,7 @@ def surface_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -222,6 +223,8 @@ def surface_forward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         fill(maximum, 0, size, background_logit)
         fill(total, 0, size, ONE)
         for channel in range(channels):
@@ -250,9 +253,8 @@ def surface_forward(
                 for block in range(0, count, 2):
                     into = block // 2 * _DRAWN
                     logit = load(drawn, into)
-                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
-                    first, second = places_of(lists, block)
-                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+                    exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
+                    join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
@@ -297,7 +299,9 @@ def surface_forward(
             entry += batch
         for row in range(top, bottom, 2):
             place = (row - top) * stride
-            take_alpha(odds, place, row, bottom, alpha, transmittance)
+            take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
             take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
 
 
@@ -347,7 +351,8 @@ def surface_backward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     lowest_depth,
     depth_logits,
@@ -386,6 +391,7 @@ def surface_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
@@ -421,6 +427,8 @@ def surface_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
             put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
             put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)
@@ -451,9 +459,11 @@ def surface_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    above = load_pair(upstream, *places_of(lists, np.int64(at(seen, k))))
+                    block = int(at(seen, k))
                     into = k * _SAVED
-                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                    logit = load(saved, into)
+                    grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
+                    store(saved, into, grad)
                 for k in range(seen_count):
                     block = int(at(seen, k))
                     into = k * _SAVED
@@ -462,7 +472,7 @@ def surface_backward(
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
-                    coverage = sigmoid(higher(lower(logit, highest), lowest))
+                    coverage, rate, log_rate = rates(higher(logit, lowest), shape)
                     to_a, to_b, to_c = at(tints, tint), at(tints, tint + 1), at(tints, tint + 2)
                     ua = load(saved, into + 5 * LANES) * to_a
                     ub = load(saved, into + 6 * LANES) * to_b
@@ -523,8 +533,9 @@ def surface_backward(
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = fma(pa, grad_a, fma(pb, grad_b, pc * grad_c))
                     grad_log = grad_log - weight * load_pair(mean, first, second)
-                    grad_logit = select(counts, union_backward(load_pair(upstream, first, second), coverage), ZERO)
-                    grad_logit = grad_logit + log_coverage_backward(grad_log, coverage)
+                    above = load_pair(upstream, first, second)
+                    grad_logit = alpha_backward(above, owner, lists, block, entries, entry, counts, rate, owners)
+                    grad_logit = grad_logit + log_coverage_backward(grad_log, log_rate)
                     store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
                     gba, gbb, gbc, log_a, log_b, log_c = perspective_weights_backward(
                         grad_a,
