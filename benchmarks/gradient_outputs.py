@@ -41,6 +41,10 @@ MODES = [
     Mode("sharp", {"sigma": 0.05, "gamma": 1e-3}),
     Mode("blurred", {"sigma": 12.0, "gamma": 0.3}),
     Mode("perspective correct", {"perspective_correct": True}, ("colours",)),
+    Mode("Gaussian", {"coverage": "gaussian"}),
+    Mode("Cauchy", {"coverage": "cauchy"}),
+    Mode("uniform", {"coverage": "uniform"}),
+    Mode("maximum", {"union": "max"}),
 ]
 
 # Why an input is none of an output's.
