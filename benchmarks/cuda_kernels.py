@@ -36,16 +36,19 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     """Return each kernel by name, with the types of its arguments in a precision."""
     from numba import types
 
-    from diffrender.cuda import bins, color, gather, inspect, scan, silhouette
+    from diffrender.cuda import bins, color, gather, inspect, scan, silhouette, surface
+    from diffrender.formulas.shape import Sigmoid
 
     real = getattr(types, precision)
     i32, i64 = types.int32, types.int64
     reals, reals2, reals3 = real[::1], real[:, ::1], real[:, :, ::1]
     ints, ints2, longs = i32[::1], i32[:, ::1], i64[::1]
-    coverage = (real,) * 4
+    coverage = (*(real,) * 3, types.NamedTuple((real,), Sigmoid), types.Tuple(()))
     binned = (reals2, ints2, longs, i64, ints, *coverage)
     bands = (reals2, ints2, longs, i64, ints, *coverage, real)
     depth = (real, reals2, real, real, reals2, i64)
+    texture = (reals, longs, reals, types.boolean)
+    surfaces = (real, reals2, reals2, i64, *texture)
     kernels: dict[str, tuple[Any, tuple]] = {
         "bins.zero": (bins._zero, (ints,)),
         "bins.prepare": (
@@ -66,6 +69,26 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
             color.color_backward,
             (ints2, *bands, *depth, reals2, reals3, reals2, reals2, reals2, reals3, reals2),
         ),
+        "prepare_surface": (
+            surface.prepare_surface,
+            (
+                *(ints2, ints2, reals2, ints2, reals2, real, real),
+                *(types.boolean, i64, ints2, reals2, ints2, reals2),
+            ),
+        ),
+        "surface_forward": (
+            surface.surface_forward,
+            (ints2, *binned, *surfaces, real, reals, reals2, reals2, reals3, reals2, reals2),
+        ),
+        "surface_backward": (
+            surface.surface_backward,
+            (
+                *(ints2, *bands, *surfaces, real, types.boolean, reals2, reals3, reals2, reals2, reals2, reals3),
+                *(reals2, reals2, longs, real),
+            ),
+        ),
+        "gather_uv": (surface.gather_uv, (longs, ints, ints2, longs, reals2, reals2)),
+        "surface.clear": (surface.clear, (longs,)),
         "gather": (gather.gather, (longs, ints, ints2, longs, reals2, i64, real, reals2, reals2)),
         "gather.compare": (gather._compare, (ints2, ints2, ints)),
         "gather.count": (gather._count, (ints2, ints2, ints)),

@@ -1,6 +1,7 @@
 """The shape experiment of GenDR: a sphere to an aeroplane in 100 steps, judged by hard silhouettes.
 
 python -m benchmarks.gendr                 # ten minutes, eight of them their search of settings; --json writes the figures
+python -m benchmarks.gendr --coverages     # the kinds of coverage and union instead, with our settings at one elevation
 
 Petersen et al., GenDR: A Generalized Differentiable Renderer, CVPR 2022: 64x64 px, the 24 views of one elevation at a time,
 distance 2.732, half-angle 15 degrees, 642 vertices, soft IoU + 0.03 Laplacian + 0.0003 flatness. What is random is the azimuth
@@ -8,16 +9,18 @@ that the views start from. The aeroplane is our own, as theirs is not free; so f
 """
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 import diffrender as dr
 from diffrender import loss
+from diffrender.backend import CoverageName, UnionName
 from diffrender.optimize.adam import Adam
 from diffrender.optimize.large_steps import LargeSteps
 from diffrender.optimize.schedule import geometric
@@ -46,6 +49,13 @@ class Settings(NamedTuple):
     smoothness: float | None = (
         None  # lambda of Large Steps with uniform Adam; None: their parametrisation and plain Adam
     )
+    coverage: CoverageName = "sigmoid"
+    union: UnionName = "probabilistic"
+
+    def soft(self, sigma: float) -> dr.Soft:
+        """Return the rasterizer's settings for a sigma in squared NDC. A Cauchy tail would fill the image with every face."""
+        cutoff = 1e-2 if self.coverage == "cauchy" else dr.Soft.cutoff
+        return dr.Soft(sigma=sigma * PER_NDC, cutoff=cutoff, coverage=self.coverage, union=self.union)
 
 
 # The measure's best of those tried. At elevation 0, which sees the disc's edge alone, its sides pass through each other;
@@ -53,6 +63,7 @@ class Settings(NamedTuple):
 OURS = Settings(0.15, 5e-4, 1e-5, 0.02, 2.0)
 # Of their search's grid, for all elevations; `search` picks for each, at an azimuth that is not judged.
 THEIRS = Settings(10**-1.5, 10**-4.5, 10**-4.5, 10**-1.5)
+SIGMA_FACTORS = (0.1, 1.0, 10.0)  # times ours, of other coverages
 SEARCH_SEED = 100
 SEARCH_RATES = tuple(10.0 ** np.linspace(-1.25, -1.75, 3))
 SEARCH_SIGMAS = tuple(
@@ -174,16 +185,15 @@ def descend(scene: Scene, settings: Settings) -> Iterator[dr.Mesh]:
         progress = min(1.0, step / (0.75 * STEPS))
         sigma = geometric(settings.sigma, settings.sigma_end, progress)
         rate = geometric(settings.learning_rate, settings.learning_rate_end, progress)
-        grad = image_gradient(mesh, scene, sigma) + prior.gradient(vertices)
+        grad = image_gradient(mesh, scene, settings.soft(sigma)) + prior.gradient(vertices)
         grad = displaced.backward(parameter, grad) if settings.smoothness is None else large.gradient(grad)
         delta, state = optimizer.update(grad, state, rate)
         parameter = parameter + delta
 
 
-def image_gradient(mesh: dr.Mesh, scene: Scene, sigma: float) -> np.ndarray:
-    """Return the gradient (V, 3) of the views' mean soft IoU loss, sigma in squared NDC."""
+def image_gradient(mesh: dr.Mesh, scene: Scene, settings: dr.Soft) -> np.ndarray:
+    """Return the gradient (V, 3) of the views' mean soft IoU loss."""
     total = np.zeros(mesh.vertices.shape)
-    settings = dr.Soft(sigma=sigma * PER_NDC)
     for camera, mask in zip(scene.cameras, scene.masks, strict=True):
         rendering = dr.render_silhouette(mesh, camera, settings)
         _, grad = loss.silhouette_iou(rendering.alpha, mask)
@@ -216,6 +226,39 @@ def search(elevation: float) -> tuple[float, float]:
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
+
+
+def compare_coverages(elevation: int, seeds: int) -> list[dict[str, Any]]:
+    """Return a row per coverage, union, factor of sigma and seed: each has a width of its own at the same sigma."""
+    rows = []
+    for seed in range(seeds):
+        seen = scene(elevation, seed)
+        for coverage, union in itertools.product(get_args(CoverageName), get_args(UnionName)):
+            for factor in SIGMA_FACTORS:
+                sigmas = {"sigma": factor * OURS.sigma, "sigma_end": factor * OURS.sigma_end}
+                settings = OURS._replace(coverage=coverage, union=union, **sigmas)
+                result = run(seen, settings)
+                del result["mesh"]
+                rows.append({"elevation": elevation, "seed": seed, "factor": factor, **settings._asdict(), **result})
+    return rows
+
+
+def coverage_table(rows: list[dict[str, Any]]) -> str:
+    """Return the least 1 - IoU by coverage, union and factor of sigma as a Markdown table: medians of the seeds."""
+    lines = [f"| coverage, union | {' | '.join(f'sigma x {factor:g}' for factor in SIGMA_FACTORS)} | best |"]
+    lines.append("| --- " * (len(SIGMA_FACTORS) + 2) + "|")
+    for coverage, union in itertools.product(get_args(CoverageName), get_args(UnionName)):
+        losses = [
+            float(np.median([row["loss"] for row in rows if _is(row, coverage, union, factor)]))
+            for factor in SIGMA_FACTORS
+        ]
+        shown = " | ".join(f"{loss:.4f}" for loss in [*losses, min(losses)])
+        lines.append(f"| {coverage}, {union} | {shown} |")
+    return "\n".join(lines)
+
+
+def _is(row: dict[str, Any], coverage: str, union: str, factor: float) -> bool:
+    return (row["coverage"], row["union"], row["factor"]) == (coverage, union, factor)
 
 
 def methods(elevation: int, searched: bool) -> dict[str, Settings]:
@@ -265,8 +308,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--no-search", action="store_true", help="leave out what their search of settings would pick")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--coverages", action="store_true", help="compare the kinds of coverage and union")
+    parser.add_argument("--elevation", type=int, default=30, help="at which to compare them, in degrees")
     options = parser.parse_args()
     facts = announce()
+    if options.coverages:
+        rows = compare_coverages(options.elevation, options.seeds)
+        print(coverage_table(rows))
+        save(options.json, facts, rows=rows)
+        return
     rows = measure(options.seeds, not options.no_search)
     print(table(rows))
     save(options.json, facts, rows=rows)

@@ -27,11 +27,10 @@ from diffrender.cpu import blocks
 from diffrender.cpu.bins import sort_into_bins
 from diffrender.formulas.constants import ZERO
 from diffrender.formulas.coverage import union_step
-from diffrender.formulas.fastmath import exp
 from diffrender.formulas.pixel import covered_logit_backward
+from diffrender.formulas.shape import face_odds, shape_of
 from diffrender.jit import FAST_MATH, prefer_wide_vectors
-from diffrender.lanes import BLOCK, LANES, fma, higher, lane_numbers, load, load_pair, lower, select, store, store_pair
-from diffrender.limits import limits_of
+from diffrender.lanes import BLOCK, LANES, fma, higher, lane_numbers, load, load_pair, select, store, store_pair
 
 from .environment import describe
 from .peers import SIDE, SIGMA, scene
@@ -39,7 +38,7 @@ from .scaling import count_pairs
 
 _CUTOFF = 1e-4
 _LOWEST = np.float32(np.log(_CUTOFF) - np.log1p(-_CUTOFF))
-_HIGHEST = np.float32(limits_of(np.dtype(np.float32)).highest)
+_SHAPE = shape_of("sigmoid", np.dtype(np.float32))
 _ROOM = np.int64(96)  # blocks, as many as a kernel does at once
 _REPEATS = 500
 
@@ -61,7 +60,7 @@ def _union(lists, count, repeats, image, saved, sums):
     for _ in range(repeats):
         for block in range(0, count, 2):
             logit = load(saved, block * BLOCK)
-            exponential = select(logit >= _LOWEST, exp(higher(lower(logit, _HIGHEST), _LOWEST)), ZERO)
+            exponential = select(logit >= _LOWEST, face_odds(higher(logit, _LOWEST), _SHAPE), ZERO)
             first, second = blocks.places_of(lists, block)
             store_pair(image, first, second, union_step(load_pair(image, first, second), exponential))
 
@@ -81,7 +80,7 @@ def _slopes(lists, count, repeats, image, saved, sums):
         for block in range(0, count, 2):
             above = load_pair(image, *blocks.places_of(lists, block))
             into = block // 2 * blocks.SAVED_NEAREST
-            store(saved, into, covered_logit_backward(above, load(saved, into), _LOWEST, _HIGHEST))
+            store(saved, into, covered_logit_backward(above, load(saved, into), _LOWEST, _SHAPE))
 
 
 @_loop

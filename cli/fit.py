@@ -1,5 +1,7 @@
 """`diffrender fit`: a photo, or a folder of photos with cameras, to a mesh."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from .options import BACKEND, Backend, resolve
 
 if TYPE_CHECKING:
     from diffrender.fit_settings import FitSettings
+    from diffrender.fit_state import Step
     from diffrender.record.run import Run
 
 HELP = """Fit a coloured mesh to the object in a photo, or in a folder of photos whose cameras are known.
@@ -24,6 +27,8 @@ are missing are found in all photos together.
 Example: [cyan]diffrender fit cup.jpg --out cup[/]
 
 Example: [cyan]diffrender fit photos --out statue --hold-out 8[/]
+
+Example: [cyan]diffrender fit photos --out statue --mesh textured.obj --hold-shape[/]
 """
 
 
@@ -83,6 +88,12 @@ def fit(
         help="Give mesh.glb a texture of this many px a side instead of colours at the vertices: 2048 holds what photos of a "
         "megapixel show. With --resume, another size.",
     ),
+    hold_shape: bool = typer.Option(
+        None,
+        "--hold-shape",
+        help="Fit only the texture of --mesh FILE, which stands where the cameras of a folder see it. One without a texture, or "
+        "to begin from the photos: with --texture.",
+    ),
     hold_out: int = typer.Option(
         None, min=2, help="Leave every n-th photo of a folder out, the first included, and judge the result by these."
     ),
@@ -111,6 +122,7 @@ def fit(
     asked["camera_learning_rate"] = _CAMERA_LEARNING_RATE if adjust_cameras else None
     asked["exposure_learning_rate"] = _EXPOSURE_LEARNING_RATE if adjust_exposure else None
     asked["sparsity"] = _SPARSITY if sparse else None
+    asked["hold_shape"] = hold_shape or None
     asked |= {"rigidity": rigidity, "volume_weight": keep_volume}
     asked["symmetry"] = None if symmetry is None else _symmetry(symmetry)
     chosen = {name: value for name, value in asked.items() if value is not None}
@@ -124,10 +136,12 @@ def fit(
         typer.echo(f"mask from the {_SOURCES[run.request.mask_source]}: {out / 'mask.png'}")
     try:
         _advance(run)
+        _refine(run)
     except KeyboardInterrupt:
         if run.state is None:
             raise
-        typer.echo(f"interrupted after step {run.step}; writing what there is (go on with --resume)", err=True)
+        where = "in the fit of the texture" if run.done else f"after step {run.step}"
+        typer.echo(f"interrupted {where}; writing what there is (go on with --resume)", err=True)
         run.save()
         _report(run)
         raise typer.Exit(130) from None
@@ -196,24 +210,41 @@ _OPTIONS = {
     "exposure_learning_rate": "adjust-exposure",
     "sparsity": "sparse",
 }
-_FLAGS = ("camera_learning_rate", "exposure_learning_rate", "sparsity")
+_FLAGS = ("camera_learning_rate", "exposure_learning_rate", "sparsity", "hold_shape")
 
 
 def _advance(run: "Run") -> None:
-    if run.done:
-        return
+    if not run.done:
+        with _progress("fitting", run.step) as report:
+            run.advance(report)
+
+
+def _refine(run: "Run") -> None:
+    if run.refines:
+        typer.echo(f"texture of {run.request.texture} px: blending the photos")
+        with _progress("texture", 0) as report:
+            run.refine(report)
+
+
+@contextmanager
+def _progress(title: str, done: int) -> Iterator[Callable[["Step"], None]]:
+    """Show a bar with the loss and the time left, moved by what it yields, from step `done` on."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("fitting"),
+        TextColumn(title),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns) as progress:
-        task = progress.add_task("fit", total=run.request.settings.steps, completed=run.step, loss="-")
-        run.advance(lambda step: progress.update(task, completed=step.step, loss=f"{step.loss:.4f}"))
+        task = progress.add_task(title, total=None, completed=done, loss="-")
+
+        def report(step: "Step") -> None:
+            progress.update(task, total=step.steps, completed=step.step, loss=f"{step.loss:.4f}")
+
+        yield report
 
 
 def _report(run: "Run") -> None:

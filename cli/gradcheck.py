@@ -64,7 +64,8 @@ def _two_balls() -> "Mesh":
     """Return two dented balls, one partly behind the other."""
     import numpy as np
 
-    from diffrender.mesh import Mesh, icosphere
+    from diffrender.mesh import Mesh
+    from diffrender.sphere import icosphere
 
     ball, random = icosphere(2), np.random.default_rng(0)
     dented = [ball.vertices * random.uniform(0.9, 1.1, (len(ball.vertices), 1)) for _ in range(2)]

@@ -14,7 +14,7 @@ _HOME = {
     "load_mesh": "mesh_files.load",
     "Texture": "texture",
     "load_views": "views.load",
-    "icosphere": "mesh",
+    "icosphere": "sphere",
     "Camera": "camera",
     "Distortion": "distortion",
     "rasterize_soft": "rasterize",

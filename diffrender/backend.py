@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .pyramid import Pyramid
 
 Name = Literal["cpu", "cuda", "auto"]
+CoverageName = Literal["sigmoid", "gaussian", "cauchy", "uniform"]
+UnionName = Literal["probabilistic", "max"]
 NAMES: tuple[Name, ...] = ("cpu", "cuda", "auto")
 
 
@@ -29,6 +31,8 @@ class RasterSettings(NamedTuple):
     background: np.ndarray | None  # (C,) of the precision of the vertices, None without attributes
     cull_backfaces: bool
     perspective_correct: bool = False
+    coverage: CoverageName = "sigmoid"
+    union: UnionName = "probabilistic"
 
 
 class TexturedFaces(NamedTuple):

@@ -21,7 +21,8 @@ class Camera(Interchange):
     A pixel is K (x', y', 1), with x', y' = x/z, y/z as the lens bends them (`distortion`, None for a pinhole), or with
     `orthographic` x, y in units of the world. Only vertices are bent: the edges between them stay straight in the image, so
     subdivide a mesh whose faces are large in it. What lies at depth <= 0 is behind every camera, orthographic or not.
-    `from_opengl`, `from_nvdiffrast`, `from_nerf`, `from_colmap`, `from_opencv`, `from_pytorch3d` and their `to_` convert.
+    `from_opengl`, `from_nvdiffrast`, `from_nerf`, `from_colmap`, `from_opencv`, `from_pytorch3d` and their `to_` convert,
+    and `to_dict` and `from_dict` keep any camera as JSON.
     Raises ValueError for a K that is not upper triangular, an R that is not a rotation, non-finite numbers, or an
     orthographic camera with a lens.
     """

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -151,3 +151,9 @@ def _array(value: Any, name: str) -> Any:
     from .cuda.arrays import as_device
 
     return as_device(value, name)
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Raise ValueError unless a value is one of a Literal's."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, get_args(choices)))}, got {value!r}")

@@ -7,7 +7,7 @@ from typing import Any
 from .halves import Symmetry, check_symmetry
 from .loss import ColorSpace
 
-_WITHOUT_SPARSITY = {
+_OF_FREE_SHAPES = {
     "remesh_every": 0,
     "symmetry": "none",
     "rigidity": 0.0,
@@ -56,6 +56,7 @@ class FitSettings:
         0.0  # of a template with colours, seen by several views: as little of it changes as explains them; in
     )
     # shares of the weight at which nothing moves; 0.007 is usual, 0 lets all of it change
+    hold_shape: bool = False  # of a mesh with a texture: only that is fitted, and the mesh stays where it is
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetry", check_symmetry(self.symmetry))
@@ -79,10 +80,13 @@ class FitSettings:
             raise ValueError(
                 "cameras and exposures cannot be adjusted with symmetry: reflected views have none of their own"
             )
-        if self.sparsity > 0:
-            for name, off in _WITHOUT_SPARSITY.items():
+        if self.hold_shape and self.sparsity > 0:
+            raise ValueError(f"hold_shape does not go with sparsity {self.sparsity}")
+        if self.hold_shape or self.sparsity > 0:
+            asked = "hold_shape" if self.hold_shape else f"sparsity {self.sparsity}"
+            for name, off in _OF_FREE_SHAPES.items():
                 if getattr(self, name) != off:
-                    raise ValueError(f"sparsity {self.sparsity} does not go with {name} {getattr(self, name)}")
+                    raise ValueError(f"{asked} does not go with {name} {getattr(self, name)}")
         for name in ("sigma_start", "sigma_end", "gamma", "thickness"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -20,6 +20,16 @@ class Change(NamedTuple):
     weight: float
 
 
+class Texels(NamedTuple):
+    """The texture of a mesh whose shape is held, linear RGB (H, W, 3), and how it lies there: as in `Mesh` and `Texture`."""
+
+    image: np.ndarray
+    uv: np.ndarray
+    faces_uv: np.ndarray
+    wrap: str
+    filter: str
+
+
 class FitState(NamedTuple):
     """All that the loop needs to go on after `step` steps, to the same bits as without a stop."""
 
@@ -34,6 +44,7 @@ class FitState(NamedTuple):
     adjustments: Adjustments
     plane: Plane | None = None  # that mirrors the object
     change: Change | None = None  # of a template of which as little as possible changes
+    texels: Texels | None = None  # of a mesh whose shape is held; `color_moments` are theirs then
 
 
 class Step(NamedTuple):

@@ -17,7 +17,7 @@ from .growth import Growth, GrowthPlan
 from .halves import symmetric_start, with_reflections
 from .hull import hull_mesh
 from .inflate import inflate
-from .mesh import Mesh, icosphere, subdivide
+from .mesh import Mesh, subdivide
 from .objective import Comparison, Exposed, Objective
 from .optimize.adam import Adam, AdamState
 from .optimize.clip import shortened
@@ -30,7 +30,9 @@ from .priors import Prior, is_held, priors_of
 from .quality import even_edge_length
 from .remesh import remesh
 from .repair import unfold
+from .retexture import retextured, texel_steps
 from .sparse import changed_mesh, sparse_steps
+from .sphere import icosphere
 from .topology import uniform_laplacian
 from .views.view import View
 
@@ -50,20 +52,23 @@ def fit(
     `mesh` is the start: a Mesh, whose texture becomes vertex colours, and which is moved and scaled onto the masks; "sphere",
     which is also stretched; "balloon", the silhouette of the first view blown up; "hull", all that no mask of several views
     contradicts; None takes what `default_start` says. With `settings.sparsity`, a Mesh stays where it is, and as little of it
-    as possible changes. With `settings.symmetry`, each view is also one from the other side of the plane, and the
-    balloon a solid that the plane mirrors. `state`, of an earlier Step, goes on from there. `backend` "cpu", "cuda" or
-    "auto" draws the images. Raises ValueError for no views, another mesh, a state that has ended, or a plane that the photo
-    cannot tell depth by, BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
+    as possible changes; with `settings.hold_shape` it all stays but for its texture, whose texels are fitted. With
+    `settings.symmetry`, each view is also one from the other side of the plane, and the balloon a solid that the plane
+    mirrors. `state`, of an earlier Step, goes on from there. `backend` "cpu", "cuda" or "auto" draws the images. Raises
+    ValueError for no views, another mesh, a state that has ended, or a plane that the photo cannot tell depth by,
+    BackendError for "cuda" without a usable GPU. After SoftRas (Liu 2019) and Large Steps (Nicolet 2021).
     """
     views = list(views)
     if not views:
         raise ValueError("fit needs at least one view, got none")
     if mesh is None:
         mesh = default_start(len(views))
-    if isinstance(mesh, Mesh):
-        mesh = mesh.with_vertex_colors()
     if state is not None and state.step >= settings.steps:
         raise ValueError(f"the fit has already ended: {state.step} of {settings.steps} steps are done")
+    if settings.hold_shape:
+        return texel_steps(mesh, worked_on(views, settings, "held"), settings, state, backend)
+    if isinstance(mesh, Mesh):
+        mesh = mesh.with_vertex_colors()
     if isinstance(mesh, Mesh) and settings.faces is None:
         settings = replace(settings, faces=len(mesh.faces))
     if settings.sparsity > 0:
@@ -96,6 +101,8 @@ def finish(state: FitState, views: Sequence[View], settings: FitSettings, hull: 
     """
     if state.change is not None:
         return changed_mesh(state)
+    if state.texels is not None:
+        return retextured(state)
     body = Body.of(state.parameter, state.faces, state.smoothness, state.plane)
     if state.step < settings.steps:
         flat = body.unfolded(UNFOLD_ROUNDS)

@@ -7,11 +7,15 @@ image of 200 x 100 px; it sees the point (1, 0.5, 0) at (112.5, 43.75) px.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from .checks import check_array, check_size
+from .distortion import Distortion
+from .lens_models import read_model, write_model
 
 _Y_UP = np.array([1.0, -1.0, -1.0])  # x right, y up, z backward, in our axes: OpenGL, NeRF
 _X_LEFT = np.array([-1.0, -1.0, 1.0])  # x left, y up, z forward: PyTorch3D
@@ -29,6 +33,15 @@ class PyTorch3D(NamedTuple):
     principal_point: np.ndarray  # (2,)
 
 
+class OpenCV(NamedTuple):
+    """What OpenCV's functions take for one camera, in their order: `cv2.projectPoints(points, *camera.to_opencv())`."""
+
+    rvec: np.ndarray  # (3,)
+    tvec: np.ndarray  # (3,)
+    K: np.ndarray  # (3, 3)
+    distortion: np.ndarray  # (5,) k1, k2, p1, p2, k3; or (4,) k1 to k4 of a fisheye, for cv2.fisheye's functions
+
+
 class Interchange:
     """What `Camera` inherits: from and to the cameras of other systems."""
 
@@ -36,10 +49,20 @@ class Interchange:
     R: np.ndarray
     t: np.ndarray
     size: tuple[int, int]
+    distortion: Distortion | None
+    orthographic: bool
 
     if TYPE_CHECKING:  # Camera's own constructors, which these use
 
-        def __init__(self, K: np.ndarray, R: np.ndarray, t: np.ndarray, size: tuple[int, int]) -> None: ...
+        def __init__(
+            self,
+            K: np.ndarray,
+            R: np.ndarray,
+            t: np.ndarray,
+            size: tuple[int, int],
+            distortion: Distortion | None = None,
+            orthographic: bool = False,
+        ) -> None: ...
 
         @classmethod
         def from_projection(cls, P: np.ndarray, size: tuple[int, int], *, front: np.ndarray) -> Self: ...
@@ -150,49 +173,74 @@ class Interchange:
         return pose_to_opengl(self.R, self.t), self.K
 
     @classmethod
-    def from_colmap(cls, qvec: np.ndarray, tvec: np.ndarray, params: np.ndarray, size: tuple[int, int]) -> Self:
-        """Return the camera of a COLMAP image's qvec (4,) and tvec (3,) and the params of its camera, PINHOLE (fx, fy, cx, cy)
-        or SIMPLE_PINHOLE (f, cx, cy), in px; `load_views` reads whole models, and undistorts.
+    def from_colmap(
+        cls,
+        qvec: np.ndarray,
+        tvec: np.ndarray,
+        params: Sequence[float] | np.ndarray,
+        size: tuple[int, int],
+        model: str | None = None,
+    ) -> Self:
+        """Return the camera of a COLMAP image's qvec (4,) and tvec (3,) and its camera's params and model, by its name in
+        cameras.txt; without it PINHOLE (fx, fy, cx, cy) or SIMPLE_PINHOLE (f, cx, cy), in px. `load_views` reads whole models.
 
         COLMAP: world to camera on column vectors, camera space and pixels as ours, x right, y down, z forward
-        (right-handed), origin at the top left corner, centres at halves; qvec is (w, x, y, z) of any length. Raises
-        ValueError for other numbers of params or qvec = 0. https://colmap.github.io/format.html
+        (right-handed), origin at the top left corner, centres at halves; qvec is (w, x, y, z) of any length. Lenses are
+        SIMPLE_RADIAL, RADIAL, OPENCV, FULL_OPENCV without its k4 to k6, OPENCV_FISHEYE, SIMPLE_RADIAL_FISHEYE and
+        RADIAL_FISHEYE. Raises ValueError for other models, for params that are not the model's, or qvec = 0.
+        https://colmap.github.io/format.html and https://colmap.github.io/cameras.html
 
         >>> camera = Camera.from_colmap([0, 1, 0, 0], [0, 0, 4], [50, 50, 100, 50], (100, 200))
         >>> (camera.projection @ [1, 0.5, 0, 1] / 4).round(9)
         array([112.5 ,  43.75,   1.  ])
+        >>> Camera.from_colmap([0, 1, 0, 0], [0, 0, 4], [50, 100, 50, -0.1], (100, 200), "SIMPLE_RADIAL").distortion.k1
+        -0.1
         """
         qvec = check_array("qvec", qvec, (4,))
         if not qvec.any():
             raise ValueError(f"qvec must not be 0, got {qvec.tolist()}")
-        if len(params) not in (3, 4):
-            raise ValueError(
-                f"params must be PINHOLE's fx, fy, cx, cy or SIMPLE_PINHOLE's f, cx, cy, got {list(params)}: "
-                "undistort other models first"
-            )
-        fx, fy, cx, cy = (params[0], *params) if len(params) == 3 else params
-        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
-        return cls(K, rotation_of(qvec), tvec, size)
+        if model is None:
+            if len(params) not in (3, 4):
+                raise ValueError(
+                    f"params must be PINHOLE's fx, fy, cx, cy or SIMPLE_PINHOLE's f, cx, cy, got {list(params)}: "
+                    "say the model of others"
+                )
+            model = "SIMPLE_PINHOLE" if len(params) == 3 else "PINHOLE"
+        K, distortion = read_model(model, list(params))
+        return cls(K, rotation_of(qvec), tvec, size, distortion)
 
-    def to_colmap(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return qvec (4,), tvec (3,) and the params (4,) of a PINHOLE. Raises ValueError for skew or a negative fy: PINHOLE
-        has words for neither."""
-        self._refuse("COLMAP's PINHOLE", mirrored=True)
-        return quaternion_of(self.R), self.t, self.K[[0, 1, 0, 1], [0, 1, 2, 2]]
+    def to_colmap(self, model: str = "PINHOLE") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return qvec (4,), tvec (3,) and the params of a model, whose names are in `from_colmap`.
+
+        Raises ValueError for skew or a negative fy, which no model has, and for a lens or focal lengths that this one has not.
+        """
+        self._refuse(f"COLMAP's {model}", mirrored=True, lens=model != "PINHOLE")
+        return quaternion_of(self.R), self.t, write_model(model, self.K, self.distortion)
 
     @classmethod
-    def from_opencv(cls, rvec: np.ndarray, tvec: np.ndarray, K: np.ndarray, size: tuple[int, int]) -> Self:
-        """Return the camera of OpenCV's rvec and tvec, 3 numbers each, and cameraMatrix K (3, 3), without distortion.
+    def from_opencv(
+        cls,
+        rvec: np.ndarray,
+        tvec: np.ndarray,
+        K: np.ndarray,
+        size: tuple[int, int],
+        distortion: np.ndarray | None = None,
+        fisheye: bool = False,
+    ) -> Self:
+        """Return the camera of OpenCV's rvec and tvec, 3 numbers each, cameraMatrix K (3, 3) and distCoeffs, 4 or more
+        numbers, or none: k1, k2, p1, p2, k3; with `fisheye` the k1 to k4 of the functions of cv2.fisheye.
 
         OpenCV: world to camera on column vectors, camera space as ours, x right, y down, z forward (right-handed), rvec the
         axis times the angle in radians, but the centre of the first pixel, top left, is (0, 0): K's principal point moves
-        by half a pixel. Raises ValueError for skew, which OpenCV's functions ignore.
-        https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html
+        by half a pixel. Raises ValueError for skew, which OpenCV's functions ignore, and for coefficients beyond k3 other than
+        0 (rational, thin prism, tilt). https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html
 
         >>> K = [[50, 0, 99.5], [0, 50, 49.5], [0, 0, 1]]
         >>> camera = Camera.from_opencv([np.pi, 0, 0], [0, 0, 4], K, (100, 200))
         >>> (camera.projection @ [1, 0.5, 0, 1] / 4).round(9)
         array([112.5 ,  43.75,   1.  ])
+        >>> Camera.from_opencv([np.pi, 0, 0], [0, 0, 4], K, (100, 200), [-0.1, 0, 0.02, 0]).distortion.p1
+        0.02
         """
         from scipy.spatial.transform import Rotation
 
@@ -201,16 +249,30 @@ class Interchange:
         )
         K = check_array("K", K, (3, 3)).copy()
         K[:2, 2] += 0.5 * K[2, 2]
-        camera = cls(K, Rotation.from_rotvec(rvec).as_matrix(), tvec, size)
-        camera._refuse("OpenCV's cameraMatrix")
+        lens = None if distortion is None else _opencv_lens(np.ravel(distortion), fisheye)
+        if lens is None and fisheye:
+            raise ValueError("a fisheye camera needs its four coefficients, got none")
+        camera = cls(K, Rotation.from_rotvec(rvec).as_matrix(), tvec, size, lens)
+        camera._refuse("OpenCV's cameraMatrix", lens=True)
         return camera
 
-    def to_opencv(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rvec (3,), tvec (3,) and K (3, 3). Raises ValueError for skew, which OpenCV's functions ignore."""
+    def to_opencv(self) -> OpenCV:
+        """Return rvec (3,), tvec (3,), K (3, 3) and distCoeffs, k1, k2, p1, p2, k3, 0 of a pinhole, or a fisheye's k1 to k4.
+
+        Raises ValueError for skew, which OpenCV's functions ignore, and for the k4 of r**8, which OpenCV has not.
+        """
         from scipy.spatial.transform import Rotation
 
-        self._refuse("OpenCV's cameraMatrix")
-        return Rotation.from_matrix(self.R).as_rotvec(), self.t, self.K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+        self._refuse("OpenCV's cameraMatrix", lens=True)
+        lens = Distortion() if self.distortion is None else self.distortion
+        if lens.fisheye:
+            coefficients = lens.coefficients[:4]
+        elif lens.k4:
+            raise ValueError(f"OpenCV has no radial coefficient of r**8, got k4 = {lens.k4:g}")
+        else:
+            coefficients = lens.coefficients[[0, 1, 4, 5, 2]]
+        K = self.K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+        return OpenCV(Rotation.from_matrix(self.R).as_rotvec(), self.t, K, coefficients)
 
     @classmethod
     def from_pytorch3d(
@@ -260,13 +322,62 @@ class Interchange:
             principal_point = (np.array([width / 2, height / 2]) - principal_point) / half
         return PyTorch3D(self.R.T * _X_LEFT, self.t * _X_LEFT, focal_length, principal_point)
 
-    def _refuse(self, format: str, mirrored: bool = False) -> None:
-        """Raise ValueError for a lens, an orthographic camera, skew, and if `mirrored` for a negative fy."""
-        self.require_pinhole(format)
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the camera of what `to_dict` returned, also after `json.dumps` and `json.loads`: the same numbers.
+
+        Raises ValueError for a key that is missing or unknown, and what `Camera` raises.
+
+        >>> camera = Camera.look_at((1, 2, 3))
+        >>> Camera.from_dict(camera.to_dict()).to_dict() == camera.to_dict()
+        True
+        """
+        keys = {"K", "R", "t", "size"}
+        if not keys <= set(values) <= keys | {"distortion", "orthographic"}:
+            raise ValueError(f"a camera has K, R, t, size, distortion and orthographic, got {sorted(values)}")
+        lens = values.get("distortion")
+        if lens is not None:
+            try:
+                lens = Distortion(**lens)
+            except TypeError as error:
+                raise ValueError(f"distortion must have the names of a Distortion, got {lens!r}") from error
+        R, t = check_array("R", values["R"], (3, 3)), check_array("t", values["t"], (3,))
+        return cls(values["K"], R, t, tuple(values["size"]), lens, bool(values.get("orthographic", False)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return K, R, t, size, distortion and orthographic as lists, numbers and None, which `json.dumps` writes exactly: the
+        one format that holds any camera."""
+        return {
+            "K": self.K.tolist(),
+            "R": self.R.tolist(),
+            "t": self.t.tolist(),
+            "size": list(self.size),
+            "distortion": None if self.distortion is None else asdict(self.distortion),
+            "orthographic": self.orthographic,
+        }
+
+    def _refuse(self, format: str, mirrored: bool = False, lens: bool = False) -> None:
+        """Raise ValueError for an orthographic camera, skew, a lens unless `lens`, and if `mirrored` for a negative fy."""
+        if self.orthographic or not lens:
+            self.require_pinhole(format)
         if abs(self.K[0, 1]) > _SLIGHT_SKEW * self.K[0, 0]:
             raise ValueError(f"{format} has no skew, got {self.K[0, 1]:g} px")
         if mirrored and self.K[1, 1] < 0:
             raise ValueError(f"{format} has only positive focal lengths, got fy = {self.K[1, 1]:g} px")
+
+
+def _opencv_lens(coefficients: np.ndarray, fisheye: bool) -> Distortion | None:
+    """Return the lens of distCoeffs, None if they are all 0."""
+    if fisheye:
+        k1, k2, k3, k4 = map(float, check_array("distortion", coefficients, (4,)))
+        return Distortion(k1, k2, k3, k4, fisheye=True)
+    if len(coefficients) not in (0, 4, 5, 8, 12, 14):
+        raise ValueError(f"distortion must have 4, 5, 8, 12 or 14 numbers, got {len(coefficients)}")
+    if np.any(coefficients[5:]):
+        raise ValueError(f"only k1, k2, p1, p2 and k3 may differ from 0, got {coefficients.tolist()}")
+    k1, k2, p1, p2, k3 = map(float, [*coefficients[:5], *[0.0] * (5 - len(coefficients[:5]))])
+    lens = Distortion(k1, k2, k3, 0.0, p1, p2)
+    return None if lens.changes_nothing else lens
 
 
 def pose_to_opengl(R: np.ndarray, t: np.ndarray) -> np.ndarray:

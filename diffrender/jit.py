@@ -17,6 +17,7 @@ from typing import Any
 import numba
 from numba import types
 from numba.core import config as numba_config
+from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
 # No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose. No "reassoc": sums have the order written.
@@ -58,9 +59,24 @@ def kernel(function: Callable) -> Callable:
         config.CACHE_DIR = str(directory)
         try:
             compiled.enable_caching()
+            compiled._cache._cache_file.__class__ = CacheFile
         finally:
             config.CACHE_DIR = previous
     return compiled
+
+
+class CacheFile(IndexDataCacheFile):
+    """Numba's cache of a function, with the code of each signature in a file of its own name.
+
+    Numba numbers them: of two processes that compile two signatures at the same time, one could load the other's code, which
+    takes its arrays for something else. Of two that write the index at once, one is forgotten: it is compiled again.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the code of a signature, then its place in the index."""
+        name = f"{self._index_name[:-4]}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        self._save_data(name, data)
+        self._save_index(self._load_index() | {key: name})
 
 
 def _compiled(function: Callable, **options: bool) -> Any:
@@ -115,6 +131,7 @@ def _source_hash() -> str:
             *(
                 package / name
                 for name in (
+                    "grids.py",
                     "lanes.py",
                     "pinhole.py",
                     "projection.py",
@@ -122,6 +139,7 @@ def _source_hash() -> str:
                     "shading.py",
                     "rendering.py",
                     "spin.py",
+                    "texel_lanes.py",
                 )
             ),
             Path(__file__),

@@ -29,9 +29,9 @@ _INT32 = ir.IntType(32)
 
 
 class LanesType(types.Type):
-    """LANES numbers of one precision."""
+    """LANES numbers of one precision, or whole numbers."""
 
-    def __init__(self, dtype: types.Float):
+    def __init__(self, dtype: types.Number):
         self.dtype = dtype
         super().__init__(name=f"Lanes({dtype})")
 
@@ -44,14 +44,15 @@ class MaskType(types.Type):
 
 
 _LANES = {dtype: LanesType(dtype) for dtype in (types.float32, types.float64)}
+_WHOLE = LanesType(types.int32)
 _MASK = MaskType()
 
 
 @register_model(LanesType)
 class _LanesModel(PrimitiveModel):
     def __init__(self, manager: Any, kind: LanesType):
-        real = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
-        super().__init__(manager, kind, ir.VectorType(real, LANES))
+        number = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}.get(kind.dtype, _INT32)
+        super().__init__(manager, kind, ir.VectorType(number, LANES))
 
 
 @register_model(MaskType)
@@ -68,17 +69,17 @@ def _common(*kinds: Any) -> LanesType | None:
     """Return the type of lanes among arguments that are lanes or real scalars, or None if no formula of lanes fits them."""
     lanes = {kind for kind in kinds if _is_lanes(kind)}
     others = all(isinstance(kind, types.Float) for kind in kinds if not _is_lanes(kind))
-    return lanes.pop() if len(lanes) == 1 and others else None
+    return lanes.pop() if len(lanes) == 1 and others and _WHOLE not in lanes else None
 
 
-def _indices(numbers: list[int]) -> ir.Constant:
+def indices(numbers: list[int]) -> ir.Constant:
     return ir.Constant(ir.VectorType(_INT32, len(numbers)), numbers)
 
 
 def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, _indices([0] * LANES))
+    return builder.shuffle_vector(first, undefined, indices([0] * LANES))
 
 
 def _as_lanes(context: Any, builder: ir.IRBuilder, lanes: LanesType, kinds: tuple, values: list) -> list:
@@ -239,7 +240,7 @@ def add_lanes(typing_context, array, place, a):  # type: ignore[no-untyped-def]
     """Add a of the first and of the second block to BLOCK sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        first, second = _halves(builder, arguments[2])
+        first, second = halves_of(builder, arguments[2])
         _add_to(context, builder, array, arguments, builder.fadd(first, second, flags=_FLAGS))
         return context.get_dummy_value()
 
@@ -251,8 +252,8 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
     """Add a * b of the first and of the second block to BLOCK sums of an array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        a_first, a_second = _halves(builder, arguments[2])
-        b_first, b_second = _halves(builder, arguments[3])
+        a_first, a_second = halves_of(builder, arguments[2])
+        b_first, b_second = halves_of(builder, arguments[3])
         # Both before what is in memory: blocks of a face wait for each other's sums, and one addition is the shortest wait.
         product = builder.fmul(a_second, b_second, flags=_FLAGS)
         _add_to(context, builder, array, arguments, _call(builder, "fmuladd", [a_first, b_first, product]))
@@ -261,12 +262,12 @@ def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped
     return types.none(array, types.intp, a, b), generate
 
 
-def _halves(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
-    return [builder.shuffle_vector(value, value, _indices(list(range(begin, begin + BLOCK)))) for begin in (0, BLOCK)]
+def halves_of(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
+    return [builder.shuffle_vector(value, value, indices(list(range(begin, begin + BLOCK)))) for begin in (0, BLOCK)]
 
 
 def _add_to(context: Any, builder: ir.IRBuilder, array: types.Array, arguments: tuple, more: ir.Value) -> None:
-    address, align = _address(context, builder, array, arguments[:2], BLOCK), array.dtype.bitwidth // 8
+    address, align = address_of(context, builder, array, arguments[:2], BLOCK), array.dtype.bitwidth // 8
     builder.store(builder.fadd(builder.load(address, align=align), more, flags=()), address, align=align)
 
 
@@ -278,6 +279,32 @@ def exp_of_lanes(typing_context, a):  # type: ignore[no-untyped-def]
         return _call(builder, "exp", list(arguments))
 
     return a(a), generate
+
+
+@intrinsic
+def log_of_lanes(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the natural logarithm by the C library, lane after lane."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "log", list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def split_power(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return m in [sqrt(1/2), sqrt(2)) and n with a = m * 2**n, for normal a > 0 in float32."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        integers = ir.VectorType(_INT32, LANES)
+        bits = builder.bitcast(arguments[0], integers)
+        above = builder.sub(bits, ir.Constant(integers, [0x3F3504F3] * LANES))  # the bits of sqrt(1/2)
+        places = ir.Constant(integers, [23] * LANES)
+        power = builder.ashr(above, places)
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(power, places)), arguments[0].type)
+        return context.make_tuple(builder, signature.return_type, [mantissa, builder.sitofp(power, arguments[0].type)])
+
+    return types.UniTuple(a, 2)(a), generate
 
 
 @intrinsic
@@ -342,7 +369,7 @@ def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         first, second = (_spread(builder, value) for value in arguments)
-        return builder.shuffle_vector(first, second, _indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
+        return builder.shuffle_vector(first, second, indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
 
     return _LANES[a](a, b), generate
 
@@ -353,10 +380,10 @@ def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         halves = [
-            builder.load(_address(context, builder, array, (arguments[0], place), 2), align=array.dtype.bitwidth // 8)
+            builder.load(address_of(context, builder, array, (arguments[0], place), 2), align=array.dtype.bitwidth // 8)
             for place in arguments[1:]
         ]
-        return builder.shuffle_vector(*halves, _indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
+        return builder.shuffle_vector(*halves, indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
 
     return _LANES[array.dtype](array, types.intp, types.intp), generate
 
@@ -368,11 +395,11 @@ def load_pair(typing_context, array, first, second):  # type: ignore[no-untyped-
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         halves = [
             builder.load(
-                _address(context, builder, array, (arguments[0], place), BLOCK), align=array.dtype.bitwidth // 8
+                address_of(context, builder, array, (arguments[0], place), BLOCK), align=array.dtype.bitwidth // 8
             )
             for place in arguments[1:]
         ]
-        return builder.shuffle_vector(*halves, _indices(list(range(LANES))))
+        return builder.shuffle_vector(*halves, indices(list(range(LANES))))
 
     return _LANES[array.dtype](array, types.intp, types.intp), generate
 
@@ -382,8 +409,8 @@ def store_pair(typing_context, array, first, second, lanes):  # type: ignore[no-
     """Write the lanes of the first block from one place on, those of the second from another."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        for place, values in zip(arguments[1:3], _halves(builder, arguments[3]), strict=True):
-            address = _address(context, builder, array, (arguments[0], place), BLOCK)
+        for place, values in zip(arguments[1:3], halves_of(builder, arguments[3]), strict=True):
+            address = address_of(context, builder, array, (arguments[0], place), BLOCK)
             builder.store(values, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -395,8 +422,8 @@ def load_apart(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Return LANES numbers of each row of a pair, of which those of the first and the second take turns from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        both = builder.load(_address(context, builder, array, arguments, 2 * LANES), align=array.dtype.bitwidth // 8)
-        rows = [builder.shuffle_vector(both, both, _indices(list(range(k, 2 * LANES, 2)))) for k in (0, 1)]
+        both = builder.load(address_of(context, builder, array, arguments, 2 * LANES), align=array.dtype.bitwidth // 8)
+        rows = [builder.shuffle_vector(both, both, indices(list(range(k, 2 * LANES, 2)))) for k in (0, 1)]
         return context.make_tuple(builder, signature.return_type, rows)
 
     return types.UniTuple(_LANES[array.dtype], 2)(array, types.intp), generate
@@ -408,22 +435,24 @@ def store_together(typing_context, array, place, first, second):  # type: ignore
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         numbers = [number for lane in range(LANES) for number in (lane, LANES + lane)]
-        both = builder.shuffle_vector(arguments[2], arguments[3], _indices(numbers))
-        address = _address(context, builder, array, arguments, 2 * LANES)
+        both = builder.shuffle_vector(arguments[2], arguments[3], indices(numbers))
+        address = address_of(context, builder, array, arguments, 2 * LANES)
         builder.store(both, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(array, types.intp, first, second), generate
 
 
-def _element(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
+def element_of(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
     array = cgutils.create_struct_proxy(kind)(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])
 
 
-def _address(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES) -> ir.Value:
+def address_of(
+    context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple, count: int = LANES
+) -> ir.Value:
     vector = ir.VectorType(context.get_value_type(kind.dtype), count)
-    return builder.bitcast(_element(context, builder, kind, arguments), vector.as_pointer())
+    return builder.bitcast(element_of(context, builder, kind, arguments), vector.as_pointer())
 
 
 @intrinsic
@@ -431,7 +460,7 @@ def load(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Return LANES numbers of a contiguous array from `place` on, which must all lie within it."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.load(_address(context, builder, array, arguments), align=array.dtype.bitwidth // 8)
+        return builder.load(address_of(context, builder, array, arguments), align=array.dtype.bitwidth // 8)
 
     return _LANES[array.dtype](array, types.intp), generate
 
@@ -441,7 +470,7 @@ def store(typing_context, array, place, lanes):  # type: ignore[no-untyped-def]
     """Write lanes to a contiguous array from `place` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        address = _address(context, builder, array, arguments)
+        address = address_of(context, builder, array, arguments)
         builder.store(arguments[2], address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -464,7 +493,7 @@ def at(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Return array[place] of a contiguous array, for a place that is known to lie within it: never counted from the end."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.load(_element(context, builder, array, arguments))
+        return builder.load(element_of(context, builder, array, arguments))
 
     return array.dtype(array, types.intp), generate
 
@@ -475,7 +504,7 @@ def put(typing_context, array, place, value):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         converted = context.cast(builder, arguments[2], value, array.dtype)
-        builder.store(converted, _element(context, builder, array, arguments))
+        builder.store(converted, element_of(context, builder, array, arguments))
         return context.get_dummy_value()
 
     return types.none(array, types.intp, value), generate
@@ -489,9 +518,9 @@ def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-d
         vector = ir.VectorType(_INT32, STEPS)
         undefined = ir.Constant(vector, ir.Undefined)
         item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
-        item = builder.shuffle_vector(item, undefined, _indices([0] * STEPS))
+        item = builder.shuffle_vector(item, undefined, indices([0] * STEPS))
         items = builder.add(item, ir.Constant(vector, [k * COLUMNS for k in range(STEPS)]))
-        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(items, address, align=4)
         return context.get_dummy_value()
 
@@ -509,7 +538,7 @@ def put_steps(typing_context, array, place, first, step):  # type: ignore[no-unt
             for value, kind in zip(arguments[2:], (first, step), strict=True)
         )
         steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
-        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(steps, address, align=4)
         return context.get_dummy_value()
 
@@ -527,7 +556,7 @@ def store_integers(typing_context, array, place, lanes, first, step):  # type: i
             for value, kind in zip(arguments[3:], (first, step), strict=True)
         )
         steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
-        address = builder.bitcast(_element(context, builder, array, arguments), vector.as_pointer())
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(builder.add(builder.fptosi(arguments[2], vector), steps), address, align=4)
         return context.get_dummy_value()
 
@@ -570,9 +599,11 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
             values = []
             for k in range(begin, min(begin + BLOCK, number)):
                 where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * BLOCK))
-                values.append(builder.load(_address(context, builder, sums, (arguments[0], where), BLOCK), align=align))
+                values.append(
+                    builder.load(address_of(context, builder, sums, (arguments[0], where), BLOCK), align=align)
+                )
             into = ir.Constant(arguments[1].type, begin)
-            address = _address(context, builder, totals, (arguments[2], into), BLOCK)
+            address = address_of(context, builder, totals, (arguments[2], into), BLOCK)
             builder.store(_sums(builder, values), address, align=align)
         return context.get_dummy_value()
 
@@ -591,8 +622,8 @@ def _sums(builder: ir.IRBuilder, values: list) -> ir.Value:
         high = [place + half for place in low]
         values = [
             builder.fadd(
-                builder.shuffle_vector(a, b, _indices(low)),
-                builder.shuffle_vector(a, b, _indices(high)),
+                builder.shuffle_vector(a, b, indices(low)),
+                builder.shuffle_vector(a, b, indices(high)),
                 flags=_FLAGS,
             )
             for a, b in zip(values[::2], values[1::2], strict=True)

@@ -13,17 +13,24 @@ BACKGROUND_DEPTH = 1e-10  # zbar of the background in the softmax, as in SoftRas
 class Limits(NamedTuple):
     """Thresholds of a precision."""
 
-    highest: float  # coverage logit above which 1 + exp(x) is exp(x); exp must not overflow
+    # Of each coverage, where 1 - D is nothing beside 1 and its inverse still far from overflow: the largest |x|, which exp
+    # of it or of its square must take; of the uniform one, whose D reaches 1, the least 1 - D.
+    bounds: dict[str, float]
     vanished: (
         float  # transmittance below which alpha is 1 and its gradient 0 (float32), or products go denormal (float64)
     )
+    faint: float  # slope of alpha below which products go denormal
     lowest_depth: float  # depth logit below the maximum where a face has no weight left that the precision could show
 
 
 _LIMITS = {
     # exp(-30) is 1e-13; products with weights below go denormal, which takes ten times as long.
-    np.dtype(np.float32): Limits(80.0, 2.0**-25, -30.0),
-    np.dtype(np.float64): Limits(700.0, 1e-200, -600.0),
+    np.dtype(np.float32): Limits(
+        {"sigmoid": 80.0, "gaussian": 12.0, "cauchy": 1e9, "uniform": 1e-30}, 2.0**-25, 1e-25, -30.0
+    ),
+    np.dtype(np.float64): Limits(
+        {"sigmoid": 700.0, "gaussian": 37.0, "cauchy": 1e100, "uniform": 1e-290}, 1e-200, 1e-200, -600.0
+    ),
 }
 
 
@@ -39,5 +46,24 @@ def limits_of(dtype: np.dtype) -> Limits:
 
 def reach_of(settings: RasterSettings) -> tuple[float, float]:
     """Return the coverage logit at the cutoff, and how far from a face, in px, a pixel can still count."""
-    lowest = math.log(settings.cutoff) - math.log1p(-settings.cutoff)
+    lowest = _quantile(settings.coverage, settings.cutoff)
     return lowest, math.sqrt(-lowest * settings.sigma)
+
+
+def least_factor(settings: RasterSettings, dtype: np.dtype) -> float:
+    """Return up to where a pixel's factor of all gradients of alpha is none: T of a probabilistic union, D' of a maximum."""
+    limits = limits_of(dtype)
+    return limits.vanished if settings.union == "probabilistic" else limits.faint
+
+
+def _quantile(coverage: str, cutoff: float) -> float:
+    """Return x where the coverage D(x) is the cutoff."""
+    if coverage == "gaussian":
+        from statistics import NormalDist  # takes longer to import than all else here
+
+        return NormalDist().inv_cdf(cutoff)
+    if coverage == "cauchy":
+        return -1 / math.tan(math.pi * cutoff)
+    if coverage == "uniform":
+        return 2 * cutoff - 1
+    return math.log(cutoff) - math.log1p(-cutoff)

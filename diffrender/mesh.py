@@ -101,14 +101,6 @@ def _checked_faces(name: str, faces: np.ndarray, count: int, one: str, many: str
     return np.ascontiguousarray(faces, np.int32)
 
 
-def icosphere(subdivisions: int = 3, radius: float = 1.0) -> Mesh:
-    """Return a sphere of 20 * 4**subdivisions nearly equal triangles around the origin."""
-    import trimesh
-
-    sphere = trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
-    return Mesh(sphere.vertices.astype(np.float32), sphere.faces)
-
-
 def subdivide(mesh: Mesh) -> Mesh:
     """Return the mesh with each face cut in four at the middles of its edges; colours and uv in between are means."""
     middles, faces = _halved(mesh.faces, len(mesh.vertices))

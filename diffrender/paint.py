@@ -10,7 +10,7 @@ from .topology import uniform_laplacian
 from .views.view import View
 
 _EDGE = 2  # px that a mask may be off by, and the lens may blur
-_EDGE_OF_MANY = 1  # where what one photo gets wrong others outvote
+EDGE_OF_MANY = 1  # where what one photo gets wrong others outvote
 ENOUGH = 0.02  # px: a vertex with less of all photos has no colour of its own
 _PULL = 1e-6
 _SEEN = 0.3  # of the median weight: a vertex with less has next to no pixel of its own
@@ -23,7 +23,7 @@ def visibility(mesh: Mesh, views: list[View], gamma: float) -> np.ndarray:
     """
     seen = np.zeros(len(mesh.vertices))
     for view in views:
-        seen += _splat(_raster(mesh, view, gamma), _core(view.mask))[:, 0]
+        seen += _splat(_raster(mesh, view, gamma), core(view.mask))[:, 0]
     visible = seen[seen > 1e-3]
     return np.clip(seen / (_SEEN * np.median(visible)), 0, 1) if len(visible) else seen
 
@@ -46,13 +46,13 @@ def blend(mesh: Mesh, views: list[View]) -> np.ndarray:
 
 def vertex_weights(mesh: Mesh, view: View) -> np.ndarray:
     """Return the sums (V, 3), one three times, of the weights that vertices have on the pixels well inside a view's mask."""
-    return _splat(_raster(mesh, view, 1e-3), _core(view.mask, _EDGE_OF_MANY))
+    return _splat(_raster(mesh, view, 1e-3), core(view.mask, EDGE_OF_MANY))
 
 
 def opened(view: View) -> np.ndarray:
     """Return a view's image (H, W, 3) as sRGB, the object's colours carried on beyond its edge, which is mixed with what is
     behind."""
-    return linear_to_srgb(_filled(view, _EDGE_OF_MANY))
+    return linear_to_srgb(_filled(view, EDGE_OF_MANY))
 
 
 def sampled(image: np.ndarray, vertices_pixel: np.ndarray) -> np.ndarray:
@@ -104,17 +104,17 @@ def _filled(view: View, edge: int = _EDGE) -> np.ndarray:
     """Return the view's image (H, W, 3) with what is outside the mask's core replaced by the nearest pixel of it."""
     from scipy.ndimage import distance_transform_edt
 
-    rows, columns = distance_transform_edt(~_core(view.mask, edge)[..., 0], return_distances=False, return_indices=True)
+    rows, columns = distance_transform_edt(~core(view.mask, edge)[..., 0], return_distances=False, return_indices=True)
     return view.image[rows, columns]
 
 
-def _core(mask: np.ndarray, edge: int = _EDGE) -> np.ndarray:
+def core(mask: np.ndarray, edge: int = _EDGE) -> np.ndarray:
     """Return the pixels (H, W, 3) well inside a mask: those at its edge, px, are mixed with what is behind the object."""
     from scipy.ndimage import binary_erosion
 
     inside = mask > 0.5
-    core = binary_erosion(inside, iterations=edge)
-    return np.repeat((core if core.any() else inside)[..., None], 3, axis=2)
+    well = binary_erosion(inside, iterations=edge)
+    return np.repeat((well if well.any() else inside)[..., None], 3, axis=2)
 
 
 def paint(mesh: Mesh, views: list[View]) -> np.ndarray:

@@ -9,7 +9,8 @@ from .fit_settings import FitSettings
 from .optimize.schedule import cosine, geometric
 from .views.view import View
 
-Start = Literal["balloon", "hull", "far"]  # "far": a sphere or a template, whose silhouette is not yet the object's
+# "far": a sphere or a template, whose silhouette is not yet the object's; "held": a mesh that only gets colours.
+Start = Literal["balloon", "hull", "far", "held"]
 
 _MARGIN = 16  # px around the masks of several views: the mesh may begin outside them
 _SHARP_FROM = 0.75  # of the steps: softness shrinks until then; the rest sharpens at the final one
@@ -40,6 +41,7 @@ _DEFAULTS: dict[Start, Defaults] = {
     "balloon": Defaults(reach=0.22, learning_rate=2e-3),
     "hull": Defaults(100_000, 768, 0.9, 0.0, 1e-2, 5e-3, 40.0, 0.5, 1.0, 2.0),
     "far": Defaults(reach_of_side=0.04, smoothness_start=50.0),
+    "held": Defaults(resolution=2048),
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import BackendError, Name, RasterGradients
+from .backend import BackendError, CoverageName, Name, RasterGradients, UnionName
 from .camera import Camera, project
 from .corners import join_corners, split_corners
 from .hard import Hard, HardRaster, draw_hard
@@ -27,6 +27,9 @@ _PLAIN = 0.8  # albedo of a mesh without colours
 class Soft:
     """Settings of the soft rasterizer, with the meaning they have in `rasterize_soft`; sigma is in pixel squared.
 
+    `coverage` is "sigmoid", "gaussian", "cauchy" or "uniform" (D of x = +-d^2 / sigma), `union` "probabilistic" or "max"; of
+    "cauchy" faces reach far, for which a larger cutoff of 1e-2 is better.
+
     Faces that reach behind the depth `clip_near * far` are cut there (see `clip_near`), a place that is relative to the scene
     and that no vertex moves: nearer, a face's image would grow without bound. At 0 nothing is cut, and a face with a vertex
     behind the camera is left out.
@@ -41,6 +44,8 @@ class Soft:
     cull_backfaces: bool = False
     clip_near: float = 1e-3
     perspective_correct: bool = False  # of vertex colours; a texture lies in perspective in any case
+    coverage: CoverageName = "sigmoid"
+    union: UnionName = "probabilistic"
 
 
 class SilhouetteGradients(NamedTuple):
@@ -300,5 +305,7 @@ def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | 
         cull_backfaces=settings.cull_backfaces,
         backend=backend,
         perspective_correct=settings.perspective_correct,
+        coverage=settings.coverage,
+        union=settings.union,
         **textured,
     )

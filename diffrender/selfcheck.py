@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .camera import Camera, project
-from .mesh import icosphere
 from .rasterize import rasterize_soft
+from .sphere import icosphere
 
 FACES = 1280
 SIDE = 128  # px

@@ -3,6 +3,9 @@ package. It also takes complex vertices and attributes: a tiny imaginary part e 
 derivative, exact to rounding (complex-step differentiation). So its gradients owe nothing to anybody's derivation.
 """
 
+import math
+from statistics import NormalDist
+
 import numpy as np
 
 _STEP = 1e-30
@@ -26,6 +29,8 @@ def rasterize(
     faces_uv=None,
     wrap="repeat",
     filter="trilinear",
+    coverage="sigmoid",
+    union="probabilistic",
 ):
     """Return alpha (H, W) and color (H, W, C), or None without attributes. A texture is its image (H, W, 3)."""
     height, width = size
@@ -37,6 +42,7 @@ def rasterize(
     given = [array for array in (vertices, attributes, texture, uv) if array is not None]
     kind = np.result_type(np.float64, *given)
     log_transmittance = np.zeros(size, kind)
+    highest, largest_alone = np.full(size, -np.inf), np.zeros(size, kind)  # of the maximum: the first face that has it
     depths, coverages, colors = [], [], []
     for number, face in enumerate(faces):
         a, b, c = (vertices[index] for index in face)
@@ -46,13 +52,11 @@ def rasterize(
         if area.real == 0 or (cull_backfaces and area.real > 0):
             continue
         logit = _signed_squared_distance(x, y, (a, b, c)) / sigma
-        counts = logit.real >= np.log(cutoff / (1 - cutoff))
-        # log(1 - D) = -log(1 + exp(x)), without overflow
-        small = np.where(logit.real < 30, logit, 0)
-        softplus = np.where(
-            logit.real < 30, np.log1p(np.exp(small)), logit + np.exp(-np.where(logit.real < 30, 30, logit))
-        )
-        log_transmittance = log_transmittance - np.where(counts, softplus, 0)
+        counts = logit.real >= _quantile(coverage, cutoff)
+        covered, log_rest = _covered(coverage, logit)
+        log_transmittance = log_transmittance + np.where(counts, log_rest, 0)
+        first = counts & (logit.real > highest)
+        highest, largest_alone = np.where(first, logit.real, highest), np.where(first, covered, largest_alone)
         if attributes is None:
             continue
         weights = []
@@ -63,7 +67,7 @@ def rasterize(
         barycentric = [weight / total for weight in clipped]
         depth = sum(weight * vertex[2] for weight, vertex in zip(barycentric, (a, b, c)))
         depths.append((far - depth) / (far - near))
-        coverages.append(np.where(counts, np.exp(logit - softplus), 0))
+        coverages.append(np.where(counts, covered, 0))
         over_depth = [weight / vertex[2] for weight, vertex in zip(barycentric, (a, b, c))]
         in_space = [weight / sum(over_depth) for weight in over_depth]
         shares = in_space if perspective_correct else barycentric
@@ -74,7 +78,10 @@ def rasterize(
             level = _level((a, b, c), places, u, v, sum(over_depth), texture.shape, len(levels) - 1)
             value = value * _sample(levels, level, u, v, wrap)
         colors.append(value)
-    alpha = -np.expm1(log_transmittance)
+    # Of a face that covers all, 1 - D is 0 and so is what any face can change.
+    whole = log_transmittance.real == -np.inf
+    alpha = np.where(whole, 1, -np.expm1(np.where(whole, 0, log_transmittance)))
+    alpha = alpha if union == "probabilistic" else largest_alone
     if attributes is None:
         return alpha, None
     channels = attributes.shape[1]
@@ -92,6 +99,39 @@ def rasterize(
     total = behind + sum(weights)
     color = behind[..., None] * color + sum(weight[..., None] * value for weight, value in zip(weights, colors))
     return alpha, color / total[..., None]
+
+
+def _covered(coverage, x):
+    """Return D = F(x) and log(1 - D); the density takes an imaginary part of x along where F has no complex form."""
+    if coverage == "sigmoid":
+        # log(1 - D) = -log(1 + exp(x)), without overflow
+        small = np.where(x.real < 30, x, 0)
+        softplus = np.where(x.real < 30, np.log1p(np.exp(small)), x + np.exp(-np.where(x.real < 30, 30, x)))
+        return np.exp(x - softplus), -softplus
+    if coverage == "gaussian":
+        half = np.vectorize(lambda y: math.erfc(-y / math.sqrt(2)) / 2)
+        d, rest = half(x.real), half(-x.real)
+        density = np.exp(-(x.real**2) / 2) / math.sqrt(2 * math.pi)
+    elif coverage == "cauchy":
+        d, rest = np.arctan2(1, -x.real) / math.pi, np.arctan2(1, x.real) / math.pi
+        density = 1 / (math.pi * (1 + x.real**2))
+    else:
+        d, rest = (np.clip((1 + sign * x.real) / 2, 0, 1) for sign in (1, -1))
+        density = np.where(abs(x.real) < 1, 0.5, 0)
+    some = rest > 0
+    log_rest, slope = np.full(x.shape, -np.inf), density / np.where(some, rest, 1)
+    np.log1p(-d, out=log_rest, where=d < 0.5)
+    np.log(rest, out=log_rest, where=(d >= 0.5) & some)
+    if np.iscomplexobj(x):
+        return d + 1j * density * x.imag, log_rest - 1j * slope * x.imag
+    return d, log_rest
+
+
+def _quantile(coverage, d):
+    """Return x where F(x) = d."""
+    if coverage == "gaussian":
+        return NormalDist().inv_cdf(d)
+    return {"sigmoid": math.log(d / (1 - d)), "cauchy": math.tan(math.pi * (d - 0.5)), "uniform": 2 * d - 1}[coverage]
 
 
 def _levels(texture):

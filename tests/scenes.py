@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diffrender.mesh import icosphere
+from diffrender.sphere import icosphere
 
 
 class Scene(NamedTuple):

@@ -58,6 +58,7 @@ def test_fit_writes_everything_and_resume_of_a_finished_run_changes_nothing(tmp_
 
 
 def test_fit_gives_the_mesh_a_texture(tmp_path, photo, monkeypatch, capsys):
+    monkeypatch.setattr("diffrender.record.run._FACES_OF_A_PICTURE", 2000)
     out = tmp_path / "run"
     assert run(monkeypatch, capsys, "fit", photo, "--out", out, *FAST, "--texture", "128")[::2] == (0, "")
     assert load_mesh(out / "mesh.glb").texture.image.shape == (128, 128, 3)

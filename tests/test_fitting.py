@@ -220,3 +220,9 @@ def test_bad_views_are_named_with_their_value(change, message):
     arguments = {"image": view.image, "mask": view.mask, "camera": view.camera} | change
     with pytest.raises(ValueError, match=message):
         dr.View(**arguments)
+
+
+def test_a_view_forgives_what_a_render_rounds():
+    view = disc_view()
+    rounded = dr.View(view.image, view.mask + np.float32(2e-7), view.camera)
+    assert view.mask.max() == rounded.mask.max() == 1

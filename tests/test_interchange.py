@@ -1,6 +1,8 @@
 """Cameras of other systems, against their own documented formulas, written out here point by point."""
 
 import doctest
+import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -26,6 +28,7 @@ def camera_of(size=(31, 44), skew=0.0, fy=1.0):
 def assert_same(actual, expected):
     for name in ("K", "R", "t", "size"):
         np.testing.assert_allclose(getattr(actual, name), getattr(expected, name), rtol=0, atol=1e-9, err_msg=name)
+    assert actual.distortion == expected.distortion
 
 
 def opengl_pixels(points, view, projection, size):
@@ -45,7 +48,7 @@ def assert_pixels(camera, expected):
 
 def test_the_examples_in_the_documentation_hold():
     result = doctest.testmod(interchange, extraglobs={"Camera": dr.Camera})
-    assert result.attempted >= 17 and not result.failed
+    assert result.attempted >= 21 and not result.failed
 
 
 @pytest.mark.parametrize("size", SHAPES)
@@ -148,13 +151,86 @@ def test_colmap():
     assert simple.K[0, 0] == simple.K[1, 1] == fx and tuple(simple.K[:2, 2]) == (cx, cy)
 
 
+def colmap_lens(model, extra, u, v):
+    """COLMAP's sensor/models.h for one point."""
+    r2 = u * u + v * v
+    if "FISHEYE" in model:
+        theta = np.arctan(np.sqrt(r2))
+        scale = theta / np.sqrt(r2) * (1 + sum(k * theta ** (2 * n) for n, k in enumerate(extra, 1)))
+        return u * scale, v * scale
+    if model.endswith("RADIAL"):
+        scale = 1 + sum(k * r2**n for n, k in enumerate(extra, 1))
+        return u * scale, v * scale
+    k1, k2, p1, p2, k3 = [*extra, 0][:5]
+    scale = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    across = 2 * u * v
+    return u * scale + p1 * across + p2 * (r2 + 2 * u * u), v * scale + p2 * across + p1 * (r2 + 2 * v * v)
+
+
+BROWN = dr.Distortion(-0.11, 0.03, 0, 0, 0.012, -0.008)
+FISHEYE = dr.Distortion(-0.03, 0.01, -0.004, 0.002, fisheye=True)
+
+
+@pytest.mark.parametrize(
+    "model, lens",
+    [
+        ("SIMPLE_RADIAL", dr.Distortion(-0.11)),
+        ("RADIAL", dr.Distortion(-0.11, 0.03)),
+        ("OPENCV", BROWN),
+        ("FULL_OPENCV", replace(BROWN, k3=-0.006)),
+        ("OPENCV_FISHEYE", FISHEYE),
+        ("SIMPLE_RADIAL_FISHEYE", dr.Distortion(-0.03, fisheye=True)),
+        ("RADIAL_FISHEYE", dr.Distortion(-0.03, 0.01, fisheye=True)),
+    ],
+)
+def test_colmaps_lenses(model, lens):
+    camera = replace(camera_of(), distortion=lens)
+    single = not model.startswith(("OPENCV", "FULL"))
+    if single:
+        camera = replace(camera, K=camera.K * [[1], [camera.K[0, 0] / camera.K[1, 1]], [1]])
+    qvec, tvec, params = camera.to_colmap(model)
+    fx, fy, cx, cy, *extra = [params[0], *params] if single else params
+    pixels = []
+    for point in POINTS:
+        x, y, z = rotated(qvec, point) + tvec
+        u, v = colmap_lens(model, extra, x / z, y / z)
+        pixels.append((fx * u + cx, fy * v + cy))
+    assert (
+        np.abs(project(POINTS, replace(camera, distortion=None))[:, :2] - pixels).max() > 0.1
+    )  # the lens does something
+    assert_pixels(camera, pixels)
+    assert_same(dr.Camera.from_colmap(qvec, tvec, params, camera.size, model), camera)
+
+
 @pytest.mark.parametrize("fy", [1, -1])
-def test_opencv(fy):
-    camera = camera_of(fy=fy)
-    rvec, tvec, K = camera.to_opencv()
-    pixels, _ = cv2.projectPoints(POINTS, rvec, tvec, K, None)
+@pytest.mark.parametrize("lens", [None, BROWN, replace(BROWN, k3=-0.006), FISHEYE])
+def test_opencv(fy, lens):
+    camera = replace(camera_of(fy=fy), distortion=lens)
+    rvec, tvec, K, coefficients = camera.to_opencv()
+    fisheye = lens is FISHEYE
+    pixels, _ = (cv2.fisheye if fisheye else cv2).projectPoints(POINTS[:, None], rvec, tvec, K, coefficients)
     assert_pixels(camera, pixels[:, 0] + 0.5)  # its first centre is (0, 0)
-    assert_same(dr.Camera.from_opencv(rvec[:, None], tvec[:, None], K, camera.size), camera)
+    read = dr.Camera.from_opencv(rvec[:, None], tvec[:, None], K, camera.size, coefficients[None], fisheye)
+    assert_same(read, camera)
+    if lens is None:
+        assert_same(dr.Camera.from_opencv(rvec, tvec, K, camera.size), camera)
+    elif not fisheye:  # longer rows of coefficients, as cv2.calibrateCamera returns them
+        assert_same(dr.Camera.from_opencv(rvec, tvec, K, camera.size, [*coefficients, 0, 0, 0]), camera)
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        replace(camera_of(skew=1.7), distortion=dr.Distortion(-0.11, 0.03, -0.006, 0.001, 0.012, -0.008)),
+        replace(camera_of(skew=1.7, fy=-1), distortion=FISHEYE),
+        dr.Camera.look_at((1, 2, 3), span=3.3, size=(31, 44)),
+    ],
+)
+def test_json_holds_any_camera(camera):
+    back = dr.Camera.from_dict(json.loads(json.dumps(camera.to_dict())))
+    for name in ("K", "R", "t"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(camera, name))
+    assert (back.size, back.distortion, back.orthographic) == (camera.size, camera.distortion, camera.orthographic)
 
 
 @pytest.mark.parametrize("name", ["nerf", "colmap", "opencv", "pytorch3d"])
@@ -186,10 +262,40 @@ EYE, ZERO, SIZE = np.eye(4), np.zeros(3), (4, 5)
         (lambda: dr.Camera.from_nerf(2 * EYE, 1.0, SIZE), "last row of transform_matrix must be 0, 0, 0, 1, got"),
         (lambda: dr.Camera.from_nerf(EYE, np.ones(4), SIZE), r"K must have shape \(3, 3\), got \(4,\)"),
         (lambda: dr.Camera.from_colmap(np.zeros(4), ZERO, (1, 0, 0), SIZE), "qvec must not be 0"),
-        (lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (1, 1, 0, 0, 0.1), SIZE), "got .1, 1, 0, 0, 0.1.: undistort"),
+        (
+            lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (1, 1, 0, 0, 0.1), SIZE),
+            "got .1, 1, 0, 0, 0.1.: say the model",
+        ),
         (lambda: dr.Camera.from_opencv(ZERO, ZERO, [[1, 0.5, 0], [0, 1, 0], [0, 0, 1]], SIZE), "no skew, got 0.5 px"),
         (lambda: dr.Camera.from_opencv(np.eye(3), ZERO, np.eye(3), SIZE), r"rvec must have shape \(3,\), got \(9,\)"),
         (lambda: dr.Camera.from_pytorch3d(np.eye(3), ZERO, (1, 2, 3), (0, 0), SIZE), "focal_length must have shape"),
+        (lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (1, 1, 0, 0, 0), SIZE, "FOV"), "must be one of .*, got 'FOV'"),
+        (
+            lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (1, 0, 0), SIZE, "RADIAL"),
+            "5 parameters, f cx cy k1 k2, got 3",
+        ),
+        (
+            lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (1, 1, 0, 0, *8 * [0.1]), SIZE, "FULL_OPENCV"),
+            "k4, k5 and k6",
+        ),
+        (lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (-1, 0, 0), SIZE), "must be positive, got -1 and -1"),
+        (lambda: dr.Camera.from_colmap(np.ones(4), ZERO, (1, np.nan, 0), SIZE), "must be finite, got .*nan"),
+        (lambda: camera_of().to_colmap("SIMPLE_RADIAL"), "SIMPLE_RADIAL has one focal length, got"),
+        (lambda: camera_of().to_colmap("RADIAL_FISHEYE"), "RADIAL_FISHEYE cannot hold a pinhole"),
+        (
+            lambda: replace(camera_of(), distortion=FISHEYE).to_colmap("OPENCV"),
+            "OPENCV cannot hold Distortion.k1=-0.03",
+        ),
+        (lambda: replace(camera_of(), distortion=BROWN).to_colmap("OPENCV_FISHEYE"), "cannot hold Distortion.k1=-0.11"),
+        (lambda: replace(camera_of(), distortion=dr.Distortion(k3=0.2)).to_colmap("OPENCV"), "OPENCV has no k3 = 0.2"),
+        (lambda: replace(camera_of(), distortion=dr.Distortion(k4=0.2)).to_opencv(), "got k4 = 0.2"),
+        (lambda: dr.Camera.from_opencv(ZERO, ZERO, EYE[:3, :3], SIZE, [0.1] * 6), "4, 5, 8, 12 or 14 numbers, got 6"),
+        (lambda: dr.Camera.from_opencv(ZERO, ZERO, EYE[:3, :3], SIZE, [0.1] * 8), "only k1, k2, p1, p2 and k3 may"),
+        (lambda: dr.Camera.from_opencv(ZERO, ZERO, EYE[:3, :3], SIZE, [0.1] * 5, True), r"shape \(4,\), got \(5,\)"),
+        (lambda: dr.Camera.from_opencv(ZERO, ZERO, EYE[:3, :3], SIZE, fisheye=True), "needs its four coefficients"),
+        (lambda: dr.Camera.from_dict({"K": EYE[:3, :3]}), r"got \['K'\]"),
+        (lambda: dr.Camera.from_dict({**camera_of().to_dict(), "fov": 3}), "got .*'fov'"),
+        (lambda: dr.Camera.from_dict({**camera_of().to_dict(), "distortion": {"k7": 1}}), "got {'k7': 1}"),
         (lambda: camera_of().to_opengl(2, 1), "0 < near < far, got 2 and 1"),
         (lambda: camera_of().to_nvdiffrast(0, 1), "0 < near < far, got 0 and 1"),
     ],
@@ -202,6 +308,7 @@ def test_mistakes_show_the_value(call, message):
 @pytest.mark.parametrize("name", ["opengl", "nvdiffrast", "pytorch3d", "nerf", "colmap", "opencv"])
 def test_what_is_no_pinhole_is_refused(name):
     lens = dr.Camera(**{**vars(tilted_camera()), "distortion": dr.Distortion(k1=0.1)})
-    for camera, found in ((dr.Camera.look_at((0, 0, 4), span=3), "orthographic"), (lens, "k1=0.1")):
+    cameras = [(dr.Camera.look_at((0, 0, 4), span=3), "orthographic"), (lens, "k1=0.1")]
+    for camera, found in cameras[: 1 if name == "opencv" else 2]:
         with pytest.raises(ValueError, match=f"needs a pinhole camera, got .*{found}"):
             getattr(camera, f"to_{name}")(*((0.1, 9.0) if name in ("opengl", "nvdiffrast") else ()))

@@ -11,6 +11,7 @@ import pytest
 
 import diffrender as dr
 from diffrender import threads
+from diffrender.jit import CacheFile
 from diffrender.spin import lead, publish
 from diffrender.threads import run_on_workers
 
@@ -192,3 +193,15 @@ def test_an_interrupt_waits_for_workers_who_still_use_the_arrays(set_threads, mo
         run_on_workers(_sign, done_by, np.array([0.2, 0.5]))
     assert finished and len(set(done_by.tolist())) == 2
     assert _run(2) == [1, 1]
+
+
+def test_processes_that_compile_at_once_never_load_each_others_code(tmp_path):
+    first, late = (CacheFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    late._load_index = dict  # looked into the index before the first one wrote it
+    first.save("float32", "code for float32")
+    late.save("float64", "code for float64")
+    reader = CacheFile(str(tmp_path), "kernel", "stamp")
+    assert reader.load("float64") == "code for float64"
+    assert reader.load("float32") in (None, "code for float32")
+    reader.save("float32", "code for float32")
+    assert [reader.load(key) for key in ("float32", "float64")] == ["code for float32", "code for float64"]

@@ -268,7 +268,8 @@ def test_a_run_that_is_killed_and_resumed_ends_at_the_same_bits(folder, tmp_path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_a_run_ends_with_a_texture_on_the_faces_of_the_fit(folder, tmp_path, monkeypatch):
-    for name, value in (("_TURNTABLE_SIDE", 60), ("_TURNTABLE_FRAMES", 4), ("_GIF_SIDE", 60)):
+    small = {"_TURNTABLE_SIDE": 60, "_TURNTABLE_FRAMES": 4, "_GIF_SIDE": 60, "_FACES_OF_A_PICTURE": 2000}
+    for name, value in small.items():
         monkeypatch.setattr(f"diffrender.record.run.{name}", value)
     run = Run.start(tmp_path / "run", folder, mesh="hull", settings=QUICK, texture=256)
     run.advance()
@@ -277,8 +278,21 @@ def test_a_run_ends_with_a_texture_on_the_faces_of_the_fit(folder, tmp_path, mon
     assert mesh.vertex_colors is None and mesh.texture.image.shape == (256, 256, 3)
     np.testing.assert_array_equal(mesh.faces, run.state.faces)
     assert metrics["faces"] == len(mesh.faces) and metrics["closed"] and metrics["psnr_db"] > 20
+    steps = []
+
+    def stop(step):
+        steps.append(step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.refine(stop)
+    run.export()
+    kept = dr.load_mesh(tmp_path / "run" / "mesh.glb")
+    np.testing.assert_array_equal(to_bytes(kept.texture.image), to_bytes(steps[-1].mesh.texture.image))
+    assert (to_bytes(kept.texture.image) != to_bytes(mesh.texture.image)).any()
     again = Run.resume(tmp_path / "run", folder, texture=64)
-    assert again.done  # no step depends on it
+    assert again.done and again.refines  # no step depends on it
     again.export()
     assert dr.load_mesh(tmp_path / "run" / "mesh.glb").texture.image.shape == (64, 64, 3)
     assert Run.resume(tmp_path / "run", folder).request.texture == 64

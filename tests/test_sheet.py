@@ -54,6 +54,14 @@ def test_the_panels_tell_what_is_missing_and_what_is_too_much():
     assert share(too_large, sheet._SURPLUS) > 0.4 * inside.mean() and share(too_large, sheet._MISSING) == 0
 
 
+def test_a_texture_is_shown_as_it_is():
+    texture = dr.Texture(np.full((4, 4, 3), srgb_to_linear(np.float32([0.2, 0.6, 0.4]))))
+    mesh = dr.Mesh(MESH.vertices, MESH.faces, uv=np.full((len(MESH.vertices), 2), 0.5), texture=texture)
+    (view,) = views_of(mesh)
+    shown = sheet._panels(mesh, view, view.camera.size)[1]
+    assert share(shown[view.mask > 0.99], (51, 153, 102)) == 1  # without a light
+
+
 def test_colours_that_are_off_by_a_third_are_black():
     (view,) = views_of(MESH)
     white = dr.Mesh(MESH.vertices, MESH.faces, np.ones_like(MESH.vertices))

@@ -187,6 +187,25 @@ def test_same_bits_at_any_number_of_threads(dtype):
     assert len(bits) == 1
 
 
+def test_gradients_do_not_depend_on_what_was_drawn_before():
+    scene = scenes.sphere(subdivisions=2, size=(71, 90))
+    uv = np.random.default_rng(0).uniform(-1, 2, (len(scene.vertices), 2))
+    grad = np.random.default_rng(2).normal(size=(*scene.size, 3))
+
+    def texture_gradient(side, filter):
+        image = np.random.default_rng(1).uniform(size=(*side, 3))
+        out = dr.rasterize_soft(*scene, texture=dr.Texture(image, filter=filter), uv=uv, **DEPTH)
+        return out.backward(grad_color=grad).texture
+
+    first = texture_gradient((33, 20), "trilinear")
+    again = texture_gradient((33, 20), "trilinear")
+    texture_gradient((300, 200), "bilinear")
+    assert first.any() and first.tobytes() == again.tobytes() == texture_gradient((33, 20), "trilinear").tobytes()
+    # Each pixel's weights of texels sum to that of its faces: so do the gradients of all texels, whatever the texture.
+    large = texture_gradient((300, 200), "bilinear").sum(axis=(0, 1))
+    np.testing.assert_allclose(first.sum(axis=(0, 1)), large, rtol=1e-9)
+
+
 def test_a_gradient_of_alpha_alone_leaves_uv_and_texture_alone(on):
     drawn = painted(on)
     grads = drawn.rasterize(on, **DEPTH).backward(grad_alpha=np.ones(drawn.scene.size))

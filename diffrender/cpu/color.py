@@ -8,10 +8,9 @@ import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import ONE, ZERO
-from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_step
-from ..formulas.fastmath import exp
+from ..formulas.coverage import log_coverage_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
-from ..formulas.pixel import covered_logit_backward
+from ..formulas.shape import face_odds, rates
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
     BLOCK,
@@ -23,7 +22,6 @@ from ..lanes import (
     higher,
     load,
     load_pair,
-    lower,
     magnitude,
     put,
     select,
@@ -56,6 +54,7 @@ from .blocks import (
     sums_of,
 )
 from .rows import put_rows, put_upstream, second_of, take_alpha
+from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -163,7 +162,8 @@ def color_forward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     lowest_depth,
     depth_logits,
     attributes,
@@ -188,6 +188,7 @@ def color_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -204,6 +205,8 @@ def color_forward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         fill(maximum, 0, size, background_logit)
         fill(total, 0, size, ONE)
         for channel in range(channels):
@@ -229,9 +232,8 @@ def color_forward(
                 for block in range(0, count, 2):
                     into = block // 2 * _DRAWN
                     logit = load(drawn, into)
-                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
-                    first, second = places_of(lists, block)
-                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+                    exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
+                    join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
@@ -267,7 +269,9 @@ def color_forward(
             entry += batch
         for row in range(top, bottom, 2):
             place = (row - top) * stride
-            take_alpha(odds, place, row, bottom, alpha, transmittance)
+            take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
             take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
 
 
@@ -287,7 +291,8 @@ def color_backward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     lowest_depth,
     depth_logits,
@@ -311,6 +316,7 @@ def color_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
@@ -340,6 +346,8 @@ def color_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
             put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
             put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)
@@ -367,9 +375,11 @@ def color_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    above = load_pair(upstream, *places_of(lists, np.int64(at(seen, k))))
+                    block = int(at(seen, k))
                     into = k * _SAVED
-                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                    logit = load(saved, into)
+                    grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
+                    store(saved, into, grad)
                 for k in range(seen_count):
                     block = int(at(seen, k))
                     into = k * _SAVED
@@ -378,7 +388,7 @@ def color_backward(
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
-                    coverage = sigmoid(higher(lower(logit, highest), lowest))
+                    coverage, rate, log_rate = rates(higher(logit, lowest), shape)
                     to_a, to_b, to_c = at(tints, tint), at(tints, tint + 1), at(tints, tint + 2)
                     ua = load(saved, into + 5 * LANES) * to_a
                     ub = load(saved, into + 6 * LANES) * to_b
@@ -409,8 +419,9 @@ def color_backward(
                         share += 3 * BLOCK
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load_pair(mean, first, second))
-                    grad_logit = select(counts, union_backward(load_pair(upstream, first, second), coverage), ZERO)
-                    grad_logit = grad_logit + log_coverage_backward(grad_log, coverage)
+                    above = load_pair(upstream, first, second)
+                    grad_logit = alpha_backward(above, owner, lists, block, entries, entry, counts, rate, owners)
+                    grad_logit = grad_logit + log_coverage_backward(grad_log, log_rate)
                     store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
                     slopes = (
                         at(frames, frame + 8) * to_a,

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
-from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
-from ..pyramid import CHANNELS, build_pyramid_backward, grid_unit, of_grids
+from ..formulas.shape import shape_of
+from ..grids import give_back, grid_unit, of_grids, take_grids
+from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
+from ..pyramid import CHANNELS
+from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .gather import gather
@@ -21,8 +24,9 @@ class _Saved:
 
     bins: Bins
     vertices: int
-    coverage: tuple  # of reals: radius, 1 / sqrt(sigma), lowest and highest logit
-    transmittance: np.ndarray  # (H, W)
+    coverage: tuple  # reals radius, 1 / sqrt(sigma) and lowest logit; shape; owners (H, W) in a tuple, or ()
+    transmittance: np.ndarray  # (H, W), see `alpha_of`
+    vanished: float  # up to which it is none
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (H, W) each
@@ -31,7 +35,8 @@ class _Saved:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (*vars(self.bins).values(), self.transmittance, *(self.depth or ())[1:], *self.softmax)
+        arrays = (*vars(self.bins).values(), self.transmittance, *self.coverage[-1])
+        arrays += (*(self.depth or ())[1:], *self.softmax)
         if self.surface is not None:
             arrays += (*self.surface.of_log_q, *self.surface.arguments, *(self.surface.arguments[1] or ()))
         return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
@@ -61,13 +66,20 @@ def draw(
     bins = sort_into_bins(vertices, faces, size, radius, settings.cull_backfaces, attributes is not None)
     alpha = np.empty(size, vertices.dtype)
     transmittance = np.empty_like(alpha)
-    coverage = (real(bins.radius), real(1 / math.sqrt(settings.sigma)), real(lowest), real(limits.highest))
+    coverage = (
+        real(bins.radius),
+        real(1 / math.sqrt(settings.sigma)),
+        real(lowest),
+        shape_of(settings.coverage, vertices.dtype),
+        _new_owners(alpha, len(faces), settings.union),
+    )
+    vanished = least_factor(settings, vertices.dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     if attributes is None:
         from .silhouette import silhouette_forward
 
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
-        return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, None, 0.0, ()))
+        return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, vanished, None, 0.0, ()))
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logit = _depth_logits(vertices[:, 2], scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
@@ -94,7 +106,18 @@ def draw(
         color,
         *softmax,
     )
-    return Drawn(alpha, color, _Saved(bins, len(vertices), coverage, transmittance, depth, scale, softmax, surface))
+    saved = _Saved(bins, len(vertices), coverage, transmittance, vanished, depth, scale, softmax, surface)
+    return Drawn(alpha, color, saved)
+
+
+def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
+    """Return what kernels take as owners. Raises ValueError for more faces than their numbers' precision can tell apart."""
+    if union == "probabilistic":
+        return ()
+    most = 2 ** (np.finfo(alpha.dtype).nmant + 1)
+    if faces > most:
+        raise ValueError(f"union 'max' takes at most {most} faces in {alpha.dtype} on the CPU, got {faces}")
+    return (np.empty_like(alpha),)
 
 
 def _surface(
@@ -138,7 +161,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     saved: _Saved = drawn.saved
     bins = saved.bins
     dtype = drawn.alpha.dtype
-    vanished = dtype.type(limits_of(dtype).vanished)
+    vanished = dtype.type(saved.vanished)
     binned = (bins.geometry, bins.bounds, bins.slots, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     if grad_alpha is None:
         grad_alpha = np.zeros_like(drawn.alpha)
@@ -198,15 +221,19 @@ def _surface_backward(
     arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
     textured = surface.textured
     if textured is None:
-        run_on_workers(surface_backward, *arguments, entry_gradients, np.empty((0, 0), np.int64), 0.0)
+        nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
+        run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    texels = len(textured.pyramid.texels)
-    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * texels)))
-    grids = np.zeros((workers, texels), np.int64)
+    texels = textured.pyramid.texel_count
+    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
+    grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])
     entry_uv = np.empty((len(bins.entries), 6), dtype)
-    run_on_workers(surface_backward, *arguments, entry_uv, grids, unit, most=workers)
+    run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     share_out(gather, len(grad_uv), face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
-    return np.ascontiguousarray(grad_uv[:, :2]), build_pyramid_backward(textured.pyramid, of_grids(grids, unit))
+    grad_texture = of_grids(textured.pyramid, grids, touched, unit)
+    if np.isfinite(unit):
+        give_back(grids, touched)
+    return np.ascontiguousarray(grad_uv[:, :2]), grad_texture

@@ -4,7 +4,7 @@ An odd image ends with half a pair. Its second row is 0 on the way in, and on th
 """
 
 from ..formulas.constants import ONE, ZERO
-from ..formulas.coverage import union_end
+from ..formulas.peak import alpha_of
 from ..jit import formula
 from ..lanes import LANES, any_lane, load, load_apart, magnitude, put, select, store, store_together
 
@@ -16,23 +16,23 @@ def second_of(row, bottom):
 
 
 @formula
-def take_alpha(odds, place, row, bottom, alpha, transmittance):
-    """Fill a pair of rows of alpha and transmittance (H, W) from the strip's odds."""
+def take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance):
+    """Fill a pair of rows of alpha and transmittance (H, W) from the strip's odds; see `alpha_of`."""
     last, _ = second_of(row, bottom)
     alpha0, alpha1, transmittance0, transmittance1 = alpha[row], alpha[last], transmittance[row], transmittance[last]
     width = alpha.shape[1]
     full = width - width % LANES
     for column in range(0, full, LANES):
         odds0, odds1 = load_apart(odds, place + 2 * column)
-        value, rest = union_end(odds1)
+        value, rest = alpha_of(odds1, lowest, shape, owners)
         store(alpha1, column, value)
         store(transmittance1, column, rest)
-        value, rest = union_end(odds0)
+        value, rest = alpha_of(odds0, lowest, shape, owners)
         store(alpha0, column, value)
         store(transmittance0, column, rest)
     for column in range(full, width):
-        alpha1[column], transmittance1[column] = union_end(odds[place + 2 * column + 1])
-        alpha0[column], transmittance0[column] = union_end(odds[place + 2 * column])
+        alpha1[column], transmittance1[column] = alpha_of(odds[place + 2 * column + 1], lowest, shape, owners)
+        alpha0[column], transmittance0[column] = alpha_of(odds[place + 2 * column], lowest, shape, owners)
 
 
 @formula

@@ -6,21 +6,16 @@ a block would be such a long chain of arithmetic that the processor cannot look 
 
 import numpy as np
 
-from ..formulas.constants import ZERO
-from ..formulas.coverage import union_step
-from ..formulas.fastmath import exp
-from ..formulas.pixel import covered_logit_backward
+from ..formulas.constants import ONE, ZERO
+from ..formulas.shape import face_odds
 from ..jit import kernel, prefer_wide_vectors
 from ..lanes import (
     BLOCK,
     at,
     higher,
     load,
-    load_pair,
-    lower,
     select,
     store,
-    store_pair,
 )
 from ..spin import claim, lead, publish
 from .blocks import (
@@ -37,7 +32,6 @@ from .blocks import (
     list_groups,
     new_lists,
     number_of,
-    places_of,
     put_corner_gradients,
     put_corners,
     save_nearest,
@@ -45,7 +39,8 @@ from .blocks import (
     strip_size,
     sums_of,
 )
-from .rows import put_upstream, take_alpha
+from .rows import put_rows, put_upstream, take_alpha
+from .union import begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that nothing comes from
@@ -65,13 +60,15 @@ def silhouette_forward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     alpha,
     transmittance,
 ):
     """Fill alpha and transmittance T = 1 - alpha (H, W) of the strips that this share gets.
 
-    `turn` (1,) counts the strips that have been taken, in `order`.
+    `turn` (1,) counts the strips that have been taken, in `order`. `shape` is of `diffrender.formulas.shape`, `owners` of
+    `diffrender.cpu.union`.
     """
     if share < 0:
         lead(publish(board))
@@ -80,6 +77,7 @@ def silhouette_forward(
     height, width = alpha.shape
     stride = stride_of(width)
     odds = aligned(strip_size(width), geometry)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
     logits = aligned(len(blocks) * BLOCK, geometry)
@@ -91,6 +89,8 @@ def silhouette_forward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -104,12 +104,14 @@ def silhouette_forward(
                 for block in range(0, count, 2):
                     logit = load(logits, block * BLOCK)
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
-                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
-                    first, second = places_of(lists, block)
-                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+                    exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
+                    join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
             entry += batch
         for row in range(top, bottom, 2):
-            take_alpha(odds, (row - top) * stride, row, bottom, alpha, transmittance)
+            place = (row - top) * stride
+            take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
 
 
 @kernel
@@ -127,7 +129,8 @@ def silhouette_backward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     transmittance,
     grad_alpha,
@@ -142,6 +145,7 @@ def silhouette_backward(
     stride = stride_of(width)
     upstream = aligned(strip_size(width), geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, len(upstream), ZERO)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     lists = new_lists(width, _BACKWARD, geometry)
     blocks = lists[5]
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
@@ -156,7 +160,10 @@ def silhouette_backward(
         bottom = min(top + STRIP_ROWS, height)
         idle = 0
         for row in range(top, bottom, 2):
-            idle += put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, (row - top) * stride)
+            place = (row - top) * stride
+            idle += put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -171,9 +178,10 @@ def silhouette_backward(
                 for block in range(0, count, 2):
                     save_nearest(lists, block, saved, block // 2 * SAVED_NEAREST)
                 for block in range(0, count, 2):
-                    above = load_pair(upstream, *places_of(lists, block))
                     into = block // 2 * SAVED_NEAREST
-                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                    logit = load(saved, into)
+                    grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
+                    store(saved, into, grad)
                 for block in range(0, count, 2):
                     pair_number = block // 2
                     add_nearest(sums, sums_of(number_of(lists, block), pair_number), saved, pair_number * SAVED_NEAREST)

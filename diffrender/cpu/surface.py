@@ -8,11 +8,10 @@ import numpy as np
 
 from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import ONE, ZERO
-from ..formulas.coverage import log_coverage_backward, sigmoid, union_backward, union_step
-from ..formulas.fastmath import exp
+from ..formulas.coverage import log_coverage_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
-from ..formulas.pixel import covered_logit_backward
+from ..formulas.shape import face_odds, rates
 from ..formulas.texture import footprint, footprint_backward, texture_density, texture_density_backward
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
@@ -25,7 +24,6 @@ from ..lanes import (
     higher,
     load,
     load_pair,
-    lower,
     put,
     select,
     store,
@@ -57,7 +55,8 @@ from .blocks import (
 )
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
-from .sample import PLACES, SAMPLED, sample, sample_backward
+from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
+from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
@@ -139,18 +138,21 @@ def _six(array, place):
 
 
 @formula
-def _put_places(ba, bb, bc, weight, tints, tint, sizes, places):
-    """Write what `sample` reads of two blocks, and return what the way back needs: the texture's weights and the inverse,
-    the way from corner a in uv, and the footprint."""
+def _put_place(ba, bb, bc, weight, tints, tint, places):
+    """Write where in the texture the pixels of two blocks are; return the weights there and the inverse, and the way from corner
+    a in uv."""
     wa, wb, wc, inverse = _weights(ba, bb, bc, tints, tint + _Q + 3)
     u = fma(wb, at(tints, tint + _UV + 2), wc * at(tints, tint + _UV + 4))
     v = fma(wb, at(tints, tint + _UV + 3), wc * at(tints, tint + _UV + 5))
-    ux, vx, uy, vy, square = footprint(u, v, _six(tints, tint + _DENSITY), inverse, at(sizes, 0), at(sizes, 1))
-    store(places, 0, u + at(tints, tint + _UV))
-    store(places, LANES, v + at(tints, tint + _UV + 1))
-    store(places, 2 * LANES, square)
-    store(places, 3 * LANES, weight)
-    return wa, wb, wc, inverse, u, v, ux, vx, uy, vy
+    used = weight > ZERO  # nothing is known of the place where the face has no weight
+    store(places, 0, select(used, u + at(tints, tint + _UV), ZERO))
+    store(places, LANES, select(used, v + at(tints, tint + _UV + 1), ZERO))
+    return wa, wb, wc, inverse, u, v
+
+
+@formula
+def _footprint(u, v, tints, tint, inverse, sizes):
+    return footprint(u, v, _six(tints, tint + _DENSITY), inverse, at(sizes, 0), at(sizes, 1))
 
 
 @kernel
@@ -168,7 +170,8 @@ def surface_forward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     lowest_depth,
     depth_logits,
     attributes,
@@ -199,6 +202,7 @@ def surface_forward(
     stride = stride_of(width)
     size = strip_size(width)
     odds, maximum, total = aligned(size, geometry), aligned(size, geometry), aligned(size, geometry)
+    owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
@@ -207,7 +211,10 @@ def surface_forward(
     tints = aligned(BATCH * tint_size, geometry)
     seen = np.empty(len(blocks) // 2 + 1, np.int32)
     if texture is not None:
-        places, sampled = aligned(PLACES, geometry), aligned(SAMPLED, geometry)
+        texels, offsets, sizes, repeat = texture
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
+        fill(places, 0, PLACES, ZERO)
+        mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -216,6 +223,8 @@ def surface_forward(
         top = strip * STRIP_ROWS
         bottom = min(top + STRIP_ROWS, height)
         fill(odds, 0, len(odds), ZERO)
+        if len(owners) != 0:
+            begin_peaks(odds, owner)
         fill(maximum, 0, size, background_logit)
         fill(total, 0, size, ONE)
         for channel in range(channels):
@@ -244,9 +253,8 @@ def surface_forward(
                 for block in range(0, count, 2):
                     into = block // 2 * _DRAWN
                     logit = load(drawn, into)
-                    exponential = select(logit >= lowest, exp(higher(lower(logit, highest), lowest)), ZERO)
-                    first, second = places_of(lists, block)
-                    store_pair(odds, first, second, union_step(load_pair(odds, first, second), exponential))
+                    exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
+                    join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
@@ -270,8 +278,14 @@ def surface_forward(
                     store_pair(maximum, first, second, nearest)
                     store_pair(total, first, second, fma(load_pair(total, first, second), factor, weight))
                     if texture is not None:
-                        _put_places(ba, bb, bc, weight, tints, tint, texture[2], places)
-                        sample(texture, places, sampled)
+                        _, _, _, inverse, u, v = _put_place(ba, bb, bc, weight, tints, tint, places)
+                        levels = 1
+                        if mipmapped:
+                            _, _, _, _, square = _footprint(u, v, tints, tint, inverse, sizes)
+                            levels = put_levels(weight > ZERO, square, last, places)
+                        clear(sampled, weight * ZERO)
+                        for step in range(levels):
+                            sample(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
                     pa, pb, pc, _ = _weights(ba, bb, bc, tints, tint + _Q)
                     for channel in range(channels):
                         hue = tint + _TINT + 3 * channel
@@ -285,7 +299,9 @@ def surface_forward(
             entry += batch
         for row in range(top, bottom, 2):
             place = (row - top) * stride
-            take_alpha(odds, place, row, bottom, alpha, transmittance)
+            take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
+            if len(owners) != 0:
+                take_owners(owner, place, row, bottom, owners[0])
             take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
 
 
@@ -335,7 +351,8 @@ def surface_backward(
     radius,
     scale,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     lowest_depth,
     depth_logits,
@@ -356,10 +373,11 @@ def surface_backward(
     entry_gradients,
     entry_uv,
     grids,
+    touched,
     unit,
 ):
     """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes; with a texture also its
-    slot of entry_uv (6,), and this share's grid of grids (S, 3 N), see `sample_backward`.
+    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`.
 
     of_log_q and texture_of_log_q (V,) turn gradients of log q into such of the depth logit.
     """
@@ -373,6 +391,7 @@ def surface_backward(
     size = strip_size(width)
     upstream = aligned(size, geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, size, ZERO)
+    owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     maximum, inverse_sum = aligned(size, geometry), aligned(size, geometry)
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
@@ -391,9 +410,12 @@ def surface_backward(
     hue_sums = aligned(BATCH * hue_size, geometry)
     totals = aligned(2 * LANES, geometry)
     if texture is not None:
-        places, sampled, grid = aligned(PLACES, geometry), aligned(SAMPLED, geometry), grids[share]
-        sizes = texture[2]
-        mipmapped = len(texture[1]) > 1
+        texels, offsets, sizes, repeat = texture
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
+        texel_grads, texel_shares = aligned(4 * LANES, geometry), aligned(4 * LANES, geometry)
+        grid, of_grid = grids[share], touched[share]
+        fill(places, 0, PLACES, ZERO)
+        mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -405,6 +427,8 @@ def surface_backward(
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+            if len(owners) != 0:
+                put_rows(owners[0], row, bottom, -ONE, owner, place)
             put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
             put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)
@@ -435,9 +459,11 @@ def surface_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    above = load_pair(upstream, *places_of(lists, np.int64(at(seen, k))))
+                    block = int(at(seen, k))
                     into = k * _SAVED
-                    store(saved, into, covered_logit_backward(above, load(saved, into), lowest, highest))
+                    logit = load(saved, into)
+                    grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
+                    store(saved, into, grad)
                 for k in range(seen_count):
                     block = int(at(seen, k))
                     into = k * _SAVED
@@ -446,7 +472,7 @@ def surface_backward(
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
-                    coverage = sigmoid(higher(lower(logit, highest), lowest))
+                    coverage, rate, log_rate = rates(higher(logit, lowest), shape)
                     to_a, to_b, to_c = at(tints, tint), at(tints, tint + 1), at(tints, tint + 2)
                     ua = load(saved, into + 5 * LANES) * to_a
                     ub = load(saved, into + 6 * LANES) * to_b
@@ -463,15 +489,33 @@ def surface_backward(
                     weight = select(counts, weight, ZERO)
                     pa, pb, pc, inverse = _weights(ba, bb, bc, tints, tint + _Q)
                     if texture is not None:
-                        ta, tb, tc, texture_inverse, u, v, ux, vx, uy, vy = _put_places(
-                            ba, bb, bc, weight, tints, tint, sizes, places
-                        )
+                        ta, tb, tc, texture_inverse, u, v = _put_place(ba, bb, bc, weight, tints, tint, places)
+                        levels = 1
+                        if mipmapped:
+                            ux, vx, uy, vy, square = _footprint(u, v, tints, tint, texture_inverse, sizes)
+                            levels = put_levels(weight > ZERO, square, last, places)
                         for channel in range(channels):
                             hue = tint + _TINT + 3 * channel
                             value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
                             above = load_pair(upstream_color, channel * size + first, channel * size + second)
                             store(places, (4 + channel) * LANES, weight * above * value)
-                        sample_backward(texture, places, sampled, grid, unit)
+                        clear(sampled, weight * ZERO)
+                        for step in range(levels):
+                            sample_backward(
+                                texels,
+                                offsets,
+                                sizes,
+                                repeat,
+                                real(step),
+                                places,
+                                cells,
+                                texel_grads,
+                                texel_shares,
+                                sampled,
+                                grid,
+                                of_grid,
+                                unit,
+                            )
                     grad_a, grad_b, grad_c = weight * ZERO, weight * ZERO, weight * ZERO  # of the attributes' weights
                     hue_sum = number * hue_size
                     for channel in range(channels):
@@ -489,8 +533,9 @@ def surface_backward(
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = fma(pa, grad_a, fma(pb, grad_b, pc * grad_c))
                     grad_log = grad_log - weight * load_pair(mean, first, second)
-                    grad_logit = select(counts, union_backward(load_pair(upstream, first, second), coverage), ZERO)
-                    grad_logit = grad_logit + log_coverage_backward(grad_log, coverage)
+                    above = load_pair(upstream, first, second)
+                    grad_logit = alpha_backward(above, owner, lists, block, entries, entry, counts, rate, owners)
+                    grad_logit = grad_logit + log_coverage_backward(grad_log, log_rate)
                     store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
                     gba, gbb, gbc, log_a, log_b, log_c = perspective_weights_backward(
                         grad_a,

@@ -6,10 +6,11 @@ from numba import cuda
 
 from ..formulas.aggregate import depth_logit, softmax_step, softmax_weight
 from ..formulas.constants import HALF, ONE, ZERO
-from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end, union_step
-from ..formulas.fastmath import exp
+from ..formulas.coverage import coverage_logit, log_coverage_backward, union_backward, union_end, union_step
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.peak import NOTHING, peak_end
 from ..formulas.pixel import edge_products
+from ..formulas.shape import face_odds, rates
 from ..formulas.triangle import boundary, edge_coordinates, squared_distance_backward
 from .bins import TILE, box_in_tile, load_edge, row_range
 from .jit import SIMULATED, kernel
@@ -32,7 +33,8 @@ def color_forward(
     radius,
     inverse_sigma,
     lowest,
-    highest,
+    shape,
+    owners,
     lowest_depth,
     vertices,
     nearest,
@@ -58,7 +60,7 @@ def color_forward(
     x, y = pixel_of(thread)
     column, row = tile_x * TILE + x, tile_y * TILE + y
     px, py = real(column) + HALF, real(row) + HALF
-    odds = real(ZERO)
+    odds, owner = real(ZERO if len(owners) == 0 else NOTHING), -1
     maximum = background_logit
     total = real(ONE)
     for k in range(CHANNELS):
@@ -94,14 +96,16 @@ def color_forward(
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
-                    logit = logit if logit < highest else highest
-                    odds = union_step(odds, exp(logit))
+                    if len(owners) == 0:
+                        odds = union_step(odds, face_odds(logit, shape))
+                    elif logit > odds:  # faces come in their order
+                        odds, owner = logit, entries[start + j]
                     scale_u = staged[15, j] + staged[15, j]
                     ba, bb, bc, _ = clipped_barycentric(
                         across1 * half1 * scale_u, across2 * half2 * scale_u, across0 * half0 * scale_u
                     )
                     depth = ba * staged[16, j] + bb * staged[17, j] + bc * staged[18, j]
-                    maximum, scale, weight = softmax_step(maximum, depth, sigmoid(logit), lowest_depth)
+                    maximum, scale, weight = softmax_step(maximum, depth, rates(logit, shape)[0], lowest_depth)
                     total = total * scale + weight
                     for k in range(CHANNELS):
                         value = (
@@ -112,7 +116,11 @@ def color_forward(
                         blend[k] = blend[k] * scale + weight * value
         start += _STAGED
     if row < height and column < width:
-        covered, t = union_end(odds)
+        if len(owners) == 0:
+            covered, t = union_end(odds)
+        else:
+            covered, t = peak_end(odds, lowest, shape)
+            owners[0][row, column] = owner
         alpha[row, column] = covered
         transmittance[row, column] = t
         inverse_sum = ONE / total
@@ -134,7 +142,8 @@ def color_backward(
     radius,
     inverse_sigma,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     lowest_depth,
     vertices,
@@ -193,7 +202,7 @@ def color_backward(
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
-                    coverage = sigmoid(logit if logit < highest else highest)
+                    coverage, rate, log_rate = rates(logit, shape)
                     ua, ub, uc = across1 * to_a, across2 * to_b, across0 * to_c
                     ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
                     depth = ba * depth_a + bb * depth_b + bc * depth_c
@@ -210,9 +219,13 @@ def color_backward(
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = weight * (ba * dot_a + bb * dot_b + bc * dot_c - mean)
                     t = transmittance[row, column]
-                    grad_logit = log_coverage_backward(grad_log, coverage)
+                    grad_logit = log_coverage_backward(grad_log, log_rate)
                     if t > vanished:
-                        grad_logit += union_backward(grad_alpha[row, column] * t, coverage)
+                        above = grad_alpha[row, column] * t
+                        if len(owners) == 0:
+                            grad_logit += union_backward(above, rate)
+                        elif owners[0][row, column] == face:
+                            grad_logit += above
                     grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
                     products = edge_products(
                         grad_d2,

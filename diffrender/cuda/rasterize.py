@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces, on_device
-from ..limits import BACKGROUND_DEPTH, limits_of, reach_of
+from ..formulas.shape import shape_of
+from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from .arrays import Workspace, allocate, stream_of, wait_for
 from .bins import TILE, Bins, download, sort_into_bins
 from .color import CHANNELS, color_backward, color_forward
@@ -32,7 +33,8 @@ class _Saved:
     depth: tuple | None  # lowest depth logit, vertices, nearest depth, depth scale, attributes (V, C)
     color: Any  # (H, W, C) on the device
     softmax: tuple  # maximum and inverse sum, (H, W) each
-    coverage: tuple  # of reals: radius, 1 / sigma, lowest and highest logit
+    coverage: tuple  # reals radius, 1 / sigma and lowest logit; shape; owners (H, W) in a tuple, or ()
+    vanished: float  # up to which a pixel's transmittance, see `alpha_of`, is none
     stays: bool  # whether results stay on the device
     surface: SurfaceData | None = None
 
@@ -85,14 +87,21 @@ def _draw(
             raise_not_finite("attributes", attributes, workspace)
 
     bins = sort_into_bins(vertices, faces, size, settings, workspace, check)
-    coverage = (bins.radius, real(1 / settings.sigma), real(reach_of(settings)[0]), real(limits.highest))
+    coverage = (
+        bins.radius,
+        real(1 / settings.sigma),
+        real(reach_of(settings)[0]),
+        shape_of(settings.coverage, dtype),
+        (workspace.take(size, np.int32),) if settings.union == "max" else (),
+    )
+    vanished = least_factor(settings, dtype)
     alpha = allocate(size, dtype, stream) if stays else workspace.take(size, dtype)
     transmittance = workspace.take(size, dtype)
     grid = (blocks(size[1], TILE), blocks(size[0], TILE))
     binned = (bins.geometry, bins.bounds, bins.ends, bins.columns, bins.entries, *coverage)
     if attributes is None:
         silhouette_forward[grid, PIXELS, stream](*binned, alpha, transmittance)
-        saved = _Saved(workspace, bins, faces, count, transmittance, None, None, (), coverage, stays)
+        saved = _Saved(workspace, bins, faces, count, transmittance, None, None, (), coverage, vanished, stays)
         return Drawn(_result(alpha, saved), None, saved)
     nearest = nearest_depth(vertices, workspace)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
@@ -113,7 +122,9 @@ def _draw(
     else:
         for first in range(0, channels, CHANNELS):
             color_forward[grid, PIXELS, stream](bins.corners, *binned, *depth, first, *behind, *image)
-    saved = _Saved(workspace, bins, faces, count, transmittance, depth, color, softmax, coverage, stays, surface)
+    saved = _Saved(
+        workspace, bins, faces, count, transmittance, depth, color, softmax, coverage, vanished, stays, surface
+    )
     return Drawn(_result(alpha, saved), _result(color, saved), saved)
 
 
@@ -135,7 +146,7 @@ def _draw_backward(drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None)
     grad_alpha = _on_device(grad_alpha, scratch)
     channels = 0 if grad_color is None else drawn.color.shape[2]
     slot_gradients = scratch.take_at_least(bins.slot_count, dtype, 9 + 3 * channels if channels else 6)
-    vanished = real(limits_of(dtype).vanished)
+    vanished = real(saved.vanished)
     binned = (bins.geometry, bins.bounds, bins.slots, bins.slot_count, bins.slot_faces, *saved.coverage, vanished)
     grid, block = blocks(bins.slot_count, WARPS), (LANES, WARPS)
     if grad_color is None:

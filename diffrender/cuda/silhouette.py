@@ -6,8 +6,9 @@ from numba import cuda
 
 from ..formulas.constants import HALF, ZERO
 from ..formulas.coverage import coverage_logit, union_end, union_step
-from ..formulas.fastmath import exp
+from ..formulas.peak import NOTHING, peak_end
 from ..formulas.pixel import covered_backward, edge_products
+from ..formulas.shape import face_odds
 from ..formulas.triangle import boundary, edge_coordinates, squared_distance_backward
 from .bins import TILE, band_rows, box_in_tile, load_edge, row_range
 from .jit import SIMULATED, device, kernel
@@ -36,9 +37,12 @@ def entries_of_tile(ends, columns, tile):
 
 @kernel
 def silhouette_forward(
-    geometry, bounds, ends, columns, entries, radius, inverse_sigma, lowest, highest, alpha, transmittance
+    geometry, bounds, ends, columns, entries, radius, inverse_sigma, lowest, shape, owners, alpha, transmittance
 ):
-    """Fill alpha and transmittance T = 1 - alpha (H, W), a block of threads a tile."""
+    """Fill alpha and transmittance T = 1 - alpha (H, W), a block of threads a tile.
+
+    `owners` is () for the probabilistic union; for the maximum it is one image (H, W) of the faces that are alpha, or -1.
+    """
     frames = cuda.shared.array((15, _STAGED), geometry.dtype)
     boxes = cuda.shared.array((4, _STAGED), np.int32)
     real = geometry.dtype.type
@@ -47,7 +51,7 @@ def silhouette_forward(
     x, y = pixel_of(thread)
     column, row = tile_x * TILE + x, tile_y * TILE + y
     px, py = real(column) + HALF, real(row) + HALF
-    odds = real(ZERO)
+    odds, owner = real(ZERO if len(owners) == 0 else NOTHING), -1
     start, end = entries_of_tile(ends, columns, tile_y * cuda.gridDim.x + tile_x)
     while start < end:
         count = min(_STAGED, end - start)
@@ -70,10 +74,17 @@ def silhouette_forward(
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
-                    odds = union_step(odds, exp(logit if logit < highest else highest))
+                    if len(owners) == 0:
+                        odds = union_step(odds, face_odds(logit, shape))
+                    elif logit > odds:  # faces come in their order
+                        odds, owner = logit, entries[start + k]
         start += _STAGED
     if row < height and column < width:
-        covered, t = union_end(odds)
+        if len(owners) == 0:
+            covered, t = union_end(odds)
+        else:
+            covered, t = peak_end(odds, lowest, shape)
+            owners[0][row, column] = owner
         alpha[row, column] = covered
         transmittance[row, column] = t
 
@@ -106,7 +117,8 @@ def silhouette_backward(
     radius,
     inverse_sigma,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     transmittance,
     grad_alpha,
@@ -133,7 +145,10 @@ def silhouette_backward(
                 left, right = row_range(geometry, face, py, py, x0, x1, radius, real(grad_alpha.shape[1]))
             for column in range(left + offset, right + 1, across):
                 t = transmittance[row, column]
-                if t > vanished:
+                felt = t > vanished
+                if len(owners) != 0:
+                    felt = felt and owners[0][row, column] == face
+                if felt:
                     px = real(column) + HALF
                     along0, across0 = edge_coordinates(px, py, mx0, my0, nx0, ny0)
                     along1, across1 = edge_coordinates(px, py, mx1, my1, nx1, ny1)
@@ -141,7 +156,11 @@ def silhouette_backward(
                     d2, inside, within0, within1, within2, second, third = boundary(
                         along0, across0, half0, along1, across1, half1, along2, across2, half2
                     )
-                    grad_d2 = covered_backward(grad_alpha[row, column] * t, d2, inside, inverse_sigma, lowest, highest)
+                    above = grad_alpha[row, column] * t
+                    if len(owners) == 0:
+                        grad_d2 = covered_backward(above, d2, inside, inverse_sigma, lowest, shape)
+                    else:
+                        grad_d2 = coverage_logit(above, inside, inverse_sigma)  # x is linear in d^2
                     products = edge_products(
                         grad_d2,
                         second,

@@ -6,11 +6,13 @@ from numba import cuda
 
 from ..formulas.aggregate import depth_logit, softmax_step, softmax_weight
 from ..formulas.constants import HALF, ONE, ZERO
-from ..formulas.coverage import coverage_logit, log_coverage_backward, sigmoid, union_backward, union_end, union_step
-from ..formulas.fastmath import exp, floor
+from ..formulas.coverage import coverage_logit, log_coverage_backward, union_backward, union_end, union_step
+from ..formulas.fastmath import floor
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.peak import NOTHING, peak_end
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..formulas.pixel import edge_products
+from ..formulas.shape import face_odds, rates
 from ..formulas.texture import (
     bilinear,
     bilinear_slopes,
@@ -109,7 +111,8 @@ def _cell(offsets, sizes, repeat, level, u, v):
     width = sizes[2 * level]
     left, right, across = texel_cell(u, width, repeat)
     top, bottom, down = texel_cell(v, sizes[2 * level + 1], repeat)
-    above, below = offsets[level] + top * int(width), offsets[level] + bottom * int(width)
+    above, below = offsets[level] + int(top) * int(width), offsets[level] + int(bottom) * int(width)
+    left, right = int(left), int(right)
     return HUES * (above + left), HUES * (above + right), HUES * (below + left), HUES * (below + right), across, down
 
 
@@ -144,12 +147,12 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
     share = level - floor(level)
     for k in range(HUES, 6):
         sampled[k] = ZERO
-    for step in range(2 if share > ZERO else 1):
+    for step in range(2 if slope > ZERO else 1):
         factor = share if step == 1 else real(ONE) - share
         number = int(level) + step
         c00, c01, c10, c11, across, down = _cell(offsets, sizes, repeat, number, u, v)
         t00, t01, t10, t11 = bilinear_weights(across, down)
-        amount = np.float64(factor) * unit
+        amount = factor * unit
         for channel in range(HUES):
             grad = grads[channel]
             v00, v01, v10, v11 = (
@@ -163,7 +166,7 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
             sampled[4] += grad * slope_v * factor * sizes[2 * number + 1]
             along = grad * bilinear(v00, v01, v10, v11, across, down) * slope
             sampled[5] += along if step == 1 else -along
-            counted = np.float64(grad) * amount
+            counted = grad * amount
             cuda.atomic.add(grid, c00 + channel, np.int64(counted * t00))
             cuda.atomic.add(grid, c01 + channel, np.int64(counted * t01))
             cuda.atomic.add(grid, c10 + channel, np.int64(counted * t10))
@@ -181,7 +184,8 @@ def surface_forward(
     radius,
     inverse_sigma,
     lowest,
-    highest,
+    shape,
+    owners,
     lowest_depth,
     tints,
     attributes,
@@ -212,7 +216,7 @@ def surface_forward(
     x, y = pixel_of(thread)
     column, row = tile_x * TILE + x, tile_y * TILE + y
     px, py = real(column) + HALF, real(row) + HALF
-    odds = real(ZERO)
+    odds, owner = real(ZERO if len(owners) == 0 else NOTHING), -1
     maximum = background_logit
     total = real(ONE)
     for k in range(CHANNELS):
@@ -241,15 +245,17 @@ def surface_forward(
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
-                    logit = logit if logit < highest else highest
-                    odds = union_step(odds, exp(logit))
+                    if len(owners) == 0:
+                        odds = union_step(odds, face_odds(logit, shape))
+                    elif logit > odds:  # faces come in their order
+                        odds, owner = logit, entries[start + j]
                     scale_u = staged[15, j] + staged[15, j]
                     ba, bb, bc, _ = clipped_barycentric(
                         across1 * half1 * scale_u, across2 * half2 * scale_u, across0 * half0 * scale_u
                     )
                     face = numbers[j]
                     depth = ba * tints[face, 0] + bb * tints[face, 1] + bc * tints[face, 2]
-                    maximum, scale, weight = softmax_step(maximum, depth, sigmoid(logit), lowest_depth)
+                    maximum, scale, weight = softmax_step(maximum, depth, rates(logit, shape)[0], lowest_depth)
                     total = total * scale + weight
                     for k in range(CHANNELS):
                         blend[k] *= scale
@@ -275,7 +281,11 @@ def surface_forward(
                                 blend[k] += weight * value
         start += _STAGED
     if row < height and column < width:
-        covered, t = union_end(odds)
+        if len(owners) == 0:
+            covered, t = union_end(odds)
+        else:
+            covered, t = peak_end(odds, lowest, shape)
+            owners[0][row, column] = owner
         alpha[row, column] = covered
         transmittance[row, column] = t
         inverse_sum = ONE / total
@@ -297,7 +307,8 @@ def surface_backward(
     radius,
     inverse_sigma,
     lowest,
-    highest,
+    shape,
+    owners,
     vanished,
     lowest_depth,
     tints,
@@ -364,7 +375,7 @@ def surface_backward(
                 )
                 logit = coverage_logit(d2, inside, inverse_sigma)
                 if logit >= lowest:
-                    coverage = sigmoid(logit if logit < highest else highest)
+                    coverage, rate, log_rate = rates(logit, shape)
                     ua, ub, uc = across1 * to_a, across2 * to_b, across0 * to_c
                     ba, bb, bc, inverse_total = clipped_barycentric(ua, ub, uc)
                     depth = ba * depth_a + bb * depth_b + bc * depth_c
@@ -467,9 +478,13 @@ def surface_backward(
                             own[_LOG_SUMS + 1] += log_b
                             own[_LOG_SUMS + 2] += log_c
                     t = transmittance[row, column]
-                    grad_logit = log_coverage_backward(grad_log, coverage)
+                    grad_logit = log_coverage_backward(grad_log, log_rate)
                     if t > vanished:
-                        grad_logit += union_backward(grad_alpha[row, column] * t, coverage)
+                        above = grad_alpha[row, column] * t
+                        if len(owners) == 0:
+                            grad_logit += union_backward(above, rate)
+                        elif owners[0][row, column] == face:
+                            grad_logit += above
                     grad_d2 = coverage_logit(grad_logit, inside, inverse_sigma)  # x is linear in d^2
                     products = edge_products(
                         grad_d2,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import RasterGradients, TexturedFaces, on_device
+from ..grids import grid_unit, of_grids
 from ..pyramid import CHANNELS as HUES
-from ..pyramid import build_pyramid_backward, grid_unit, of_grids
 from .arrays import Workspace
 from .bins import Bins, download
 from .color import CHANNELS
@@ -85,17 +85,16 @@ def draw_surface_backward(
     """Fill the slots' gradients, and return those of (u, v) by slot, the grid of the texels' and its unit."""
     textured = surface.textured
     slot_uv = scratch.take_at_least(slot_count if textured else 1, attributes.dtype, 6)
-    grid = scratch.take((len(textured.pyramid.texels) if textured else 1,), np.int64)
+    grid = scratch.take((HUES * textured.pyramid.texel_count if textured else 1,), np.int64)
     clear[blocks(len(grid)), THREADS, scratch.stream](grid)
     unit = 0.0
     if textured is not None:  # of the host: a sum in an order of its own
         numbers = (download(array, scratch.stream) if on_device(array) else array for array in (grad_color, attributes))
         unit = grid_unit(*numbers)
+    of_grid = (slot_uv, grid, attributes.dtype.type(unit))
     fixed = (surface.of_log_q, surface.perspective)
     for first in range(0, attributes.shape[1], CHANNELS):
-        surface_backward[launch](
-            *binned, surface.tints, attributes, first, *surface.texture, *fixed, *image, slot_uv, grid, unit
-        )
+        surface_backward[launch](*binned, surface.tints, attributes, first, *surface.texture, *fixed, *image, *of_grid)
     return slot_uv, grid, unit
 
 
@@ -113,8 +112,9 @@ def gather_texture(
     of = incidence(scratch.upload(faces_uv), len(uv), stream)
     grad_uv = scratch.take(uv.shape, uv.dtype)
     gather_uv[blocks(2 * len(uv)), THREADS, stream](of.starts, of.faces, surface.face_uv, slots, slot_uv, grad_uv)
-    texels = of_grids(download(grid, stream)[None], unit)
-    return grads._replace(uv=download(grad_uv, stream), texture=build_pyramid_backward(pyramid, texels))
+    grids = download(grid, stream).reshape(1, pyramid.texel_count, HUES)
+    texture = of_grids(pyramid, grids, np.ones((1, pyramid.texel_count), np.uint8), unit)
+    return grads._replace(uv=download(grad_uv, stream), texture=texture)
 
 
 def without_texture(grads: RasterGradients, surface: SurfaceData) -> RasterGradients:

@@ -1,4 +1,4 @@
-"""Coverage D = sigmoid(x), x = +-d^2 / sigma, and its probabilistic union over faces."""
+"""Coverage D = F(x), x = +-d^2 / sigma, and its union over faces: F is the sigmoid, or one of `diffrender.formulas.shape`."""
 
 from ..jit import formula
 from ..lanes import fma, select
@@ -14,7 +14,8 @@ def coverage_logit(squared_distance, inside, inverse_sigma):
 
 @formula
 def union_step(odds, exponential):
-    """Return Q' for Q = prod(1 + exp(x)) - 1, the odds of being covered, with one more face: Q' = Q + (1 + Q) exp(x).
+    """Return Q' for Q = prod(1 / (1 - D)) - 1, the odds of being covered, with one more face of odds D / (1 - D), which are
+    exp(x) for the sigmoid: Q' = Q + (1 + Q) exp(x).
 
     Q instead of the product P keeps small alphas exact; overflow to inf is right, alpha is then 1.
     """
@@ -29,9 +30,9 @@ def union_end(odds):
 
 
 @formula
-def union_backward(transmittance, coverage):
-    """Return d alpha / d x_j = T D_j: no division by 1 - D_j, no clamp, and 0 where alpha saturates."""
-    return transmittance * coverage
+def union_backward(transmittance, rate):
+    """Return d alpha / d x_j = T r_j, r being D' / (1 - D), which is D for the sigmoid: 0 where alpha saturates."""
+    return transmittance * rate
 
 
 @formula
@@ -41,6 +42,6 @@ def sigmoid(logit):
 
 
 @formula
-def log_coverage_backward(grad_log, coverage):
-    """Return the gradient for x of log D: d log D / dx = 1 - D."""
-    return grad_log * (ONE - coverage)
+def log_coverage_backward(grad_log, log_rate):
+    """Return the gradient for x of log D: d log D / dx = D' / D, which is 1 - D for the sigmoid."""
+    return grad_log * log_rate

@@ -1,4 +1,4 @@
-"""The exponential for scalars and lanes, since Numba has had no vector math library since 0.62; and rounding down."""
+"""Exponential and logarithm for scalars and lanes, since Numba has had no vector math library since 0.62; and rounding down."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from ..jit import overload
-from ..lanes import LanesType, exp_of_lanes, fma, round_down, scale_by_power
+from ..lanes import LanesType, exp_of_lanes, fma, log_of_lanes, round_down, scale_by_power, split_power
 
 _LOG2_E = np.float32(1.4426950408889634)
 # 1.5 * 2**23: adding it rounds to an integer, which the low bits then hold; with 127, biased as an exponent is.
@@ -20,6 +20,20 @@ _C2 = np.float32(0.24022119723848476)
 _C3 = np.float32(0.05550713273542589)
 _C4 = np.float32(0.009675541334216184)
 _C5 = np.float32(0.0013276471979479397)
+
+# (log(1 + f) - f + f^2 / 2) / f^3 on [sqrt(1/2) - 1, sqrt(2) - 1], degree 8: Moshier, Cephes, logf
+_LOG = (
+    np.float32(7.0376836292e-2),
+    np.float32(-1.1514610310e-1),
+    np.float32(1.1676998740e-1),
+    np.float32(-1.2420140846e-1),
+    np.float32(1.4249322787e-1),
+    np.float32(-1.6668057665e-1),
+    np.float32(2.0000714765e-1),
+    np.float32(-2.4999993993e-1),
+    np.float32(3.3333331174e-1),
+)
+_ONE, _HALF, _LN_2 = np.float32(1), np.float32(0.5), np.float32(0.6931471805599453)
 
 
 def exp(x):
@@ -51,6 +65,33 @@ def _exp_of_float32_lanes(x):
     f = fma(x, _LOG2_E, _ROUND - shifted)
     mantissa = fma(f, fma(f, fma(f, fma(f, fma(f, _C5, _C4), _C3), _C2), _C1), _C0)
     return scale_by_power(mantissa, shifted)
+
+
+def log(x):
+    """Return the natural logarithm of x; of lanes of float32 for normal x only, within 2e-7 relative + 1e-7."""
+    return math.log(x)
+
+
+@overload(log, jit_options={"forceinline": True})
+def _log(x):
+    if isinstance(x, LanesType):
+        return _log_of_float32_lanes if x.dtype == types.float32 else lambda x: log_of_lanes(x)
+    return lambda x: math.log(x)
+
+
+def _log_of_float32_lanes(x):
+    mantissa, power = split_power(x)
+    f = mantissa - _ONE
+    rest = fma(f, _LOG[0], _LOG[1])
+    rest = fma(f, rest, _LOG[2])
+    rest = fma(f, rest, _LOG[3])
+    rest = fma(f, rest, _LOG[4])
+    rest = fma(f, rest, _LOG[5])
+    rest = fma(f, rest, _LOG[6])
+    rest = fma(f, rest, _LOG[7])
+    rest = fma(f, rest, _LOG[8])
+    square = f * f
+    return fma(power, _LN_2, fma(square, f * rest - _HALF, f))
 
 
 def floor(x):

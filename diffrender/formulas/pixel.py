@@ -1,24 +1,25 @@
 """What one face sends back from one pixel, given the pixel's place along and across the face's three edges."""
 
 from ..jit import formula
-from ..lanes import fma, higher, lower, select, times_sign
+from ..lanes import fma, higher, select, times_sign
 from .constants import HALF, ZERO
-from .coverage import coverage_logit, sigmoid, union_backward
+from .coverage import coverage_logit, union_backward
+from .shape import rates
 from .triangle import of_nearest_edge
 
 
 @formula
-def covered_backward(upstream, d2, inside, inverse_sigma, lowest, highest):
+def covered_backward(upstream, d2, inside, inverse_sigma, lowest, shape):
     """Return the gradient of d^2 for `upstream` = grad_alpha * T; 0 where the coverage is below the cutoff."""
     logit = coverage_logit(d2, inside, inverse_sigma)
-    return covered_logit_backward(upstream, logit, lowest, highest) * inverse_sigma
+    return covered_logit_backward(upstream, logit, lowest, shape) * inverse_sigma
 
 
 @formula
-def covered_logit_backward(upstream, logit, lowest, highest):
+def covered_logit_backward(upstream, logit, lowest, shape):
     """Return `covered_backward` times sigma from the coverage logit, whose sign is that of its slope in d^2."""
-    coverage = sigmoid(higher(lower(logit, highest), lowest))
-    grad_logit = select(logit >= lowest, union_backward(upstream, coverage), ZERO)
+    _, rate, _ = rates(higher(logit, lowest), shape)
+    grad_logit = select(logit >= lowest, union_backward(upstream, rate), ZERO)
     return times_sign(grad_logit, logit)
 
 

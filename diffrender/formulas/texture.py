@@ -11,7 +11,7 @@ import numpy as np
 from ..jit import formula
 from ..lanes import fma, higher, lower, select
 from .constants import HALF, ONE, TWO, ZERO
-from .fastmath import floor
+from .fastmath import floor, log
 
 # 1 / (2 ln 2) in two parts, together precise enough for float64: a constant in float64 would make float32 one too.
 _PER_LOG = np.float32(0.5 / math.log(2))
@@ -20,21 +20,19 @@ _PER_LOG_REST = np.float32(0.5 / math.log(2) - float(_PER_LOG))
 
 @formula
 def texel_cell(place, size, repeat):
-    """Return (first, second, share): the texels on both sides of a place along an axis of `size` (a real) texels, and the
-    share of the second one.
+    """Return (first, second, share): the texels on both sides of a place along an axis of `size` texels, and the share of the
+    second one, all as reals.
 
     Texels' centres are at half. Beyond a border that is not repeated both are the last texel, so that the slope is 0.
     """
     place = place - floor(place) if repeat else lower(higher(place, ZERO), ONE)
     x = place * size - HALF
     before = floor(x)
-    count, first = int(size), int(before)
-    second = first + 1
+    first, second, last = before, before + ONE, size - ONE
     if repeat:
-        first = first if first >= 0 else count - 1
-        second = second if second < count else 0
-    # Whatever the place is, infinite even, nothing outside of the texture is read.
-    return min(max(first, 0), count - 1), min(max(second, 0), count - 1), x - before
+        first, second = select(first < ZERO, last, first), select(second > last, ZERO, second)
+    # Whatever the place is, infinite even, nothing outside of the texture is read: NaN is not higher than 0.
+    return lower(higher(first, ZERO), last), lower(higher(second, ZERO), last), x - before
 
 
 @formula
@@ -66,11 +64,11 @@ def level_of_detail(square, last):
 
     Level 0 is the texture itself, and each further one half its size. The slope is 0 where the level is at a bound.
     """
-    if not (square > ONE and last > ZERO):  # most pixels: no logarithm for them
-        return ZERO * last, ZERO * last
-    logarithm, inverse = math.log(square), ONE / square
+    bounded = higher(square, ONE)
+    logarithm, inverse = log(bounded), ONE / bounded
     level = fma(logarithm, _PER_LOG, logarithm * _PER_LOG_REST)
-    return lower(level, last), select(level < last, fma(inverse, _PER_LOG, inverse * _PER_LOG_REST), ZERO)
+    slope = select(level < last, fma(inverse, _PER_LOG, inverse * _PER_LOG_REST), ZERO)
+    return lower(level, last), select(square > ONE, slope, ZERO)
 
 
 @formula

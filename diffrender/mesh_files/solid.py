@@ -1,4 +1,4 @@
-"""PLY and STL, by trimesh: the only module that knows it, but for `icosphere`."""
+"""PLY and STL, by trimesh: the only module that knows it."""
 
 from pathlib import Path
 from typing import Any

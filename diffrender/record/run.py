@@ -42,6 +42,8 @@ _GIF_FRAMES = 24  # of the optimisation
 _GIF_SIDE = 280  # px, long side of a panel
 _GIF_MARGIN = 16  # px around the object, in a photo of many
 _TURNTABLE_SIDE, _TURNTABLE_FRAMES = 480, 60
+_FACES_OF_A_PICTURE = 100_000  # so many are finer than an animation's pixels
+_TEXTURE_STEPS, _TEXTURE_RATE = 48, 1e-2  # of a baked texture's fit, which begins near its end
 _MADE = (None, "sphere", "balloon", "hull")  # start meshes that are no files
 _DIMMED = 0.25  # of the photo outside the mask, in linear light: the GIF shows what counted as the object
 
@@ -50,7 +52,7 @@ _DIMMED = 0.25  # of the photo outside the mask, in linear light: the GIF shows 
 class Request:
     """What a run was asked to do: the photo, or the views of a folder, by content, the mask's source (None for a folder's
     many), the start mesh, the settings, every which view is left out to judge the result by, and the size in px of the
-    texture that the result gets, None for colours at the vertices."""
+    texture that the result gets, None for colours at the vertices; or that a mesh whose shape is held starts with."""
 
     target: str
     target_sha256: str
@@ -69,7 +71,9 @@ class Request:
     def identity(self) -> str:
         """A hash of all that decides the steps: a checkpoint of another request must not be continued."""
         values = asdict(self)
-        del values["target"], values["texture"]
+        del values["target"]
+        if not self.settings.hold_shape:
+            del values["texture"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -91,6 +95,7 @@ class Run:
         self.state: FitState | None = None
         self.frames: list[np.ndarray] = []
         self.seconds = 0.0
+        self._textured: Mesh | None = None  # what `refine` has come to
 
     @staticmethod
     def start(
@@ -106,7 +111,8 @@ class Run:
         the views of a folder, of which every `hold_out`-th, from the first on, is left out.
 
         Raises what reading the photo or the views, the mask and the mesh raises, and ValueError for a mask beside a folder,
-        a `hold_out` below 2 or without a folder, a start that needs other views, or a texture's size out of range.
+        a `hold_out` below 2 or without a folder, a start that needs other views, a texture's size out of range, or a
+        shape to hold without a folder, a mesh file or a texture.
         """
         if texture is not None:
             check_texture_size(texture)
@@ -122,8 +128,14 @@ class Run:
             found = find_mask(photo, mask)
             views, sha256, source = [_lone_view(photo, found.mask)], _sha256(target), found.source
         hashed = None
+        if settings.hold_shape and (not many or mesh in _MADE):
+            raise ValueError(
+                "--hold-shape needs a folder of photos with cameras, and --mesh FILE that lies in their world"
+            )
         if mesh not in _MADE:
-            load_mesh(mesh)  # a bad file must stop the run before it has written anything
+            loaded = load_mesh(mesh)  # a bad file must stop the run before it has written anything
+            if settings.hold_shape and texture is None and loaded.texture is None:
+                raise ValueError(f"{mesh}: has no texture to fit; --texture SIZE gives it one")
             hashed = _sha256(Path(mesh))
         folder.mkdir(parents=True, exist_ok=True)
         request = Request(str(target), sha256, source, mesh, hashed, settings, hold_out, texture)
@@ -144,7 +156,9 @@ class Run:
         if texture is not None:
             check_texture_size(texture)
         request = _load_request(folder / "settings.json")
-        if texture is not None:
+        if texture not in (None, request.texture):
+            if request.settings.hold_shape:
+                raise ValueError(f"--texture {texture} cannot be given with --resume: the run has {request.texture}")
             request = replace(request, texture=texture)
         if request.mask_source is None:
             views = load_views(target)
@@ -210,6 +224,31 @@ class Run:
             if step.step % _CHECKPOINT_EVERY == 0 or step.done:
                 self.save()
 
+    @property
+    def refines(self) -> bool:
+        """Whether the result gets a texture from several photos, which is to be fitted to them after the last step."""
+        return self.request.texture is not None and self._many and not self.request.settings.hold_shape
+
+    def refine(self, report: Callable[[Step], None] = lambda step: None) -> None:
+        """Bake the result's texture and fit its texels to the photos, calling `report` after each step; `export` takes it then.
+
+        KeyboardInterrupt comes through with the last whole step kept. It begins anew each time, and ends with the same bits.
+        """
+        assert self.state is not None and self.request.texture is not None
+        settings = self.request.settings
+        mesh = finish(self.state, self.views, settings, self._hull)
+        baked = self._baked(mesh, self.request.texture)
+        held = FitSettings(
+            steps=_TEXTURE_STEPS,
+            seed=settings.seed,
+            color_learning_rate=_TEXTURE_RATE,
+            color_space=settings.color_space,
+            hold_shape=True,
+        )
+        for step in fit(self._colored_views, baked, held, backend=self.backend):
+            self._textured = step.mesh
+            report(step)
+
     def save(self) -> None:
         """Write the checkpoint. Raises OSError if the folder cannot take it."""
         if self.state is not None:
@@ -223,12 +262,9 @@ class Run:
         and return the metrics."""
         if self.state is None:
             raise ValueError("no step has been made: there is nothing to write")
-        mesh = finish(self.state, self.views, self.request.settings, self._hull)
-        if self.request.texture is not None:
-            mesh = self._baked(mesh, self.request.texture)
+        mesh = self._result()
         mesh.save(self.folder / "mesh.glb")
-        # Many frames: a texture's colours at the vertices of finer faces are drawn in a fraction of the time.
-        self._save_animations(mesh if mesh.texture is None else subdivide(mesh).with_vertex_colors())
+        self._save_animations(_untextured(mesh))
         views = adjusted(self.views, self.state.adjustments)
         metrics: dict[str, Any] = {
             **_mean([evaluate(mesh, view) for view in views]),
@@ -249,13 +285,28 @@ class Run:
         write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         return metrics
 
+    def _result(self) -> Mesh:
+        """Return the mesh of the state reached, with the texture that was asked for."""
+        if self._textured is not None:
+            return self._textured
+        assert self.state is not None
+        mesh = finish(self.state, self.views, self.request.settings, self._hull)
+        if self.request.texture is None or self.request.settings.hold_shape:
+            return mesh
+        return self._baked(mesh, self.request.texture)
+
     def _baked(self, mesh: Mesh, size: int) -> Mesh:
         """Return the mesh with a texture of the photos, on the faces of the fit: those that `finish` cuts finer hold colours."""
         assert self.state is not None
         count = len(self.state.parameter)  # cutting faces in four puts the new vertices behind the old ones
         colors = None if mesh.vertex_colors is None else mesh.vertex_colors[:count]
-        views = adjusted(with_reflections(self.views, self.state.plane), self.state.adjustments)
-        return bake(Mesh(mesh.vertices[:count], self.state.faces, colors), views, size)
+        return bake(Mesh(mesh.vertices[:count], self.state.faces, colors), self._colored_views, size)
+
+    @property
+    def _colored_views(self) -> list[View]:
+        """The views that the texture is made from: with their mirror images, and adjusted."""
+        assert self.state is not None
+        return adjusted(with_reflections(self.views, self.state.plane), self.state.adjustments)
 
     @property
     def _many(self) -> bool:
@@ -272,7 +323,12 @@ class Run:
 
     def _start_mesh(self) -> Mesh | str | None:
         start = self.request.mesh
-        return start if start in _MADE else load_mesh(start)
+        if start in _MADE:
+            return start
+        mesh = load_mesh(start)
+        if self.state is None and self.request.settings.hold_shape and self.request.texture is not None:
+            mesh = bake(mesh.with_vertex_colors(), self.views, self.request.texture)
+        return mesh
 
     def _save_animations(self, mesh: Mesh) -> None:
         view = self._shown
@@ -289,6 +345,16 @@ class Run:
         turn = turntable(mesh, camera, backend=self.backend, down=down)
         frames = [beside(target, frame) for frame in (*optimisation, *turn)]
         save_gif(frames, self.folder / "fit.gif", hold=(0, len(optimisation) - 1))
+
+
+def _untextured(mesh: Mesh) -> Mesh:
+    """Return the mesh with a texture's colours at the vertices of finer faces: drawn often, it takes a fraction of the time."""
+    if mesh.texture is None:
+        return mesh
+    mesh = subdivide(mesh)
+    while len(mesh.faces) < _FACES_OF_A_PICTURE:
+        mesh = subdivide(mesh)
+    return mesh.with_vertex_colors()
 
 
 def _checked_views(

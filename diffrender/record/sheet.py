@@ -201,7 +201,8 @@ def _panels(mesh: Mesh, view: View, size: tuple[int, int]) -> tuple[np.ndarray, 
     target = np.clip(linear_to_srgb(np.clip(resize(view.image, size), 0, 1)), 0, 1)
     mask = np.clip(resize(view.mask, size), 0, 1)
     camera: Camera = view.camera.resized(size)
-    light = headlight(camera) if mesh.vertex_colors is None else None  # without colours nothing else shows the shape
+    # Without colours nothing else shows the shape.
+    light = headlight(camera) if mesh.vertex_colors is None and mesh.texture is None else None
     drawn = picture(mesh, camera, light, backdrop=None).astype(np.float32) / 255
     color, alpha = drawn[..., :3], drawn[..., 3]
     linear_backdrop = srgb_to_linear(np.asarray(BACKDROP, np.float32))

@@ -3,7 +3,6 @@
 https://colmap.github.io/format.html and https://colmap.github.io/cameras.html.
 """
 
-import math
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,23 +14,11 @@ from ..camera import Camera
 from ..distortion import Distortion
 from ..files import write_atomically
 from ..interchange import quaternion_of, rotation_of
+from ..lens_models import MODELS, PARAMETERS, model_of, read_model, write_model
 from .frame import Frame, compare_size, photo_names, photo_size
 
 _MODEL_FOLDERS = (".", "sparse", "sparse/0")
 
-# Number in binary files: name and what the parameters are. f stands for fx = fy.
-_MODELS = {
-    0: ("SIMPLE_PINHOLE", "f cx cy"),
-    1: ("PINHOLE", "fx fy cx cy"),
-    2: ("SIMPLE_RADIAL", "f cx cy k1"),
-    3: ("RADIAL", "f cx cy k1 k2"),
-    4: ("OPENCV", "fx fy cx cy k1 k2 p1 p2"),
-    5: ("OPENCV_FISHEYE", "fx fy cx cy k1 k2 k3 k4"),
-    6: ("FULL_OPENCV", "fx fy cx cy k1 k2 p1 p2 k3 d1 d2 d3"),  # d: the denominator, k4 to k6 in OpenCV
-    8: ("SIMPLE_RADIAL_FISHEYE", "f cx cy k1"),
-    9: ("RADIAL_FISHEYE", "f cx cy k1 k2"),
-}
-_PARAMETERS = {name: parameters.split() for name, parameters in _MODELS.values()}
 _UNSUPPORTED = {7: "FOV", 10: "THIN_PRISM_FISHEYE", 11: "RAD_TAN_THIN_PRISM_FISHEYE"}
 
 
@@ -90,11 +77,6 @@ def read(directory: Path, model: tuple[Path, Path]) -> list[Frame]:
     return frames
 
 
-def can_hold(distortion: Distortion) -> bool:
-    """Return whether one of COLMAP's models is this lens: none has Brown's k4."""
-    return distortion.fisheye or distortion.k4 == 0
-
-
 def write(frames: Sequence[Frame], directory: Path) -> None:
     """Write a text model without points to sparse/0, for frames whose photos are in images below `directory`."""
     folder = directory / "sparse" / "0"
@@ -114,18 +96,11 @@ def write(frames: Sequence[Frame], directory: Path) -> None:
 
 
 def _camera_text(frame: Frame) -> str:
-    K, lens = frame.camera.K, frame.distortion
-    values = {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2], "d1": 0.0, "d2": 0.0, "d3": 0.0}
     # Rounded, so that the photos of one camera share its line although each was decomposed from its own matrix.
-    values = {key: round(float(value), 9) for key, value in values.items()}
-    if lens is None:
-        model = "PINHOLE"
-    else:
-        model = "OPENCV_FISHEYE" if lens.fisheye else "FULL_OPENCV" if lens.k3 else "OPENCV"
-        values |= {key: getattr(lens, key) for key in ("k1", "k2", "k3", "k4", "p1", "p2")}
+    model = model_of(frame.distortion)
+    parameters = write_model(model, frame.camera.K.round(9), frame.distortion)
     height, width = frame.camera.size
-    parameters = " ".join(repr(float(values[key])) for key in _PARAMETERS[model])
-    return f"{model} {width} {height} {parameters}"
+    return f"{model} {width} {height} {' '.join(map(repr, parameters.tolist()))}"
 
 
 def _mask(masks: Path | None, name: str) -> Path | None:
@@ -148,24 +123,13 @@ def _pose(image: _Image, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _intrinsics(path: Path, camera: int, model: str, size: tuple[int, int], parameters: Sequence[float]) -> _Intrinsics:
-    where = f"{path}: camera {camera}"
-    names = _PARAMETERS.get(model)
-    if names is None:
-        raise ValueError(f"{where} has the model {model}; {', '.join(_PARAMETERS)} can be read")
-    if len(parameters) != len(names):
-        raise ValueError(f"{where}: {model} has {len(names)} parameters, {' '.join(names)}, got {len(parameters)}")
-    values = dict(zip(names, map(float, parameters), strict=True))
-    if not all(map(math.isfinite, values.values())):
-        raise ValueError(f"{where}: parameters must be finite, got {values}")
-    if any(values.get(key) for key in ("d1", "d2", "d3")):
-        raise ValueError(f"{where}: {model} is read only if k4, k5 and k6 are 0, got {list(parameters[-3:])}")
-    fx, fy = (values["f"],) * 2 if "f" in values else (values["fx"], values["fy"])
-    if fx <= 0 or fy <= 0:
-        raise ValueError(f"{where}: focal lengths must be positive, got {fx:g} and {fy:g}")
-    lens = {key: values[key] for key in ("k1", "k2", "k3", "k4", "p1", "p2") if key in values}
-    distortion = Distortion(**lens, fisheye=model.endswith("FISHEYE"))
-    K = np.array([[fx, 0, values["cx"]], [0, fy, values["cy"]], [0, 0, 1]])
-    return _Intrinsics(K, size, None if distortion.changes_nothing else distortion)
+    if model not in PARAMETERS:
+        raise ValueError(f"{path}: camera {camera} has the model {model}; {', '.join(PARAMETERS)} can be read")
+    try:
+        K, distortion = read_model(model, parameters)
+    except ValueError as error:
+        raise ValueError(f"{path}: camera {camera}: {error}") from error
+    return _Intrinsics(K, size, distortion)
 
 
 def _text_lines(path: Path) -> list[str]:
@@ -234,11 +198,9 @@ def _binary_cameras(path: Path) -> Iterator[tuple[int, _Intrinsics]]:
     reader = _Reader(path)
     for _ in range(reader.take("Q")[0]):
         camera, number, width, height = reader.take("iiQQ")
-        if number not in _MODELS:
-            model = _UNSUPPORTED.get(number, f"number {number}")
-            raise ValueError(f"{path}: camera {camera} has the model {model}; {', '.join(_PARAMETERS)} can be read")
-        model = _MODELS[number][0]
-        yield camera, _intrinsics(path, camera, model, (height, width), reader.take(f"{len(_PARAMETERS[model])}d"))
+        model = MODELS[number][0] if number in MODELS else _UNSUPPORTED.get(number, f"number {number}")
+        parameters = reader.take(f"{len(PARAMETERS.get(model, ()))}d")
+        yield camera, _intrinsics(path, camera, model, (height, width), parameters)
 
 
 def _binary_images(path: Path) -> Iterator[_Image]:

@@ -20,6 +20,7 @@ from PIL import Image
 from ..camera import Camera
 from ..color import to_bytes
 from ..distortion import Distortion
+from ..lens_models import can_hold
 from . import colmap, idr, transforms
 from .frame import Frame
 from .mask import save_mask
@@ -106,7 +107,7 @@ def changes(frame: Frame, format: Format) -> frozenset[Change]:
             found.add("mirror")
     lens = frame.distortion
     # A lens that was round about the old K would not be about a new one.
-    if lens is not None and (found or format == "idr" or (format == "colmap" and not colmap.can_hold(lens))):
+    if lens is not None and (found or format == "idr" or (format == "colmap" and not can_hold(lens))):
         found.add("distortion")
     return frozenset(found)
 

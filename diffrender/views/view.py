@@ -9,6 +9,7 @@ from ..camera import Camera
 from ..checks import check_finite
 
 _RIM = 0.02  # of the long side
+_ROUNDING = 1e-5  # that a render may be out of [0, 1] by
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class View:
             raise ValueError(f"mask must have shape {size} like the camera's size, got {mask.shape}")
         for name, values in (("image", image), ("mask", mask)):
             check_finite(name, values)
-            if values.min() < 0 or values.max() > 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {values.min():.4g} to {values.max():.4g}")
+            low, high = values.min(), values.max()
+            if low < -_ROUNDING or high > 1 + _ROUNDING:
+                raise ValueError(f"{name} must lie in [0, 1], got {low:.4g} to {high:.4g}")
+            object.__setattr__(self, name, values if low >= 0 and high <= 1 else np.clip(values, 0, 1))
         if not (mask > 0.5).any():
             raise ValueError("the mask is empty: no pixel is above 0.5")
-        object.__setattr__(self, "image", image)
-        object.__setattr__(self, "mask", mask)
 
     def resized(self, size: tuple[int, int]) -> "View":
         """Return the view scaled to size (H, W) by averaging."""
