@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import diffrender as dr
 from diffrender.lights import Normals
 from diffrender.outputs import Derived
 from diffrender.texture import Filter, Wrap
@@ -45,6 +46,7 @@ MODES = [
     Mode("Cauchy", {"coverage": "cauchy"}),
     Mode("uniform", {"coverage": "uniform"}),
     Mode("maximum", {"union": "max"}),
+    Mode("hard", lambda soft: dr.Hard(soft.background, near=soft.clip_near * soft.far), ("silhouette", "colours")),
 ]
 
 # Why an input is none of an output's.

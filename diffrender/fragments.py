@@ -30,7 +30,7 @@ class Pairs(NamedTuple):
     sides: np.ndarray  # (N, 2) int32 rows of values
     areas: np.ndarray  # (N,)
     owners: np.ndarray  # (N, 2) int32
-    numbers: np.ndarray  # (N, 3)
+    numbers: np.ndarray  # (N, 4)
     cutters: np.ndarray  # (N, 4) int32
 
 

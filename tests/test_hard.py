@@ -175,7 +175,7 @@ def test_gradients_of_whole_renderings_are_finite_differences():
 
 
 def test_gradients_where_outlines_and_surfaces_cross():
-    """Pixel by pixel along one direction, since a few are entangled: there the image may have a corner."""
+    """Pixel by pixel along one direction, so that no pixel hides behind the others."""
     vertices, faces, attributes, size = boxes()
     direction = np.random.default_rng(0).normal(size=vertices.shape) * [1, 1, 0.02]
 
@@ -187,13 +187,13 @@ def test_gradients_where_outlines_and_surfaces_cross():
     pixels = np.unique(out._fragments.pairs.pixels)
     assert (out._fragments.pairs.owners[:, 0] < 0).sum() > 30
     errors = []
-    for pixel in pixels[::3]:
+    for pixel in pixels:
         grad = np.zeros(out.image.shape)
         grad.reshape(-1, 4)[pixel, 0] = 1
         found = (out.backward(grad).vertices_pixel * direction).sum()
         errors.append(abs(found - slopes.flat[pixel]) / (1 + abs(slopes.flat[pixel])))
     assert np.abs(slopes).max() > 0.1
-    assert np.mean(np.array(errors) < 1e-4) > 0.97
+    assert max(errors) < 1e-5
 
 
 def test_a_line_where_two_surfaces_cross_moves_with_depth():

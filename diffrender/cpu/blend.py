@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..formulas.edge import barycentric_slopes, crossing_backward, shadow_area_backward
-from ..jit import formula, kernel
+from ..jit import formula, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, depth_slopes
 
 
@@ -56,9 +56,24 @@ def blend_backward(pixels, sides, areas, jumps, grad_values, grad_areas):
             grad_values[near, channel] -= moved[pair, channel]
 
 
-@formula
-def _add_cut(points, a, b, p, q, grad, grad_points):
-    """Add the gradient of the share t of the edge a to b at which the edge p to q crosses it."""
+@subroutine
+def _cut_backward(points, faces, a, b, t, p, q, grad, grad_points):
+    """Add the gradient of the share t of the edge a to b at which the edge p to q crosses it, or where it goes through a face's
+    plane if p is -2 - face: there its 1 / depth is that of the plane."""
+    if p < -1:
+        face = -2 - p
+        sx, sy = depth_slopes(points, faces, face)
+        dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
+        rise = points[b, 2] - points[a, 2] - sx * dx - sy * dy
+        scale = -grad / rise if rise != 0.0 else 0.0
+        x, y = points[a, 0] + t * dx, points[a, 1] + t * dy
+        for end in range(2):
+            vertex, share = (b, t) if end else (a, 1.0 - t)
+            grad_points[vertex, 0] -= scale * share * sx
+            grad_points[vertex, 1] -= scale * share * sy
+            grad_points[vertex, 2] += scale * share
+        _add_depth_difference(points, faces, face, x, y, -scale, grad_points)
+        return
     ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
     px, py, qx, qy = points[p, 0], points[p, 1], points[q, 0], points[q, 1]
     for_a, for_b, for_p, for_q = crossing_backward(grad, ax, ay, bx, by, px, py, qx, qy)
@@ -72,36 +87,64 @@ def _add_cut(points, a, b, p, q, grad, grad_points):
     grad_points[q, 1] += for_q[1]
 
 
+@subroutine
+def _chord_backward(points, faces, px, py, first, other, ends, cutters, grad, grad_points):
+    """Add the gradient of the area beyond a chord, where the faces -1 - first and -1 - other are equally deep.
+
+    A point of the chord moves by -(change of the difference in depth) / slope. An end on the pixel's border, or cut by an edge,
+    must stay there.
+    """
+    sx, sy = depth_slopes(points, faces, -1 - first)
+    tx, ty = depth_slopes(points, faces, -1 - other)
+    sx, sy = sx - tx, sy - ty
+    ux, uy, vx, vy = ends[0], ends[1], ends[2], ends[3]
+    turn = 1.0 if ux * vy - uy * vx > 0.0 else -1.0
+    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, turn, cutters[0] >= 0, cutters[2] >= 0)
+    for end in range(2):
+        x, y, gx, gy = (vx, vy, kx, ky) if end else (ux, uy, hx, hy)
+        p, q = cutters[2 * end], cutters[2 * end + 1]
+        difference = -grad * (gx * sx + gy * sy) / (sx * sx + sy * sy)
+        if p >= 0:
+            dx, dy = points[q, 0] - points[p, 0], points[q, 1] - points[p, 1]
+            across = sx * dx + sy * dy  # of the chord's line and the edge's: along it the end moves with the difference
+            difference = -grad * (gx * dx + gy * dy) / across if across != 0.0 else 0.0
+            # The edge takes the end along with it, but for what the chord's line does not let it.
+            share = ((px + x - points[p, 0]) * dx + (py + y - points[p, 1]) * dy) / (dx * dx + dy * dy)
+            gx, gy = grad * gx + difference * sx, grad * gy + difference * sy
+            grad_points[p, 0] += (1.0 - share) * gx
+            grad_points[p, 1] += (1.0 - share) * gy
+            grad_points[q, 0] += share * gx
+            grad_points[q, 1] += share * gy
+        _add_depth_difference(points, faces, -1 - first, px + x, py + y, difference, grad_points)
+        _add_depth_difference(points, faces, -1 - other, px + x, py + y, -difference, grad_points)
+
+
 @kernel
 def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_areas, grad_points):
-    """Add to grad_points (V, 3) what the areas' gradients (N,) give.
-
-    Of a chord: the area beyond shrinks by length / slope times the mean over the chord of the difference in 1 / depth, which is
-    that in its middle.
-    """
+    """Add to grad_points (V, 3) what the areas' gradients (N,) give."""
     for pair in range(len(pixels)):
         grad = grad_areas[pair]
-        if owners[pair, 0] < 0:
-            x, y, rate = numbers[pair, 0], numbers[pair, 1], numbers[pair, 2]
-            _add_depth_difference(points, faces, -1 - owners[pair, 0], x, y, grad * rate, grad_points)
-            _add_depth_difference(points, faces, -1 - owners[pair, 1], x, y, -grad * rate, grad_points)
-            continue
-        a, b = owners[pair, 0], owners[pair, 1]
-        t0, t1 = numbers[pair, 0], numbers[pair, 1]
         px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
+        a, b = owners[pair, 0], owners[pair, 1]
+        if a < 0:
+            _chord_backward(points, faces, px, py, a, b, numbers[pair], cutters[pair], grad, grad_points)
+            continue
+        t0, t1 = numbers[pair, 0], numbers[pair, 1]
         dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
         rx, ry = points[a, 0] - px, points[a, 1] - py
         ux, uy, vx, vy = rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy
-        cut0, cut1 = cutters[pair, 0] >= 0, cutters[pair, 2] >= 0
+        cut0, cut1 = cutters[pair, 0] != -1, cutters[pair, 2] != -1
         hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[pair, 2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
         grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
         grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)
         grad_points[b, 0] += grad * (t0 * hx + t1 * kx)
         grad_points[b, 1] += grad * (t0 * hy + t1 * ky)
         if cut0:
-            _add_cut(points, a, b, cutters[pair, 0], cutters[pair, 1], grad * (hx * dx + hy * dy), grad_points)
+            along = grad * (hx * dx + hy * dy)
+            _cut_backward(points, faces, a, b, t0, cutters[pair, 0], cutters[pair, 1], along, grad_points)
         if cut1:
-            _add_cut(points, a, b, cutters[pair, 2], cutters[pair, 3], grad * (kx * dx + ky * dy), grad_points)
+            along = grad * (kx * dx + ky * dy)
+            _cut_backward(points, faces, a, b, t1, cutters[pair, 2], cutters[pair, 3], along, grad_points)
 
 
 @kernel

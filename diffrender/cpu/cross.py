@@ -1,15 +1,13 @@
 """Lines where one sheet comes out of another: boundaries in a pixel that no edge tells."""
 
-import math
-
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes, chord, nearest_on_edge, shadow_area, side_of
+from ..formulas.edge import chord, nearest_on_edge, shadow_area, side_of
 from ..jit import formula, kernel, subroutine
 from ..spin import lead, publish
-from .fragments import barycentrics_at, corners_of, depth_slopes, inverse_depths_of
+from .fragments import depth_slopes
 from .hard import RING
-from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, same_depth, walk
+from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, plane_at, same_depth, walk
 
 _HALVINGS = 10  # of a pixel's width
 
@@ -23,19 +21,10 @@ def _share_vertex(linked, f, g):
     return False
 
 
-@formula
-def _plane_at(points, faces, face, x, y):
-    """Return 1 / depth of a face's plane at (x, y)."""
-    ba, bb, bc = barycentrics_at(
-        corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y
-    )
-    qa, qb, qc = inverse_depths_of(points, faces, face)
-    return ba * qa + bb * qb + bc * qc
-
-
 @subroutine
 def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
-    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, and if any is left."""
+    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, which of its ends is cut,
+    0 for u, 1 for v or -1, and if any is left."""
     a, b = outward_ends(faces, signs, half)
     ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
     t = nearest_on_edge(ax, ay, bx, by)
@@ -44,18 +33,17 @@ def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux
     first, _ = depth_along(points, faces, linked, signs, ring, seen, x, y)
     second, _ = depth_along(points, faces, linked, signs, ring, under, x, y)
     if not (same_depth(first, own) or same_depth(second, own)):
-        return ux, uy, vx, vy, True
+        return ux, uy, vx, vy, -1, True
     side_u, side_v = side_of(ax, ay, bx, by, ux, uy), side_of(ax, ay, bx, by, vx, vy)
     if side_u <= 0.0 and side_v <= 0.0:
-        return ux, uy, vx, vy, False
-    if side_u < 0.0 or side_v < 0.0:
-        at = side_u / (side_u - side_v)
-        x, y = ux + at * (vx - ux), uy + at * (vy - uy)
-        if side_u < 0.0:
-            ux, uy = x, y
-        else:
-            vx, vy = x, y
-    return ux, uy, vx, vy, True
+        return ux, uy, vx, vy, -1, False
+    if side_u >= 0.0 and side_v >= 0.0:
+        return ux, uy, vx, vy, -1, True
+    at = side_u / (side_u - side_v)
+    x, y = ux + at * (vx - ux), uy + at * (vy - uy)
+    if side_u < 0.0:
+        return x, y, vx, vy, 0, True
+    return ux, uy, x, y, 1, True
 
 
 @kernel
@@ -151,17 +139,19 @@ def find_crossings(
             seen, under = (g, f2) if second else (f, g2)
             px, py = j - RING + 0.5, i - RING + 0.5
             first, other = (of_g, of_f) if second else (of_f, of_g)
-            over = _plane_at(points, faces, first, px, py) - _plane_at(points, faces, other, px, py)
+            over = plane_at(points, faces, first, px, py) - plane_at(points, faces, other, px, py)
             sx, sy = depth_slopes(points, faces, first)
             tx, ty = depth_slopes(points, faces, other)
             ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
             candidate = np.int64(last[(i - RING) * width + j - RING])
+            cut_u, cut_v = np.int64(-1), np.int64(-1)
             while crosses and candidate >= 0:
                 half = np.int64(halves[candidate])
                 candidate = np.int64(before[candidate])
-                ux, uy, vx, vy, crosses = _cut_chord(
+                ux, uy, vx, vy, cut, crosses = _cut_chord(
                     points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
                 )
+                cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v
             if not crosses:
                 continue
             if pairs < len(pixels) and count < len(place_faces):
@@ -171,10 +161,12 @@ def find_crossings(
                 pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
                 sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
                 owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
-                length = math.sqrt((vx - ux) ** 2 + (vy - uy) ** 2)
-                numbers[pairs, 0], numbers[pairs, 1] = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
-                rate = length / math.sqrt((sx - tx) ** 2 + (sy - ty) ** 2)
-                numbers[pairs, 2] = -rate if over > 0.0 else rate
+                numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2], numbers[pairs, 3] = ux, uy, vx, vy
+                for end in range(2):
+                    half = cut_v if end else cut_u
+                    cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = -1, -1
+                    if half >= 0:
+                        cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = outward_ends(faces, signs, half)
             pairs += 1
             count += 1
     return pairs, count

@@ -12,7 +12,7 @@ from ..formulas.edge import crossing, is_inside, nearest_on_edge, shadow_area
 from ..jit import formula, kernel, subroutine
 from .half_edges import ends_of
 from .hard import NEARER, RING
-from .sheet import depth_along, lies_beyond, outward_ends, same_depth, walk
+from .sheet import depth_along, lies_beyond, outward_ends, plane_at, same_depth, walk
 
 _UNFAIR = 1e-6  # rounding of a share
 _BASE = np.int64(-1)
@@ -20,7 +20,7 @@ _UNKNOWN, _NOT_YET, _NOTHING = np.int64(-2), np.int64(-2), np.int64(-1)
 _MOST = 32  # outlines in one pixel; more are left out
 _PARTS = 4 * _MOST
 _STEPS = 64  # faces round a vertex
-NUMBERS = 3  # of a pair: t of both ends and the turn of an edge; the middle of a chord, and -length / slope
+NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of a chord, from the pixel's centre
 # Columns of what `resolve_outlines` knows of each candidate in a pixel, relative to its centre.
 _AX, _AY, _BX, _BY, _T0, _T1, _SHARE, _DEPTH, _DISTANCE = range(9)
 
@@ -144,6 +144,26 @@ def _rise(points, faces, linked, signs, ring, known, k, t, a, b, beside, px, py)
     return (1.0 - t) * points[a, 2] + t * points[b, 2] - depth
 
 
+@subroutine
+def _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py):
+    """Return the share of a candidate's edge a to b at which it goes through the sheet of a face, and -2 - the face that it meets
+    there, or _NOTHING if it does not."""
+    t0, t1 = known[k, _T0], known[k, _T1]
+    rise0 = _rise(points, faces, linked, signs, ring, known, k, t0, a, b, beside, px, py)
+    rise1 = _rise(points, faces, linked, signs, ring, known, k, t1, a, b, beside, px, py)
+    if (rise0 > 0.0) == (rise1 > 0.0):
+        return t0, _NOTHING
+    t = t0 + (t1 - t0) * rise0 / (rise0 - rise1)
+    x = px + known[k, _AX] + t * (known[k, _BX] - known[k, _AX])
+    y = py + known[k, _AY] + t * (known[k, _BY] - known[k, _AY])
+    face, _ = walk(points, faces, linked, signs, ring, beside, x, y)
+    over = points[a, 2] - plane_at(points, faces, face, points[a, 0], points[a, 1])
+    fall = over - points[b, 2] + plane_at(points, faces, face, points[b, 0], points[b, 1])
+    if fall != 0.0 and t0 < over / fall < t1:
+        t = over / fall
+    return t, -2 - face
+
+
 @formula
 def _insert(cuts, cut_by, count, value, by):
     """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
@@ -189,7 +209,8 @@ def resolve_outlines(
     (H W,), or what the neighbour on the outer side sees.
 
     pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
-    with its face on the inner side, numbers (N, 3), cutters (N, 4) the ends of the edges that cut it at its two ends, or -1.
+    with its face on the inner side, numbers (N, 4), cutters (N, 4) for each of its two ends those of the edge that cuts it there,
+    or -2 - the face in which it goes under, or -1.
     Returns how many pairs and places there are; what has no room is left out.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
@@ -298,10 +319,9 @@ def resolve_outlines(
                         ends = _insert(cuts, cut_by, ends, along, other)
             if beside >= 0 and ends <= _MOST:
                 # Where the edge goes under what is beside it.
-                rise0 = _rise(points, faces, linked, signs, ring, known, k, t0, a, b, beside, px, py)
-                rise1 = _rise(points, faces, linked, signs, ring, known, k, t1, a, b, beside, px, py)
-                if (rise0 > 0.0) != (rise1 > 0.0):
-                    ends = _insert(cuts, cut_by, ends, t0 + (t1 - t0) * rise0 / (rise0 - rise1), _NOTHING)
+                t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
+                if met != _NOTHING:
+                    ends = _insert(cuts, cut_by, ends, t, met)
             cuts[ends], cut_by[ends] = t1, _NOTHING
             for part in range(ends):
                 begin, end = cuts[part], cuts[part + 1]
@@ -387,7 +407,7 @@ def resolve_outlines(
                 owners[pairs, 0], owners[pairs, 1] = outward_ends(faces, signs, np.int64(halves[here[k]]))
                 for side in range(2):
                     by = part_by[part, side]
-                    cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = -1, -1
+                    cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = min(by, -1), -1
                     if by >= 0:
                         p, q = outward_ends(faces, signs, np.int64(halves[here[by]]))
                         cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = p, q

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..formulas.edge import side_of
+from ..formulas.edge import barycentric_slopes, side_of
 from ..jit import formula, subroutine
-from .fragments import clipped_at, inverse_depths_of
+from .fragments import barycentrics_at, clipped_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
 from .hard import NEARER
 
@@ -48,6 +48,15 @@ def walk(points, faces, linked, signs, ring, face, x, y):
 def inverse_depth_at(points, faces, face, x, y):
     """Return 1 / depth of a face at (x, y), clipped to the face."""
     ba, bb, bc = clipped_at(points, faces, face, x, y)
+    qa, qb, qc = inverse_depths_of(points, faces, face)
+    return ba * qa + bb * qb + bc * qc
+
+
+@formula
+def plane_at(points, faces, face, x, y):
+    """Return 1 / depth of a face's plane at (x, y)."""
+    corners = corners_of(points, faces, face)
+    ba, bb, bc = barycentrics_at(corners, barycentric_slopes(*corners), x, y)
     qa, qb, qc = inverse_depths_of(points, faces, face)
     return ba * qa + bb * qb + bc * qc
 
