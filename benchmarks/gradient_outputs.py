@@ -33,6 +33,7 @@ from .gradient_draw import (
     raster,
     silhouette,
 )
+from .gradient_hard import stages
 from .gradient_losses import losses_and_priors
 from .gradient_scenes import CAMERAS, Scene
 
@@ -90,7 +91,8 @@ class Output:
 def outputs() -> list[Output]:
     """Return all rows, group by group."""
     priors = [Output("Losses and priors", *row) for row in losses_and_priors()]
-    return [*_alpha(), *_colors(), *_lit(), *_textured(), *_attributes(), *_cameras(), *_rasterized(), *priors]
+    hard = [Output("Stages of hard rendering", *row) for row in stages()]
+    return [*_alpha(), *_colors(), *_lit(), *_textured(), *_attributes(), *_cameras(), *_rasterized(), *hard, *priors]
 
 
 def _alpha() -> Iterator[Output]:
