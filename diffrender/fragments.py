@@ -146,14 +146,14 @@ def _boundaries(
     farthest, marked_tiles = np.empty(tiles), np.zeros(tiles, np.bool_)
     find_farthest(nearest, farthest)
     while True:
-        last, order = np.full(height * width, -1, np.int32), np.empty(height * width, np.int32)
+        last = np.full(height * width, -1, np.int32)
+        order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
         edges = (links.heads, links.seconds, seen_sign)
-        count, found = find_outlines(*surface, *edges, nearest, farthest, marked_tiles, last, order, *outlines)
+        count, found = find_outlines(*surface, *edges, nearest, farthest, marked_tiles, last, order, under, depths, *outlines)
         if count <= room:
             break
         room = count
-    under, depths = np.empty(height * width, np.int32), np.empty(height * width)
     marks = (seen_sign, marked_tiles, last)
     run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
     suspects = np.zeros((*ids.shape, 2), np.bool_)

@@ -52,9 +52,9 @@ def outlined(vertices, faces, size, attributes, perspective_correct=True):
     edges = _outline(real, faces)
     polygon = vertices[[a for a, _ in edges]]
     image = np.zeros((height, width, attributes.shape[1] + 1), complex)
+    centers, _, _, _ = seen(real, faces, *(np.mgrid[0:height, 0:width][::-1] + 0.5))
     for row, column in np.ndindex(size):
-        x, y = column + 0.5, row + 0.5
-        ids, _, _, _ = seen(real, faces, np.array(x), np.array(y))
+        x, y, ids = column + 0.5, row + 0.5, centers[row, column]
         passing = [(i, j) for i, j in edges if _passes(real[i, :2], real[j, :2], x, y)]
         value, area = 0, 1 if ids >= 0 else 0
         if ids >= 0:

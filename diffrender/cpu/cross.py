@@ -14,11 +14,11 @@ _HALVINGS = 10  # of a pixel's width
 
 @formula
 def _share_vertex(linked, f, g):
-    for i in range(3):
-        for j in range(3):
-            if linked[f, i] == linked[g, j]:
-                return True
-    return False
+    a, b, c, p, q, r = linked[f, 0], linked[f, 1], linked[f, 2], linked[g, 0], linked[g, 1], linked[g, 2]
+    # No branches: which of the corners it is cannot be guessed.
+    return (
+        (a == p) | (a == q) | (a == r) | (b == p) | (b == q) | (b == r) | (c == p) | (c == q) | (c == r)
+    )
 
 
 @subroutine
@@ -55,6 +55,7 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
     height, width = ids.shape
     for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
         right = np.int64(ids[row, 0])
+        clear, clear_below = np.int64(-1), np.int64(-1)  # two that were found to have a corner in common, in the column before
         for column in range(width - 1):
             f, right = right, np.int64(ids[row, column + 1])
             below = np.int64(ids[row + 1, column])
@@ -62,7 +63,11 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
                 continue
             for down in range(2):
                 g = below if down else right
-                if g < 0 or f == g or _share_vertex(linked, f, g):
+                if g < 0 or f == g or (down and f == clear and g == clear_below):
+                    continue
+                if _share_vertex(linked, f, g):
+                    if down:
+                        clear, clear_below = f, g
                     continue
                 x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
                 there, _ = walk(points, faces, linked, signs, ring, f, x, y)

@@ -111,6 +111,92 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
         planes[channel, 1], planes[channel, 2] = sx, sy
 
 
+@formula
+def _end_of_run(ids, row, begin, width):
+    """Return the column up to which a row of pixels sees the face that it sees at column `begin`."""
+    end = begin + 1
+    while end < width and ids[row + RING, end + RING] == ids[row + RING, begin + RING]:
+        end += 1
+    return end
+
+
+@formula
+def _on_row(planes, channel, row):
+    """Return the value at x = 0 on a row, and its slope along it."""
+    return planes[channel, 0] + (row + 0.5) * planes[channel, 2], planes[channel, 1]
+
+
+@formula
+def _fill_run(planes, row, begin, end, first, values):
+    """Fill the values of pixels that see one face."""
+    channels = len(planes) - 1
+    q, slope_q = _on_row(planes, channels, row)
+    for column in range(begin, end):
+        x = column + 0.5
+        inverse = 1.0 / (q + x * slope_q)
+        for channel in range(channels):
+            value, slope = _on_row(planes, channel, row)
+            values[first + column, channel] = (value + x * slope) * inverse
+
+
+@formula
+def _fill_three(planes, row, begin, end, first, values):
+    """Do what `_fill_run` does for three channels, the most frequent number, in registers."""
+    q, slope_q = _on_row(planes, 3, row)
+    r, slope_r = _on_row(planes, 0, row)
+    g, slope_g = _on_row(planes, 1, row)
+    b, slope_b = _on_row(planes, 2, row)
+    for column in range(begin, end):
+        x = column + 0.5
+        inverse = 1.0 / (q + x * slope_q)
+        values[first + column, 0] = (r + x * slope_r) * inverse
+        values[first + column, 1] = (g + x * slope_g) * inverse
+        values[first + column, 2] = (b + x * slope_b) * inverse
+
+
+@formula
+def _add_run(planes, row, begin, end, first, grad_values, run):
+    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value, and of these times the
+    columns from `begin` on: weights are linear along a run, over q, so these tell those of all three corners."""
+    channels = len(planes) - 1
+    q, slope_q = _on_row(planes, channels, row)
+    for channel in range(channels + 1):
+        run[channel, 0], run[channel, 1] = 0.0, 0.0
+    for column in range(begin, end):
+        x, step = column + 0.5, np.float64(column - begin)
+        inverse, along = 1.0 / (q + x * slope_q), 0.0
+        for channel in range(channels):
+            value, slope = _on_row(planes, channel, row)
+            grad = np.float64(grad_values[first + column, channel]) * inverse
+            along += grad * (value + x * slope)
+            run[channel, 0] += grad
+            run[channel, 1] += grad * step
+        run[channels, 0] += along * inverse
+        run[channels, 1] += along * inverse * step
+
+
+@formula
+def _add_three(planes, row, begin, end, first, grad_values, run):
+    """Do what `_add_run` does for three channels in registers."""
+    q, slope_q = _on_row(planes, 3, row)
+    r, slope_r = _on_row(planes, 0, row)
+    g, slope_g = _on_row(planes, 1, row)
+    b, slope_b = _on_row(planes, 2, row)
+    r0, r1, g0, g1, b0, b1, a0, a1 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for column in range(begin, end):
+        x, step = column + 0.5, np.float64(column - begin)
+        inverse = 1.0 / (q + x * slope_q)
+        grad_r = np.float64(grad_values[first + column, 0]) * inverse
+        grad_g = np.float64(grad_values[first + column, 1]) * inverse
+        grad_b = np.float64(grad_values[first + column, 2]) * inverse
+        along = grad_r * (r + x * slope_r) + grad_g * (g + x * slope_g) + grad_b * (b + x * slope_b)
+        along *= inverse
+        r0, g0, b0, a0 = r0 + grad_r, g0 + grad_g, b0 + grad_b, a0 + along
+        r1, g1, b1, a1 = r1 + grad_r * step, g1 + grad_g * step, b1 + grad_b * step, a1 + along * step
+    run[0, 0], run[0, 1], run[1, 0], run[1, 1] = r0, r1, g0, g1
+    run[2, 0], run[2, 1], run[3, 0], run[3, 1] = b0, b1, a0, a1
+
+
 @kernel
 def interpolate_centers(
     share, shares, board, points, faces, ids, attributes, attribute_faces, perspective, background, values
@@ -127,27 +213,25 @@ def interpolate_centers(
             values[height * width, channel] = background[channel]
         if with_coverage:
             values[height * width, channels] = 0
-    last = np.int64(-1)
     planes = np.empty((channels + 1, 3))
     for row in range(height * share // shares, height * (share + 1) // shares):
-        for column in range(width):
-            face, into = np.int64(ids[row + RING, column + RING]), row * width + column
+        begin = 0
+        while begin < width:
+            face, end = np.int64(ids[row + RING, begin + RING]), _end_of_run(ids, row, begin, width)
             if face < 0:
-                for channel in range(channels):
-                    values[into, channel] = background[channel]
-                if with_coverage:
-                    values[into, channels] = 0
-                continue
-            if face != last:
-                last = face
+                for into in range(row * width + begin, row * width + end):
+                    for channel in range(channels):
+                        values[into, channel] = background[channel]
+            else:
                 _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes)
-            x, y = column + 0.5, row + 0.5
-            inverse = 1.0 / (planes[channels, 0] + x * planes[channels, 1] + y * planes[channels, 2])
-            for channel in range(channels):
-                total = planes[channel, 0] + x * planes[channel, 1] + y * planes[channel, 2]
-                values[into, channel] = total * inverse
+                if channels == 3:
+                    _fill_three(planes, row, begin, end, row * width, values)
+                else:
+                    _fill_run(planes, row, begin, end, row * width, values)
             if with_coverage:
-                values[into, channels] = 1
+                for into in range(row * width + begin, row * width + end):
+                    values[into, channels] = 0 if face < 0 else 1
+            begin = end
 
 
 @kernel
@@ -204,35 +288,21 @@ def interpolate_centers_backward(
             for number in range(3 * channels + 3):
                 sums[slot, number] = 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            column, y = 0, row + 0.5
-            while column < width:
-                face = np.int64(ids[row + RING, column + RING])
+            begin, end = 0, 0
+            while end < width:
+                begin = end
+                face, end = np.int64(ids[row + RING, begin + RING]), _end_of_run(ids, row, begin, width)
                 if face < 0:
-                    column += 1
                     continue
-                begin = column
-                into = slot_starts[strip] + slots[row, column]
+                into = slot_starts[strip] + slots[row, begin]
                 _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes)
-                for channel in range(channels + 1):
-                    run[channel, 0], run[channel, 1] = 0.0, 0.0
-                # Weights are linear along a run, over q: two sums a channel tell those of all three corners.
-                while column < width and ids[row + RING, column + RING] == face:
-                    x, step = column + 0.5, np.float64(column - begin)
-                    inverse = 1.0 / (planes[channels, 0] + x * planes[channels, 1] + y * planes[channels, 2])
-                    along, pixel = 0.0, row * width + column
-                    for channel in range(channels):
-                        total = planes[channel, 0] + x * planes[channel, 1] + y * planes[channel, 2]
-                        grad = np.float64(grad_values[pixel, channel]) * inverse
-                        along += grad * total
-                        run[channel, 0] += grad
-                        run[channel, 1] += grad * step
-                    along *= inverse
-                    run[channels, 0] += along
-                    run[channels, 1] += along * step
-                    column += 1
+                if channels == 3:
+                    _add_three(planes, row, begin, end, row * width, grad_values, run)
+                else:
+                    _add_run(planes, row, begin, end, row * width, grad_values, run)
                 corners = corners_of(points, faces, face)
                 slopes = barycentric_slopes(*corners)
-                first = barycentrics_at(corners, slopes, begin + 0.5, y)
+                first = barycentrics_at(corners, slopes, begin + 0.5, row + 0.5)
                 qs = _qs_of(points, faces, face, perspective)
                 for k in range(3):
                     weight, growth = first[k] * qs[k], slopes[2 * k] * qs[k]

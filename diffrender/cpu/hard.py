@@ -305,8 +305,9 @@ def draw_under(
     under,
     depths,
 ):
-    """Fill under (H W,) with the face next below the nearest one at the centres of pixels with marks (H W,) >= 0, all of them in
-    marked tiles, -1 for none, among those of the sign `seen_sign`, or all if it is 0; depths (H W,) is for its 1 / depth.
+    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
+    >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there, is for its
+    1 / depth.
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
@@ -320,9 +321,6 @@ def draw_under(
         if strip >= strips:
             break
         first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
-        for row in range(first_row, last_row + 1):
-            for pixel in range((row - RING) * width, (row - RING + 1) * width):
-                under[pixel], depths[pixel] = -1, 0.0
         for entry in range(starts[strip], starts[strip + 1]):
             face = entries[entry]
             if seen_sign != 0 and signs[face] != seen_sign:
