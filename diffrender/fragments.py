@@ -48,7 +48,7 @@ class Fragments:
     points: np.ndarray  # (V, 3) float64: x px, y px, 1 / depth
     nearest: np.ndarray  # (H + 2, W + 2) 1 / depth
     ids: np.ndarray  # (H + 2, W + 2) int32
-    seen: tuple[np.ndarray, np.ndarray, np.ndarray]  # faces seen by strip: slots (H, W), faces, counts (S,)
+    seen: tuple[np.ndarray, np.ndarray, np.ndarray]  # faces seen by strip: slots (H, W), faces, starts (S + 1,)
     pairs: Pairs
     places: Places
 
@@ -119,10 +119,11 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     hard.fill_entries(bounds, starts, entries)
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
-    seen = (np.empty(size, np.int32), np.empty((strips, hard.ROWS * width), np.int32), np.empty(strips, np.int64))
+    seen = (np.empty(size, np.int32), np.empty((strips, hard.ROWS * width), np.int32), np.zeros(strips + 1, np.int64))
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     binned = (points, faces, signs, bounds, starts, entries)
     run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing)
+    np.cumsum(seen[2], out=seen[2])  # from counts
     front, back = (bool(facing[:, side].any()) for side in (0, 1))
     seen_sign = 0 if front == back else (1 if back else -1)
     pairs, places = _boundaries(vertices, binned, seen_sign, nearest, ids)

@@ -19,10 +19,10 @@ class InterpolationGradients(NamedTuple):
 class Interpolation:
     """What `interpolate` returns: `values` (S, C), a row for each fragment, `image` (H, W, C) of pixels' centres, `backward`."""
 
-    def __init__(self, fragments: Fragments, arguments: tuple, values: np.ndarray):
+    def __init__(self, fragments: Fragments, arguments: tuple, planes: np.ndarray, values: np.ndarray):
         self.values = values
         self.attributes: np.ndarray = arguments[0]
-        self._fragments, self._arguments = fragments, arguments
+        self._fragments, self._arguments, self._planes = fragments, arguments, planes
 
     @property
     def image(self) -> np.ndarray:
@@ -42,23 +42,22 @@ class Interpolation:
         from .cpu import fragments as kernels
 
         fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
-        slots, slot_faces, counts = fragments.seen
-        slot_starts = np.concatenate([[0], np.cumsum(counts)])
-        sums = np.empty((slot_starts[-1], 3 * attributes.shape[1] + 3))
+        slots, slot_faces, slot_starts = fragments.seen
+        sums = np.empty_like(self._planes)
         surface, given = (fragments.points, fragments.faces), (attributes, attribute_faces, perspective)
         run_on_workers(
             kernels.interpolate_centers_backward,
             np.zeros(1, np.int64),
             *surface,
             fragments.ids,
-            *given,
-            grad_values,
             slots,
             slot_starts,
+            self._planes,
+            grad_values,
             sums,
         )
         into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
-        kernels.gather_centers(*surface, *given, slot_faces, counts, slot_starts, sums, *into)
+        kernels.gather_centers(*surface, *given, slot_faces, slot_starts, sums, *into)
         width = fragments.size[1]
         kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, *into)
         return into[0], into[1].astype(attributes.dtype)
@@ -99,10 +98,12 @@ def fill(
     values = np.empty((fragments.count, channels), attributes.dtype)
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
-    run_on_workers(kernels.interpolate_centers, *surface, fragments.ids, *given, colors, values)
+    planes = np.empty((fragments.seen[2][-1], attributes.shape[1] + 1, 3))
+    centers = (*surface, fragments.ids, *given, *fragments.seen)
+    run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
     places = fragments.places
     kernels.interpolate_places(*surface, places.faces, places.corners, places.at, *given, values)
-    return Interpolation(fragments, given, values)
+    return Interpolation(fragments, given, planes, values)
 
 
 def _of_corners(attributes: Any, attribute_faces: Any, fragments: Fragments) -> tuple[np.ndarray, np.ndarray]:

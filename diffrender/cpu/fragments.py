@@ -156,8 +156,8 @@ def _fill_three(planes, row, begin, end, first, values):
 
 @formula
 def _add_run(planes, row, begin, end, first, grad_values, run):
-    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value, and of these times the
-    columns from `begin` on: weights are linear along a run, over q, so these tell those of all three corners."""
+    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value / q, and of these times the
+    columns from `begin` on."""
     channels = len(planes) - 1
     q, slope_q = _on_row(planes, channels, row)
     for channel in range(channels + 1):
@@ -199,9 +199,27 @@ def _add_three(planes, row, begin, end, first, grad_values, run):
 
 @kernel
 def interpolate_centers(
-    share, shares, board, points, faces, ids, attributes, attribute_faces, perspective, background, values
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    ids,
+    attributes,
+    attribute_faces,
+    perspective,
+    slots,
+    slot_faces,
+    slot_starts,
+    background,
+    planes,
+    values,
 ):
-    """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,)."""
+    """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,).
+
+    And planes (N, C + 1, 3) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
+    """
     if share < 0:
         lead(publish(board))
         return
@@ -213,25 +231,30 @@ def interpolate_centers(
             values[height * width, channel] = background[channel]
         if with_coverage:
             values[height * width, channels] = 0
-    planes = np.empty((channels + 1, 3))
-    for row in range(height * share // shares, height * (share + 1) // shares):
-        begin = 0
-        while begin < width:
-            face, end = np.int64(ids[row + RING, begin + RING]), _end_of_run(ids, row, begin, width)
-            if face < 0:
-                for into in range(row * width + begin, row * width + end):
-                    for channel in range(channels):
-                        values[into, channel] = background[channel]
-            else:
-                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes)
-                if channels == 3:
-                    _fill_three(planes, row, begin, end, row * width, values)
+    while True:
+        strip = claim(turn)
+        if strip >= len(slot_starts) - 1:
+            break
+        first = slot_starts[strip]
+        for slot in range(first, slot_starts[strip + 1]):
+            face = slot_faces[strip, slot - first]
+            _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
+        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            begin = 0
+            while begin < width:
+                seen, end = ids[row + RING, begin + RING] >= 0, _end_of_run(ids, row, begin, width)
+                if not seen:
+                    for into in range(row * width + begin, row * width + end):
+                        for channel in range(channels):
+                            values[into, channel] = background[channel]
+                elif channels == 3:
+                    _fill_three(planes[first + slots[row, begin]], row, begin, end, row * width, values)
                 else:
-                    _fill_run(planes, row, begin, end, row * width, values)
-            if with_coverage:
-                for into in range(row * width + begin, row * width + end):
-                    values[into, channels] = 0 if face < 0 else 1
-            begin = end
+                    _fill_run(planes[first + slots[row, begin]], row, begin, end, row * width, values)
+                if with_coverage:
+                    for into in range(row * width + begin, row * width + end):
+                        values[into, channels] = 1 if seen else 0
+                begin = end
 
 
 @kernel
@@ -263,30 +286,29 @@ def interpolate_centers_backward(
     points,
     faces,
     ids,
-    attributes,
-    attribute_faces,
-    perspective,
-    grad_values,
     slots,
     slot_starts,
+    planes,
+    grad_values,
     sums,
 ):
-    """Add to sums (N, 3 C + 3) of the faces seen in each strip: for each corner k the sum over pixels of w_k g, C numbers, and at
-    the end of w_k (g . value), with g the gradient of the pixel's value: `gather_centers` makes gradients of them.
+    """Fill sums (N, C + 1, 3) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q, with
+    g the gradient of the pixel's value; and of these times x and y from the face's first corner. Weights are linear in the
+    image, over q: `gather_centers` makes gradients of these sums.
     """
     if share < 0:
         lead(publish(board))
         return
     height, width = slots.shape
-    channels = attributes.shape[1]
-    planes, run = np.empty((channels + 1, 3)), np.zeros((channels + 1, 2))
+    channels = planes.shape[1] - 1
+    run = np.zeros((channels + 1, 2))
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
             break
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
-            for number in range(3 * channels + 3):
-                sums[slot, number] = 0.0
+            for channel in range(channels + 1):
+                sums[slot, channel, 0], sums[slot, channel, 1], sums[slot, channel, 2] = 0.0, 0.0, 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             begin, end = 0, 0
             while end < width:
@@ -295,20 +317,17 @@ def interpolate_centers_backward(
                 if face < 0:
                     continue
                 into = slot_starts[strip] + slots[row, begin]
-                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes)
                 if channels == 3:
-                    _add_three(planes, row, begin, end, row * width, grad_values, run)
+                    _add_three(planes[into], row, begin, end, row * width, grad_values, run)
                 else:
-                    _add_run(planes, row, begin, end, row * width, grad_values, run)
-                corners = corners_of(points, faces, face)
-                slopes = barycentric_slopes(*corners)
-                first = barycentrics_at(corners, slopes, begin + 0.5, row + 0.5)
-                qs = _qs_of(points, faces, face, perspective)
-                for k in range(3):
-                    weight, growth = first[k] * qs[k], slopes[2 * k] * qs[k]
-                    for channel in range(channels):
-                        sums[into, k * channels + channel] += weight * run[channel, 0] + growth * run[channel, 1]
-                    sums[into, 3 * channels + k] += weight * run[channels, 0] + growth * run[channels, 1]
+                    _add_run(planes[into], row, begin, end, row * width, grad_values, run)
+                corner = faces[face, 0]
+                x, y = begin + 0.5 - points[corner, 0], row + 0.5 - points[corner, 1]
+                for channel in range(channels + 1):
+                    total = run[channel, 0]
+                    sums[into, channel, 0] += total
+                    sums[into, channel, 1] += x * total + run[channel, 1]
+                    sums[into, channel, 2] += y * total
 
 
 @kernel
@@ -319,7 +338,6 @@ def gather_centers(
     attribute_faces,
     perspective,
     slot_faces,
-    counts,
     slot_starts,
     sums,
     grad_points,
@@ -327,26 +345,31 @@ def gather_centers(
 ):
     """Add to grad_points (V, 3) and grad_attributes (T, C) what the sums of `interpolate_centers_backward` say, in their order.
 
-    With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
+    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0, and
+    has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
     -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
     """
     channels = attributes.shape[1]
-    product = np.empty((3, 3))
-    for strip in range(len(counts)):
-        for seen in range(counts[strip]):
-            slot, face = slot_starts[strip] + seen, slot_faces[strip, seen]
+    product, weighed = np.empty((3, 3)), np.empty((3, channels + 1))
+    for strip in range(len(slot_starts) - 1):
+        for slot in range(slot_starts[strip], slot_starts[strip + 1]):
+            face = slot_faces[strip, slot - slot_starts[strip]]
             slopes = barycentric_slopes(*corners_of(points, faces, face))
             qs = _qs_of(points, faces, face, perspective)
             for j in range(3):
+                start, sx, sy = qs[0] if j == 0 else 0.0, qs[j] * slopes[2 * j], qs[j] * slopes[2 * j + 1]
+                for channel in range(channels + 1):
+                    total = start * sums[slot, channel, 0] + sx * sums[slot, channel, 1]
+                    weighed[j, channel] = total + sy * sums[slot, channel, 2]
                 for k in range(3):
-                    total = -sums[slot, 3 * channels + j]
+                    total = -weighed[j, channels]
                     for channel in range(channels):
-                        total += sums[slot, j * channels + channel] * attributes[attribute_faces[face, k], channel]
+                        total += weighed[j, channel] * attributes[attribute_faces[face, k], channel]
                     product[j, k] = total
             for j in range(3):
                 row = attribute_faces[face, j]
                 for channel in range(channels):
-                    grad_attributes[row, channel] += sums[slot, j * channels + channel]
+                    grad_attributes[row, channel] += weighed[j, channel]
                 inverse = 1.0 / qs[j]
                 at_a, at_b, at_c = (
                     product[j, 0] * qs[0] * inverse,

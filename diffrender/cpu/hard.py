@@ -159,7 +159,7 @@ def draw_ids(
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
-    And number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S,), and facing
+    And number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S + 1,) from the second on, and facing
     (S, 2) whether any is seen from its front, and any from its back. Of faces equally near, to rounding, one is seen, of
     identical ones the first.
     """
@@ -169,7 +169,7 @@ def draw_ids(
     rows, width = ids.shape
     mark = np.full(len(faces), -1, np.int32)
     number = np.empty(len(faces), np.int32)
-    strips = len(counts)
+    strips = len(counts) - 1
     farthest = np.empty((ROWS // TILE, -(-width // TILE)))
     while True:
         strip = claim(turn)
@@ -254,16 +254,19 @@ def draw_ids(
         seen = 0
         facing[strip, 0], facing[strip, 1] = False, False
         for row in range(max(first_row, RING), min(last_row, rows - RING - 1) + 1):
+            before, slot = np.int32(-1), np.int32(0)
             for column in range(RING, width - RING):
                 face = ids[row, column]
-                if face >= 0:
+                if face != before and face >= 0:
                     if mark[face] != strip:
                         mark[face], number[face] = strip, seen
                         slot_faces[strip, seen] = face
                         facing[strip, 1 if signs[face] > 0 else 0] = True
                         seen += 1
-                    slots[row - RING, column - RING] = number[face]
-        counts[strip] = seen
+                    slot = number[face]
+                before = face
+                slots[row - RING, column - RING] = slot  # nobody asks for that of nothing
+        counts[strip + 1] = seen
 
 
 @kernel
