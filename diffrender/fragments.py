@@ -11,7 +11,9 @@ from .checks import check_faces, check_size, check_vertices
 from .surface_links import link_surface
 from .threads import run_on_workers, share_out
 
-_ROOM = 8  # for how many outlines each row and each column has room at first
+_PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
+_LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
+_ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
 
 
 class Places(NamedTuple):
@@ -34,6 +36,16 @@ class Pairs(NamedTuple):
     cutters: np.ndarray  # (N, 4) int32
 
 
+class Seen(NamedTuple):
+    """Runs of pixels that see one face, and the faces seen in each strip of the image, see `diffrender.cpu.hard.draw_ids`."""
+
+    run_ends: np.ndarray  # (H + 2, W + 2) int32
+    run_slots: np.ndarray  # (H + 2, W + 2) int32
+    run_counts: np.ndarray  # (H + 2,) int32
+    faces: np.ndarray  # (S, ROWS W) int32
+    starts: np.ndarray  # (S + 1,) int64, of numbers that go on from strip to strip
+
+
 @dataclass(frozen=True)
 class Fragments:
     """What `rasterize_hard` returns: what each pixel sees, and all that `interpolate` and `antialias` need.
@@ -48,7 +60,7 @@ class Fragments:
     points: np.ndarray  # (V, 3) float64: x px, y px, 1 / depth
     nearest: np.ndarray  # (H + 2, W + 2) 1 / depth
     ids: np.ndarray  # (H + 2, W + 2) int32
-    seen: tuple[np.ndarray, np.ndarray, np.ndarray]  # faces seen by strip: slots (H, W), faces, starts (S + 1,)
+    seen: Seen
     pairs: Pairs
     places: Places
 
@@ -119,46 +131,52 @@ def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_
     hard.fill_entries(bounds, starts, entries)
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
-    seen = (np.empty(size, np.int32), np.empty((strips, hard.ROWS * width), np.int32), np.zeros(strips + 1, np.int64))
+    seen = Seen(
+        np.empty(drawn, np.int32),
+        np.empty(drawn, np.int32),
+        np.empty(drawn[0], np.int32),
+        np.empty((strips, hard.ROWS * width), np.int32),
+        np.zeros(strips + 1, np.int64),
+    )
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
+    farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
     binned = (points, faces, signs, bounds, starts, entries)
-    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing)
-    np.cumsum(seen[2], out=seen[2])  # from counts
+    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest)
+    np.cumsum(seen.starts, out=seen.starts)  # from counts
     front, back = (bool(facing[:, side].any()) for side in (0, 1))
     seen_sign = 0 if front == back else (1 if back else -1)
-    pairs, places = _boundaries(vertices, binned, seen_sign, nearest, ids)
+    pairs, places = _boundaries(vertices, binned, seen_sign, (nearest, ids, seen.run_ends, farthest))
     return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
 
 
-def _boundaries(
-    vertices: np.ndarray, binned: tuple, seen_sign: int, nearest: np.ndarray, ids: np.ndarray
-) -> tuple[Pairs, Places]:
+def _boundaries(vertices: np.ndarray, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places]:
     from .cpu.cross import find_crossings, suspect_crossings
-    from .cpu.hard import TILE, draw_under, find_farthest
+    from .cpu.hard import draw_under
     from .cpu.outline import find_outlines
-    from .cpu.resolve import NUMBERS, resolve_outlines
+    from .cpu.resolve import NUMBERS, close_gaps, resolve_outlines
 
     points, faces, signs, *_ = binned
+    nearest, ids, run_ends, farthest = centers
     links = link_surface(faces, vertices)
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
-    room = _ROOM * (height + width) + 1024
-    tiles = tuple(-(-length // TILE) for length in ids.shape)
-    farthest, marked_tiles = np.empty(tiles), np.zeros(tiles, np.bool_)
-    find_farthest(nearest, farthest)
+    room = _ROOM * (height + width) + _SPARE
+    marked_tiles = np.zeros(farthest.shape, np.bool_)
     while True:
         last = np.full(height * width, -1, np.int32)
         order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
         edges = (links.heads, links.seconds, seen_sign)
-        count, found = find_outlines(*surface, *edges, nearest, farthest, marked_tiles, last, order, under, depths, *outlines)
+        count, found = find_outlines(
+            *surface, *edges, nearest, farthest, marked_tiles, last, order, under, depths, *outlines
+        )
         if count <= room:
             break
         room = count
     marks = (seen_sign, marked_tiles, last)
     run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
     suspects = np.zeros((*ids.shape, 2), np.bool_)
-    run_on_workers(suspect_crossings, *surface, ids, suspects)
+    run_on_workers(suspect_crossings, *surface, ids, run_ends, suspects)
     crossings = np.flatnonzero(suspects)
     while True:
         pairs = Pairs(
@@ -175,7 +193,14 @@ def _boundaries(
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
-        resolved = resolve_outlines(*surface, nearest, ids, under, last, order[:found], *outlines, *pairs, *places)
+        counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
+        into = (*pairs, *places, counts)
+        turn = np.zeros(1, np.int64)
+        run_on_workers(resolve_outlines, turn, *surface, *around, *outlines, *into, most=found // _LEAST)
+        needed, *resolved = close_gaps(counts, height * width + 1, *pairs, *places)
+        if needed > room:
+            room = needed
+            continue
         crossed = np.zeros(ids.shape, np.bool_)
         ends = find_crossings(
             *surface, ids, crossings, crossed, last, outlines[0], outlines[2], *pairs, *places, *resolved

@@ -42,22 +42,19 @@ class Interpolation:
         from .cpu import fragments as kernels
 
         fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
-        slots, slot_faces, slot_starts = fragments.seen
         sums = np.empty_like(self._planes)
         surface, given = (fragments.points, fragments.faces), (attributes, attribute_faces, perspective)
         run_on_workers(
             kernels.interpolate_centers_backward,
             np.zeros(1, np.int64),
             *surface,
-            fragments.ids,
-            slots,
-            slot_starts,
+            *fragments.seen,
             self._planes,
             grad_values,
             sums,
         )
         into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
-        kernels.gather_centers(*surface, *given, slot_faces, slot_starts, sums, *into)
+        kernels.gather_centers(*surface, *given, *fragments.seen[3:], sums, *into)
         width = fragments.size[1]
         kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, *into)
         return into[0], into[1].astype(attributes.dtype)
@@ -98,8 +95,8 @@ def fill(
     values = np.empty((fragments.count, channels), attributes.dtype)
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
-    planes = np.empty((fragments.seen[2][-1], attributes.shape[1] + 1, 3))
-    centers = (*surface, fragments.ids, *given, *fragments.seen)
+    planes = np.empty((fragments.seen.starts[-1], attributes.shape[1] + 1, 3))
+    centers = (*surface, *given, *fragments.seen)
     run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
     places = fragments.places
     kernels.interpolate_places(*surface, places.faces, places.corners, places.at, *given, values)

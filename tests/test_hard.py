@@ -92,7 +92,7 @@ def test_a_convex_surface_and_all_its_gradients_are_the_oracles(perspective):
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-9), (np.float32, 1e-5)])
 def test_the_gradient_of_coverage_is_that_of_the_outlines_area(dtype, tolerance):
-    vertices, faces, _, size = sphere(3, (60, 64))
+    vertices, faces, _, size = sphere(2, (44, 48))
     vertices = vertices.astype(dtype)
     weights = np.random.default_rng(1).normal(size=size)
     fragments = dr.rasterize_hard(vertices, faces, size)
@@ -184,10 +184,12 @@ def test_gradients_where_outlines_and_surfaces_cross():
 
     out, step = draw(0), 1e-7
     slopes = (draw(step).image[..., 0] - draw(-step).image[..., 0]) / (2 * step)
-    pixels = np.unique(out._fragments.pairs.pixels)
-    assert (out._fragments.pairs.owners[:, 0] < 0).sum() > 30
+    pairs, lines = out._fragments.pairs, out._fragments.pairs.owners[:, 0] < 0
+    assert lines.sum() > 30
+    # Lines that outlines cut, outlines that others cut, and outlines that go under what is beside them.
+    assert (pairs.cutters[lines] >= 0).any() and (pairs.cutters[~lines] >= 0).any() and (pairs.cutters < -1).any()
     errors = []
-    for pixel in pixels:
+    for pixel in np.unique(pairs.pixels):
         grad = np.zeros(out.image.shape)
         grad.reshape(-1, 4)[pixel, 0] = 1
         found = (out.backward(grad).vertices_pixel * direction).sum()
@@ -264,6 +266,18 @@ def test_the_same_bits_at_any_number_of_threads():
     finally:
         dr.set_num_threads(before)
     assert results[0] == results[1] == results[2]
+
+
+def test_too_little_room_at_first_makes_no_difference(monkeypatch):
+    vertices, faces, attributes, size = boxes()
+    grad = np.random.default_rng(0).normal(size=(*size, 4))
+    enough = draw_hard(vertices, faces, size, dr.Hard(), attributes)
+    monkeypatch.setattr("diffrender.fragments._ROOM", 0)
+    monkeypatch.setattr("diffrender.fragments._SPARE", 8)
+    scarce = draw_hard(vertices, faces, size, dr.Hard(), attributes)
+    assert len(enough._fragments.pairs.pixels) > 64
+    np.testing.assert_array_equal(scarce.image, enough.image)
+    np.testing.assert_array_equal(scarce.backward(grad).vertices_pixel, enough.backward(grad).vertices_pixel)
 
 
 def test_the_stages_compose_to_what_render_shows():

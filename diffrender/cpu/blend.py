@@ -3,11 +3,11 @@
 import numpy as np
 
 from ..formulas.edge import barycentric_slopes, crossing_backward, shadow_area_backward
-from ..jit import formula, kernel, subroutine
+from ..jit import kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, depth_slopes
 
 
-@formula
+@subroutine
 def _add_depth_difference(points, faces, face, x, y, grad, grad_points):
     """Add the gradient of 1 / depth of a face at the fixed point (x, y)."""
     weights = barycentrics_at(

@@ -16,9 +16,7 @@ _HALVINGS = 10  # of a pixel's width
 def _share_vertex(linked, f, g):
     a, b, c, p, q, r = linked[f, 0], linked[f, 1], linked[f, 2], linked[g, 0], linked[g, 1], linked[g, 2]
     # No branches: which of the corners it is cannot be guessed.
-    return (
-        (a == p) | (a == q) | (a == r) | (b == p) | (b == q) | (b == r) | (c == p) | (c == q) | (c == r)
-    )
+    return (a == p) | (a == q) | (a == r) | (b == p) | (b == q) | (b == r) | (c == p) | (c == q) | (c == r)
 
 
 @subroutine
@@ -46,32 +44,47 @@ def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux
     return ux, uy, x, y, 1, True
 
 
+@formula
+def _may_cross(linked, f, g):
+    """Whether two faces seen side by side are other ones without a common corner."""
+    return f >= 0 and g >= 0 and f != g and not _share_vertex(linked, f, g)
+
+
+@formula
+def _suspect(points, faces, linked, signs, ring, f, g, row, column, down, suspects):
+    """Set whether the sheet of a pixel's face f does not go on to the face g of its neighbour."""
+    x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
+    there, _ = walk(points, faces, linked, signs, ring, f, x, y)
+    suspects[row, column, down] = there != g
+
+
 @kernel
-def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, suspects):
-    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see other sheets."""
+def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, run_ends, suspects):
+    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see other sheets.
+
+    Only where runs of pixels end, in either row, see `draw_ids`, other faces meet.
+    """
     if share < 0:
         lead(publish(board))
         return
     height, width = ids.shape
     for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
-        right = np.int64(ids[row, 0])
-        clear, clear_below = np.int64(-1), np.int64(-1)  # two that were found to have a corner in common, in the column before
-        for column in range(width - 1):
-            f, right = right, np.int64(ids[row, column + 1])
-            below = np.int64(ids[row + 1, column])
-            if f < 0 or (f == right and f == below):
-                continue
-            for down in range(2):
-                g = below if down else right
-                if g < 0 or f == g or (down and f == clear and g == clear_below):
-                    continue
-                if _share_vertex(linked, f, g):
-                    if down:
-                        clear, clear_below = f, g
-                    continue
-                x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
-                there, _ = walk(points, faces, linked, signs, ring, f, x, y)
-                suspects[row, column, down] = there != g
+        run, run_below, begin = 0, 0, 0
+        while begin < width - 1:
+            f, below = np.int64(ids[row, begin]), np.int64(ids[row + 1, begin])
+            end, end_below = np.int64(run_ends[row, run]), np.int64(run_ends[row + 1, run_below])
+            last = min(end, end_below)
+            if _may_cross(linked, f, below):
+                for column in range(begin, last):
+                    _suspect(points, faces, linked, signs, ring, f, below, row, column, 1, suspects)
+            if end == last:
+                right = np.int64(ids[row, end])
+                if _may_cross(linked, f, right):
+                    _suspect(points, faces, linked, signs, ring, f, right, row, end - 1, 0, suspects)
+                run += 1
+            if end_below == last:
+                run_below += 1
+            begin = last
 
 
 @subroutine

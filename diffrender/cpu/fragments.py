@@ -112,12 +112,19 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
 
 
 @formula
-def _end_of_run(ids, row, begin, width):
-    """Return the column up to which a row of pixels sees the face that it sees at column `begin`."""
-    end = begin + 1
-    while end < width and ids[row + RING, end + RING] == ids[row + RING, begin + RING]:
-        end += 1
-    return end
+def _fill_background(background, begin, end, values):
+    """Fill values [begin, end) of pixels that see nothing."""
+    channels = len(background)
+    if channels == 3 and values.shape[1] == 4:
+        r, g, b = background[0], background[1], background[2]
+        for into in range(begin, end):
+            values[into, 0], values[into, 1], values[into, 2], values[into, 3] = r, g, b, 0
+        return
+    for into in range(begin, end):
+        for channel in range(channels):
+            values[into, channel] = background[channel]
+        if values.shape[1] > channels:
+            values[into, channels] = 0
 
 
 @formula
@@ -137,6 +144,8 @@ def _fill_run(planes, row, begin, end, first, values):
         for channel in range(channels):
             value, slope = _on_row(planes, channel, row)
             values[first + column, channel] = (value + x * slope) * inverse
+        if values.shape[1] > channels:
+            values[first + column, channels] = 1
 
 
 @formula
@@ -152,12 +161,14 @@ def _fill_three(planes, row, begin, end, first, values):
         values[first + column, 0] = (r + x * slope_r) * inverse
         values[first + column, 1] = (g + x * slope_g) * inverse
         values[first + column, 2] = (b + x * slope_b) * inverse
+        if values.shape[1] > 3:
+            values[first + column, 3] = 1
 
 
 @formula
 def _add_run(planes, row, begin, end, first, grad_values, run):
-    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value / q, and of these times the
-    columns from `begin` on."""
+    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value / q, and of these times
+    the columns from `begin` on."""
     channels = len(planes) - 1
     q, slope_q = _on_row(planes, channels, row)
     for channel in range(channels + 1):
@@ -205,11 +216,12 @@ def interpolate_centers(
     turn,
     points,
     faces,
-    ids,
     attributes,
     attribute_faces,
     perspective,
-    slots,
+    run_ends,
+    run_slots,
+    run_counts,
     slot_faces,
     slot_starts,
     background,
@@ -223,14 +235,10 @@ def interpolate_centers(
     if share < 0:
         lead(publish(board))
         return
-    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
     channels = attributes.shape[1]
-    with_coverage = values.shape[1] > channels
     if share == 0:
-        for channel in range(channels):
-            values[height * width, channel] = background[channel]
-        if with_coverage:
-            values[height * width, channels] = 0
+        _fill_background(background, height * width, height * width + 1, values)
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
@@ -240,21 +248,15 @@ def interpolate_centers(
             face = slot_faces[strip, slot - first]
             _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            begin = 0
-            while begin < width:
-                seen, end = ids[row + RING, begin + RING] >= 0, _end_of_run(ids, row, begin, width)
-                if not seen:
-                    for into in range(row * width + begin, row * width + end):
-                        for channel in range(channels):
-                            values[into, channel] = background[channel]
+            for run in range(1, run_counts[row + RING] - 1):  # without the ring's
+                begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
+                slot = run_slots[row + RING, run]
+                if slot < 0:
+                    _fill_background(background, row * width + begin, row * width + end, values)
                 elif channels == 3:
-                    _fill_three(planes[first + slots[row, begin]], row, begin, end, row * width, values)
+                    _fill_three(planes[first + slot], row, begin, end, row * width, values)
                 else:
-                    _fill_run(planes[first + slots[row, begin]], row, begin, end, row * width, values)
-                if with_coverage:
-                    for into in range(row * width + begin, row * width + end):
-                        values[into, channels] = 1 if seen else 0
-                begin = end
+                    _fill_run(planes[first + slot], row, begin, end, row * width, values)
 
 
 @kernel
@@ -285,23 +287,25 @@ def interpolate_centers_backward(
     turn,
     points,
     faces,
-    ids,
-    slots,
+    run_ends,
+    run_slots,
+    run_counts,
+    slot_faces,
     slot_starts,
     planes,
     grad_values,
     sums,
 ):
-    """Fill sums (N, C + 1, 3) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q, with
-    g the gradient of the pixel's value; and of these times x and y from the face's first corner. Weights are linear in the
-    image, over q: `gather_centers` makes gradients of these sums.
+    """Fill sums (N, C + 1, 3) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q,
+    with g the gradient of the pixel's value; and of these times x and y from the face's first corner. Weights are linear in
+    the image, over q: `gather_centers` makes gradients of these sums.
     """
     if share < 0:
         lead(publish(board))
         return
-    height, width = slots.shape
+    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
     channels = planes.shape[1] - 1
-    run = np.zeros((channels + 1, 2))
+    along = np.zeros((channels + 1, 2))
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
@@ -310,23 +314,22 @@ def interpolate_centers_backward(
             for channel in range(channels + 1):
                 sums[slot, channel, 0], sums[slot, channel, 1], sums[slot, channel, 2] = 0.0, 0.0, 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            begin, end = 0, 0
-            while end < width:
-                begin = end
-                face, end = np.int64(ids[row + RING, begin + RING]), _end_of_run(ids, row, begin, width)
-                if face < 0:
+            for run in range(1, run_counts[row + RING] - 1):  # without the ring's
+                slot = run_slots[row + RING, run]
+                if slot < 0:
                     continue
-                into = slot_starts[strip] + slots[row, begin]
+                begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
+                into, face = slot_starts[strip] + slot, slot_faces[strip, slot]
                 if channels == 3:
-                    _add_three(planes[into], row, begin, end, row * width, grad_values, run)
+                    _add_three(planes[into], row, begin, end, row * width, grad_values, along)
                 else:
-                    _add_run(planes[into], row, begin, end, row * width, grad_values, run)
+                    _add_run(planes[into], row, begin, end, row * width, grad_values, along)
                 corner = faces[face, 0]
                 x, y = begin + 0.5 - points[corner, 0], row + 0.5 - points[corner, 1]
                 for channel in range(channels + 1):
-                    total = run[channel, 0]
+                    total = along[channel, 0]
                     sums[into, channel, 0] += total
-                    sums[into, channel, 1] += x * total + run[channel, 1]
+                    sums[into, channel, 1] += x * total + along[channel, 1]
                     sums[into, channel, 2] += y * total
 
 
@@ -345,8 +348,8 @@ def gather_centers(
 ):
     """Add to grad_points (V, 3) and grad_attributes (T, C) what the sums of `interpolate_centers_backward` say, in their order.
 
-    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0, and
-    has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
+    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
+    and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
     -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
     """
     channels = attributes.shape[1]

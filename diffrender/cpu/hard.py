@@ -11,7 +11,7 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_after, is_inside, owns_border, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import formula, kernel
+from ..jit import formula, kernel, subroutine
 from ..spin import claim, lead, publish
 
 ROWS = 16  # of a strip, the unit of work of a thread
@@ -117,7 +117,7 @@ def _columns(px, lean, down, rise, low, high):
     return low, high
 
 
-@formula
+@subroutine
 def _find_farthest(nearest, first_row, last_row, farthest):
     """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth seen so far in each tile of a strip."""
     farthest[:] = np.inf
@@ -152,16 +152,23 @@ def draw_ids(
     entries,
     nearest,
     ids,
-    slots,
+    run_ends,
+    run_slots,
+    run_counts,
     slot_faces,
     counts,
     facing,
+    farthest,
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
-    And number the faces that are seen in each strip: slots (H, W) in the strip, slot_faces (S, ROWS W), counts (S + 1,) from the second on, and facing
-    (S, 2) whether any is seen from its front, and any from its back. Of faces equally near, to rounding, one is seen, of
-    identical ones the first.
+    And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, run_slots
+    (H + 2, W + 2) the number that the face has in its strip, -1 for nothing, and run_counts (H + 2,) how many there are. The
+    ring has runs of its own, without numbers. And of each strip slot_faces (S, ROWS W), the faces by their number, counts
+    (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from its
+    back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile.
+
+    Of faces equally near, to rounding, one is seen, of identical ones the first.
     """
     if share < 0:
         lead(publish(board))
@@ -170,7 +177,6 @@ def draw_ids(
     mark = np.full(len(faces), -1, np.int32)
     number = np.empty(len(faces), np.int32)
     strips = len(counts) - 1
-    farthest = np.empty((ROWS // TILE, -(-width // TILE)))
     while True:
         strip = claim(turn)
         if strip >= strips:
@@ -181,7 +187,8 @@ def draw_ids(
                 nearest[row, column] = 0.0
                 ids[row, column] = -1
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
-        farthest[:], fresh = 0.0, 0
+        tiles, fresh = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)], 0
+        tiles[:] = 0.0
         for turn_of in range(2):
             if turn_of == 1:
                 fresh = _CHUNK
@@ -190,7 +197,7 @@ def draw_ids(
                 if (signs[face] > 0) != (turn_of == 1):
                     continue
                 if fresh >= _CHUNK:
-                    _find_farthest(nearest, first_row, last_row, farthest)
+                    _find_farthest(nearest, first_row, last_row, tiles)
                     fresh = 0
                 fresh += 1
                 a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
@@ -205,15 +212,15 @@ def draw_ids(
                     points[c, 1],
                 )
                 highest = max(points[a, 2], points[b, 2], points[c, 2])
-                if not _any_below(farthest, bounds, face, first_row, last_row, highest):
+                if not _any_below(tiles, bounds, face, first_row, last_row, highest):
                     continue
                 inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
-                wa, wb, wc = points[a, 2] * inverse, points[b, 2] * inverse, points[c, 2] * inverse
+                to_b, to_c = (points[b, 2] - points[a, 2]) * inverse, (points[c, 2] - points[a, 2]) * inverse
+                across, down = to_b * (cy - ay) - to_c * (by - ay), to_c * (bx - ax) - to_b * (cx - ax)
                 px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
                 px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
                 px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
                 rise0, rise1, rise2 = qy0 - py0, qy1 - py1, qy2 - py2
-                across = -(sign0 * rise0 * wa + sign1 * rise1 * wb + sign2 * rise2 * wc)
                 lean0, lean1, lean2 = _lean(px0, qx0, rise0), _lean(px1, qx1, rise1), _lean(px2, qx2, rise2)
                 left, right = np.float64(bounds[face, 0]), np.float64(bounds[face, 1])
                 level = min(abs(rise0), abs(rise1), abs(rise2)) < _LEVEL
@@ -226,15 +233,12 @@ def draw_ids(
                     begin, end = math.ceil(low - _DOUBT), math.floor(high + _DOUBT)
                     if begin > end:
                         continue
-                    x = begin - RING + 0.5
-                    near = (
-                        sign0 * side_of(px0, py0, qx0, qy0, x, y) * wa
-                        + sign1 * side_of(px1, py1, qx1, qy1, x, y) * wb
-                        + sign2 * side_of(px2, py2, qx2, qy2, x, y) * wc
-                    )
+                    near = points[a, 2] + across * (begin - RING + 0.5 - ax) + down * (y - ay)
+                    # Where a row ends only the sides themselves decide.
+                    doubted_first = begin if begin - low < _DOUBT else begin - 1
+                    doubted_last = begin if level else (end if high - end < _DOUBT else end + 1)
                     for column in range(begin, end + 1):
-                        # Where a row ends only the sides themselves decide.
-                        if level or column - low < _DOUBT or high - column < _DOUBT:
+                        if column <= doubted_first or column >= doubted_last:
                             x = column - RING + 0.5
                             side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
                             side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
@@ -251,32 +255,29 @@ def draw_ids(
                         if here > nearest[row, column]:
                             nearest[row, column] = here
                             ids[row, column] = face
+        _find_farthest(nearest, first_row, last_row, tiles)
         seen = 0
         facing[strip, 0], facing[strip, 1] = False, False
-        for row in range(max(first_row, RING), min(last_row, rows - RING - 1) + 1):
-            before, slot = np.int32(-1), np.int32(0)
-            for column in range(RING, width - RING):
-                face = ids[row, column]
-                if face != before and face >= 0:
+        for row in range(first_row, last_row + 1):
+            runs, begin, is_ring = 0, 0, row < RING or row >= rows - RING
+            while begin < width:
+                face, end = ids[row, begin], begin + 1
+                last = RING if begin < RING else (width - RING if begin < width - RING else width)
+                while end < last and ids[row, end] == face:
+                    end += 1
+                slot = np.int32(-1)
+                if face >= 0 and not is_ring and begin >= RING and end <= width - RING:
                     if mark[face] != strip:
                         mark[face], number[face] = strip, seen
                         slot_faces[strip, seen] = face
                         facing[strip, 1 if signs[face] > 0 else 0] = True
                         seen += 1
                     slot = number[face]
-                before = face
-                slots[row - RING, column - RING] = slot  # nobody asks for that of nothing
+                run_ends[row, runs], run_slots[row, runs] = end, slot
+                runs += 1
+                begin = end
+            run_counts[row] = runs
         counts[strip + 1] = seen
-
-
-@kernel
-def find_farthest(nearest, farthest):
-    """Fill farthest (H', W') with the smallest 1 / depth that is seen in each tile of nearest (H + 2, W + 2)."""
-    farthest[:] = np.inf
-    for row in range(nearest.shape[0]):
-        for column in range(nearest.shape[1]):
-            i, j = row // TILE, column // TILE
-            farthest[i, j] = min(farthest[i, j], nearest[row, column])
 
 
 @formula

@@ -96,7 +96,8 @@ def find_outlines(
 
     halves (N,) is the half edge in its front face, spans (N, 2) the part [t0, t1] of the edge in the pixel, before (N,) the
     candidate before it in its pixel, or -1; last (H W,) is a pixel's last one, and order (H W,) the pixels that have any, whose
-    tiles are marked, and whose under and depths (H W,) are cleared for `draw_under`. Returns how many candidates and pixels there are; what has no room is left out.
+    tiles are marked, and whose under and depths (H W,) are cleared for `draw_under`. Returns how many candidates and pixels
+    there are; what has no room is left out.
     """
     height, width = nearest.shape[0] - 2 * RING, nearest.shape[1] - 2 * RING
     count, found = 0, 0

@@ -4,90 +4,41 @@ Each (pixel, boundary) pair names two rows of values, that on the side of the pi
 beyond: the image is the centre's value plus the sum of area * (beyond - near).
 """
 
-import math
-
 import numpy as np
 
-from ..formulas.edge import crossing, is_inside, nearest_on_edge, shadow_area
+from ..formulas.edge import crossing, shadow_area
 from ..jit import formula, kernel, subroutine
-from .half_edges import ends_of
+from ..spin import claim, lead, publish
+from .candidates import (
+    AX,
+    AY,
+    BX,
+    BY,
+    DEPTH,
+    MOST,
+    SHARE,
+    T0,
+    T1,
+    find_front,
+    join_sheets,
+    nearest_point,
+    read_candidates,
+)
 from .hard import NEARER, RING
-from .sheet import depth_along, lies_beyond, outward_ends, plane_at, same_depth, walk
+from .sheet import depth_along, outward_ends, plane_at, same_depth, walk
 
 _UNFAIR = 1e-6  # rounding of a share
-_BASE = np.int64(-1)
-_UNKNOWN, _NOT_YET, _NOTHING = np.int64(-2), np.int64(-2), np.int64(-1)
-_MOST = 32  # outlines in one pixel; more are left out
-_PARTS = 4 * _MOST
-_STEPS = 64  # faces round a vertex
+_BASE, _HIDDEN = np.int64(-1), np.int64(-3)
+_UNKNOWN, _NOTHING = np.int64(-2), np.int64(-1)
+_PARTS = 4 * MOST
 NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of a chord, from the pixel's centre
-# Columns of what `resolve_outlines` knows of each candidate in a pixel, relative to its centre.
-_AX, _AY, _BX, _BY, _T0, _T1, _SHARE, _DEPTH, _DISTANCE = range(9)
-
-
-@formula
-def _nearest_point(known, k):
-    """Return the point of a candidate's edge that is nearest to the pixel's centre."""
-    t = known[k, _SHARE]
-    return (
-        known[k, _AX] + t * (known[k, _BX] - known[k, _AX]),
-        known[k, _AY] + t * (known[k, _BY] - known[k, _AY]),
-    )
 
 
 @formula
 def _part_area(known, k, begin, end):
-    ax, ay = known[k, _AX], known[k, _AY]
-    dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
+    ax, ay = known[k, AX], known[k, AY]
+    dx, dy = known[k, BX] - ax, known[k, BY] - ay
     return shadow_area(ax + begin * dx, ay + begin * dy, ax + end * dx, ay + end * dy)
-
-
-@formula
-def _turn(known, k, other):
-    """Return the cross product of the directions of two candidates' edges."""
-    ux, uy = known[k, _BX] - known[k, _AX], known[k, _BY] - known[k, _AY]
-    return ux * (known[other, _BY] - known[other, _AY]) - uy * (known[other, _BX] - known[other, _AX])
-
-
-@formula
-def _angle_at(points, faces, linked, face, hub):
-    """Return the angle in the image that a face has at one of its corners."""
-    corner = 0 if linked[face, 0] == hub else (1 if linked[face, 1] == hub else 2)
-    v, p, q = faces[face, corner], faces[face, (corner + 1) % 3], faces[face, (corner + 2) % 3]
-    ux, uy = points[p, 0] - points[v, 0], points[p, 1] - points[v, 1]
-    wx, wy = points[q, 0] - points[v, 0], points[q, 1] - points[v, 1]
-    return math.atan2(abs(ux * wy - uy * wx), ux * wx + uy * wy)
-
-
-@subroutine
-def _goes_on(points, faces, linked, signs, ring, half, other):
-    """Whether an outline goes on from one half edge to another: round one of its ends lie faces of one sheet, up to there.
-
-    Where they go round more than once, the sheet covers itself: there the outline goes on below it.
-    """
-    u, v = ends_of(linked, other)
-    i, j = ends_of(linked, half)
-    for end in range(2):
-        hub = j if end else i
-        if hub != u and hub != v:
-            continue
-        current, angle = half, 0.0
-        for _ in range(_STEPS):
-            face, corner = current // 3, current % 3
-            angle += _angle_at(points, faces, linked, face, hub)
-            # The other edge of the face at the hub.
-            turn = 1 if ends_of(linked, current)[1] == hub else 2
-            current = 3 * face + (corner + turn) % 3
-            x, y = ends_of(linked, current)
-            if min(x, y) == min(u, v) and max(x, y) == max(u, v):
-                return angle < 2.0 * math.pi
-            across = np.int64(ring[current])
-            while across != current and not lies_beyond(linked, signs, current, across):
-                across = np.int64(ring[across])
-            if across == current:
-                break
-            current = across
-    return False
 
 
 @subroutine
@@ -96,9 +47,9 @@ def _covers(known, sheets, count, sheet, center_in, x, y):
     inside = center_in
     for k in range(count):
         if sheets[k] == sheet:
-            ax, ay = known[k, _AX], known[k, _AY]
-            dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
-            t0, t1 = known[k, _T0], known[k, _T1]
+            ax, ay = known[k, AX], known[k, AY]
+            dx, dy = known[k, BX] - ax, known[k, BY] - ay
+            t0, t1 = known[k, T0], known[k, T1]
             along, way = crossing(ax + t0 * dx, ay + t0 * dy, ax + t1 * dx, ay + t1 * dy, 0.0, 0.0, x, y)
             if 0.0 <= along < 1.0 and 0.0 < way < 1.0:
                 inside = not inside
@@ -111,9 +62,9 @@ def _is_apart(points, faces, linked, signs, ring, face, row, column, known, shee
     for sheet in range(count):
         at = closest[sheet]
         if sheets[sheet] == sheet and at >= 0:
-            x, y = _nearest_point(known, at)
+            x, y = nearest_point(known, at)
             depth, _ = depth_along(points, faces, linked, signs, ring, face, x + column + 0.5, y + row + 0.5)
-            if same_depth(depth, known[at, _DEPTH]):
+            if same_depth(depth, known[at, DEPTH]):
                 return False
     return True
 
@@ -125,7 +76,7 @@ def _beside(points, faces, linked, signs, ring, ids, under, row, column, known, 
     for k in range(-1, count):
         face = under
         if k >= 0:
-            dx, dy = known[k, _BX] - known[k, _AX], known[k, _BY] - known[k, _AY]
+            dx, dy = known[k, BX] - known[k, AX], known[k, BY] - known[k, AY]
             if abs(dy) >= abs(dx):
                 face = np.int64(ids[row + RING, column + RING + (1 if dy > 0.0 else -1)])
             else:
@@ -138,8 +89,8 @@ def _beside(points, faces, linked, signs, ring, ids, under, row, column, known, 
 @subroutine
 def _rise(points, faces, linked, signs, ring, known, k, t, a, b, beside, px, py):
     """Return by how much 1 / depth of a candidate's edge a to b is greater at t than that of a face's sheet there."""
-    x = px + known[k, _AX] + t * (known[k, _BX] - known[k, _AX])
-    y = py + known[k, _AY] + t * (known[k, _BY] - known[k, _AY])
+    x = px + known[k, AX] + t * (known[k, BX] - known[k, AX])
+    y = py + known[k, AY] + t * (known[k, BY] - known[k, AY])
     depth, _ = depth_along(points, faces, linked, signs, ring, beside, x, y)
     return (1.0 - t) * points[a, 2] + t * points[b, 2] - depth
 
@@ -148,14 +99,14 @@ def _rise(points, faces, linked, signs, ring, known, k, t, a, b, beside, px, py)
 def _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py):
     """Return the share of a candidate's edge a to b at which it goes through the sheet of a face, and -2 - the face that it meets
     there, or _NOTHING if it does not."""
-    t0, t1 = known[k, _T0], known[k, _T1]
+    t0, t1 = known[k, T0], known[k, T1]
     rise0 = _rise(points, faces, linked, signs, ring, known, k, t0, a, b, beside, px, py)
     rise1 = _rise(points, faces, linked, signs, ring, known, k, t1, a, b, beside, px, py)
     if (rise0 > 0.0) == (rise1 > 0.0):
         return t0, _NOTHING
     t = t0 + (t1 - t0) * rise0 / (rise0 - rise1)
-    x = px + known[k, _AX] + t * (known[k, _BX] - known[k, _AX])
-    y = py + known[k, _AY] + t * (known[k, _BY] - known[k, _AY])
+    x = px + known[k, AX] + t * (known[k, BX] - known[k, AX])
+    y = py + known[k, AY] + t * (known[k, BY] - known[k, AY])
     face, _ = walk(points, faces, linked, signs, ring, beside, x, y)
     over = points[a, 2] - plane_at(points, faces, face, points[a, 0], points[a, 1])
     fall = over - points[b, 2] + plane_at(points, faces, face, points[b, 0], points[b, 1])
@@ -175,8 +126,213 @@ def _insert(cuts, cut_by, count, value, by):
     return count + 1
 
 
+@subroutine
+def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by):
+    """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there; return the number of
+    parts: outlines of other sheets cut, and what lies beside if the edge goes under it."""
+    ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
+    t0, t1 = known[k, T0], known[k, T1]
+    cuts[0], cut_by[0], ends = t0, _NOTHING, 1
+    for other in range(count):
+        if sheets[other] != sheets[k]:
+            cx, cy, dx, dy = known[other, AX], known[other, AY], known[other, BX], known[other, BY]
+            along, across = crossing(ax, ay, bx, by, cx, cy, dx, dy)
+            if t0 < along < t1 and known[other, T0] < across < known[other, T1]:
+                ends = _insert(cuts, cut_by, ends, along, other)
+    if beside >= 0:
+        a, b = outward_ends(faces, signs, here[k])
+        t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
+        if met != _NOTHING:
+            ends = _insert(cuts, cut_by, ends, t, met)
+    cuts[ends], cut_by[ends] = t1, _NOTHING
+    return ends
+
+
+@subroutine
+def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py):
+    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, _BASE if none does; or _HIDDEN."""
+    a, b = outward_ends(faces, signs, here[k])
+    x, y = known[k, AX] + t * (known[k, BX] - known[k, AX]), known[k, AY] + t * (known[k, BY] - known[k, AY])
+    own = (1.0 - t) * points[a, 2] + t * points[b, 2]
+    outer, deepest = _BASE, 0.0
+    if beside >= 0:
+        deepest, _ = depth_along(points, faces, linked, signs, ring, beside, px + x, py + y)
+        if deepest >= NEARER * own:
+            return _HIDDEN
+    for other in range(count):
+        if sheets[other] != other or other == sheets[k]:
+            continue
+        if not _covers(known, sheets, count, other, center_in[other], x, y):
+            continue
+        face = here[closest[other]] // 3
+        depth, _ = depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
+        if same_depth(depth, own):
+            continue
+        if depth > own:
+            return _HIDDEN
+        if depth > deepest:
+            deepest, outer = depth, np.int64(other)
+    return outer
+
+
+@subroutine
+def _find_parts(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    here,
+    known,
+    sheets,
+    closest,
+    center_in,
+    count,
+    beside,
+    px,
+    py,
+    cuts,
+    cut_by,
+    parts,
+    part_spans,
+):
+    """Fill parts (P, 4) with the candidate of each part that is seen, the sheet beyond it, and what cuts it at both ends, and
+    part_spans (P, 2) with these; return how many there are."""
+    found = 0
+    for k in range(count):
+        given = (here, known, sheets)
+        ends = _cut(points, faces, linked, signs, ring, *given, count, k, beside, px, py, cuts, cut_by)
+        for part in range(ends):
+            begin, end = cuts[part], cuts[part + 1]
+            if not begin < end or found == _PARTS:
+                continue
+            t = 0.5 * (begin + end)
+            outer = _outer_of(
+                points, faces, linked, signs, ring, *given, closest, center_in, count, k, t, beside, px, py
+            )
+            if outer != _HIDDEN:
+                parts[found, 0], parts[found, 1] = k, outer
+                parts[found, 2], parts[found, 3] = cut_by[part], cut_by[part + 1]
+                part_spans[found, 0], part_spans[found, 1] = begin, end
+                found += 1
+    return found
+
+
+@subroutine
+def _are_fair(known, inner, sheets, center_in, center_depth, count, front, parts, part_spans, found, shares):
+    """Whether the shares of the pixel that sheets get are shares: where outlines are too entangled, its centre stands for all."""
+    for k in range(count):
+        shares[k] = 0.0
+    shares[MOST] = 0.0
+    shares[front] += 1.0  # -1 is the last, the base
+    for part in range(found):
+        k = parts[part, 0]
+        area = _part_area(known, k, part_spans[part, 0], part_spans[part, 1])
+        area = -area if inner[k] else area
+        for side in range(2):
+            sheet = parts[part, 1] if side else sheets[k]
+            if front >= 0 and sheet >= 0 and center_in[sheet] and same_depth(center_depth[sheet], center_depth[front]):
+                sheet = front
+            shares[sheet] += -area if side else area
+    fair = -_UNFAIR < shares[MOST] < 1.0 + _UNFAIR
+    for k in range(count):
+        fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
+    return fair
+
+
+@subroutine
+def _write_places(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    here,
+    known,
+    sheets,
+    closest,
+    parts,
+    found,
+    beside,
+    pixel,
+    px,
+    py,
+    row,
+    of_sheet,
+    used,
+    end,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write the places that parts in a pixel need after `used` places, the next of which has this row of values, as far as they
+    come before `end`, and fill of_sheet (M + 1,) with the row of each sheet, and last of what lies below them all; return how
+    many there are now."""
+    for part in range(found):
+        for side in range(2):
+            sheet = parts[part, 1] if side else sheets[parts[part, 0]]
+            if of_sheet[sheet] >= 0:
+                continue
+            of_sheet[sheet] = row
+            row += 1
+            if used < end:
+                place_pixels[used] = pixel
+                if sheet < 0:
+                    place_faces[used], _ = walk(points, faces, linked, signs, ring, beside, px, py)
+                    place_corners[used], places[used, 0], places[used, 1] = -1, px, py
+                else:
+                    half, t = here[closest[sheet]], known[closest[sheet], SHARE]
+                    place_faces[used], place_corners[used] = half // 3, half % 3
+                    places[used, 0], places[used, 1] = t if signs[half // 3] > 0 else 1.0 - t, 0.0
+            used += 1
+    return used
+
+
+@subroutine
+def _write_pairs(
+    faces,
+    signs,
+    here,
+    known,
+    inner,
+    sheets,
+    of_sheet,
+    parts,
+    part_spans,
+    found,
+    pixel,
+    written,
+    end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+):
+    """Write a pair for each part in a pixel, after `written` pairs, as far as they come before `end`."""
+    for pair in range(written, min(written + found, end)):
+        part = pair - written
+        k, first, last = parts[part, 0], part_spans[part, 0], part_spans[part, 1]
+        own, beyond = of_sheet[sheets[k]], of_sheet[parts[part, 1]]
+        pixels[pair], areas[pair] = pixel, _part_area(known, k, first, last)
+        sides[pair, 0], sides[pair, 1] = (own, beyond) if inner[k] else (beyond, own)
+        owners[pair, 0], owners[pair, 1] = outward_ends(faces, signs, here[k])
+        numbers[pair, 0], numbers[pair, 1], numbers[pair, 2] = first, last, 1.0 if inner[k] else -1.0
+        for side in range(2):
+            by = parts[part, 2 + side]
+            cutters[pair, 2 * side], cutters[pair, 2 * side + 1] = min(by, _NOTHING), _NOTHING
+            if by >= 0:
+                cutters[pair, 2 * side], cutters[pair, 2 * side + 1] = outward_ends(faces, signs, here[by])
+
+
 @kernel
 def resolve_outlines(
+    share,
+    shares,
+    board,
+    turn,
     points,
     faces,
     linked,
@@ -200,8 +356,12 @@ def resolve_outlines(
     place_corners,
     places,
     place_pixels,
+    counts,
 ):
     """Write a pair for each part of an outline that is seen in a pixel, and the places whose values it needs.
+
+    The pixels come in as many portions as counts (P, 2) has rows, each with its part of the room: `close_gaps` brings together
+    what they give. counts is how many pairs and places each has; what has no room is left out.
 
     The outlines in a pixel belong to sheets. Where those of two sheets cross, they are cut. A part is hidden if a nearer sheet
     covers its middle, and else has on its outer side the nearest sheet that does. What has no outline in the pixel lies behind
@@ -211,207 +371,95 @@ def resolve_outlines(
     pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
     with its face on the inner side, numbers (N, 4), cutters (N, 4) for each of its two ends those of the edge that cuts it there,
     or -2 - the face in which it goes under, or -1.
-    Returns how many pairs and places there are; what has no room is left out.
     """
+    if share < 0:
+        lead(publish(board))
+        return
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
-    here = np.empty(_MOST, np.int64)
-    known = np.empty((_MOST, 9))
-    inner = np.empty(_MOST, np.bool_)
-    sheets, closest = np.empty(_MOST, np.int64), np.empty(_MOST, np.int64)
-    center_in, center_depth = np.empty(_MOST, np.bool_), np.empty(_MOST)
-    of_sheet, shares = np.empty(_MOST, np.int64), np.empty(_MOST + 1)
-    cuts, cut_by = np.empty(_MOST + 3), np.empty(_MOST + 3, np.int64)
-    part_of, part_outer = np.empty(_PARTS, np.int64), np.empty(_PARTS, np.int64)
-    part_spans, part_by = np.empty((_PARTS, 2)), np.empty((_PARTS, 2), np.int64)
-    pairs, used = 0, 0
-    for number in range(len(order)):
-        pixel = np.int64(order[number])
-        row, column = pixel // width, pixel % width
-        px, py = column + 0.5, row + 0.5
-        over = nearest[row + RING, column + RING]
-        count, candidate = 0, np.int64(last[pixel])
-        while candidate >= 0 and count < _MOST:
-            here[count] = candidate
-            candidate = np.int64(before[candidate])
-            count += 1
-        for k in range(count):
-            half = np.int64(halves[here[k]])
-            a, b = outward_ends(faces, signs, half)
-            ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
-            t = nearest_on_edge(ax, ay, bx, by)
-            x, y = ax + t * (bx - ax), ay + t * (by - ay)
-            known[k, _AX], known[k, _AY], known[k, _BX], known[k, _BY] = ax, ay, bx, by
-            known[k, _T0], known[k, _T1] = spans[here[k], 0], spans[here[k], 1]
-            known[k, _SHARE], known[k, _DISTANCE] = t, x * x + y * y
-            known[k, _DEPTH] = (1.0 - t) * points[a, 2] + t * points[b, 2]
-            inner[k] = is_inside(points[a, 0], points[a, 1], points[b, 0], points[b, 1], px, py)
-            sheets[k] = k
-            for other in range(k):
-                if sheets[other] == sheets[k]:
+    here, known, inner = np.empty(MOST, np.int64), np.empty((MOST, 9)), np.empty(MOST, np.bool_)
+    sheets, closest = np.empty(MOST, np.int64), np.empty(MOST, np.int64)
+    center_in, center_depth = np.empty(MOST, np.bool_), np.empty(MOST)
+    of_sheet, gained = np.empty(MOST + 1, np.int64), np.empty(MOST + 1)
+    cuts, cut_by = np.empty(MOST + 3), np.empty(MOST + 3, np.int64)
+    parts, part_spans = np.empty((_PARTS, 4), np.int64), np.empty((_PARTS, 2))
+    portions, room, place_room = len(counts), len(pixels) // len(counts), len(place_faces) // len(counts)
+    while True:
+        portion = claim(turn)
+        if portion >= portions:
+            break
+        first_pair, first_place = portion * room, portion * place_room
+        pairs, used = first_pair, first_place
+        for number in range(len(order) * portion // portions, len(order) * (portion + 1) // portions):
+            pixel = np.int64(order[number])
+            row, column = pixel // width, pixel % width
+            px, py = column + 0.5, row + 0.5
+            start = np.int64(last[pixel])
+            count = read_candidates(points, faces, signs, halves, spans, before, start, px, py, here, known, inner)
+            join_sheets(points, faces, linked, signs, ring, here, known, inner, count, px, py, sheets, closest)
+            over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
+            given = (sheets, closest, count, px, py, over, center_in, center_depth)
+            front = find_front(points, faces, linked, signs, ring, here, known, inner, *given)
+            if front >= 0:
+                below = np.int64(under[pixel])
+                around = (ids, below, row, column, known, sheets, closest, count)
+                beside = _beside(points, faces, linked, signs, ring, *around)
+                if beside == _UNKNOWN:
                     continue
-                theirs = np.int64(halves[here[other]])
-                if not _goes_on(points, faces, linked, signs, ring, half, theirs):
-                    # The two sides of something thin beside the centre: parts of one sheet if one leads to the other.
-                    if inner[k] == inner[other]:
-                        continue
-                    far, near = (k, other) if inner[k] else (other, k)
-                    face = np.int64(halves[here[far]]) // 3
-                    _, arrived = walk(points, faces, linked, signs, ring, face, px, py)
-                    if arrived:
-                        continue
-                    x, y = _nearest_point(known, near)
-                    depth, _ = depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
-                    if not same_depth(depth, known[near, _DEPTH]):
-                        continue
-                old, new = sheets[k], sheets[other]
-                for third in range(k + 1):
-                    if sheets[third] == old:
-                        sheets[third] = new
-        front, foremost = np.int64(-1), NEARER * over
-        for k in range(count):
-            closest[k], center_in[k] = -1, False
-        for k in range(count):
-            sheet = sheets[k]
-            if closest[sheet] < 0 or known[k, _DISTANCE] < known[closest[sheet], _DISTANCE]:
-                closest[sheet] = k
-        for sheet in range(count):
-            at = closest[sheet]
-            if at < 0:
+            outlines = (here, known, sheets, closest, center_in, count, beside, px, py)
+            found = _find_parts(points, faces, linked, signs, ring, *outlines, cuts, cut_by, parts, part_spans)
+            of_center = (center_in, center_depth, count, front)
+            if not _are_fair(known, inner, sheets, *of_center, parts, part_spans, found, gained):
                 continue
-            center_in[sheet] = inner[at]
             for k in range(count):
-                # At a corner both edges are equally near: the centre is in a convex one if it is on both inner sides.
-                if sheets[k] == sheet and k != at and known[k, _DISTANCE] == known[at, _DISTANCE]:
-                    before_it, after_it = (k, at) if known[at, _SHARE] == 0.0 else (at, k)
-                    if _turn(known, before_it, after_it) > 0.0:
-                        center_in[sheet] = inner[at] and inner[k]
-                    else:
-                        center_in[sheet] = inner[at] or inner[k]
-            if center_in[sheet]:
-                face = np.int64(halves[here[at]]) // 3
-                center_depth[sheet], _ = depth_along(points, faces, linked, signs, ring, face, px, py)
-                # A sheet over what is seen is not there, whatever rounding says of a sliver.
-                center_in[sheet] = NEARER * center_depth[sheet] <= over
-                if center_in[sheet] and center_depth[sheet] >= foremost:
-                    front, foremost = np.int64(sheet), center_depth[sheet]
-        beside = np.int64(ids[row + RING, column + RING])
-        if front >= 0:
-            below = np.int64(under[pixel])
-            given = (ids, below, row, column, known, sheets, closest, count)
-            beside = _beside(points, faces, linked, signs, ring, *given)
-        parts = 0
-        for k in range(count):
-            if beside == _UNKNOWN:
-                break
-            sheet, half = sheets[k], np.int64(halves[here[k]])
-            ax, ay = known[k, _AX], known[k, _AY]
-            dx, dy = known[k, _BX] - ax, known[k, _BY] - ay
-            t0, t1 = known[k, _T0], known[k, _T1]
-            a, b = outward_ends(faces, signs, half)
-            cuts[0], cut_by[0], ends = t0, _NOTHING, 1
-            for other in range(count):
-                if sheets[other] != sheet:
-                    cx, cy = known[other, _AX], known[other, _AY]
-                    ex, ey = known[other, _BX] - cx, known[other, _BY] - cy
-                    along, across = crossing(ax, ay, ax + dx, ay + dy, cx, cy, cx + ex, cy + ey)
-                    if t0 < along < t1 and known[other, _T0] < across < known[other, _T1]:
-                        ends = _insert(cuts, cut_by, ends, along, other)
-            if beside >= 0 and ends <= _MOST:
-                # Where the edge goes under what is beside it.
-                t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
-                if met != _NOTHING:
-                    ends = _insert(cuts, cut_by, ends, t, met)
-            cuts[ends], cut_by[ends] = t1, _NOTHING
-            for part in range(ends):
-                begin, end = cuts[part], cuts[part + 1]
-                if not begin < end or parts == _PARTS:
-                    continue
-                t = 0.5 * (begin + end)
-                x, y = ax + t * dx, ay + t * dy
-                own = (1.0 - t) * points[a, 2] + t * points[b, 2]
-                hidden, outer, deepest = False, _BASE, 0.0
-                if beside >= 0:
-                    deepest, _ = depth_along(points, faces, linked, signs, ring, beside, px + x, py + y)
-                    hidden = deepest >= NEARER * own
-                for other in range(count):
-                    if hidden:
-                        break
-                    if sheets[other] != other or other == sheet:
-                        continue
-                    if not _covers(known, sheets, count, other, center_in[other], x, y):
-                        continue
-                    face = np.int64(halves[here[closest[other]]]) // 3
-                    depth, _ = depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
-                    if same_depth(depth, own):
-                        continue
-                    hidden = depth > own
-                    if depth > deepest:
-                        deepest, outer = depth, np.int64(other)
-                if not hidden:
-                    part_of[parts], part_outer[parts] = k, outer
-                    part_spans[parts, 0], part_spans[parts, 1] = begin, end
-                    part_by[parts, 0], part_by[parts, 1] = cut_by[part], cut_by[part + 1]
-                    parts += 1
-        # The shares of the pixel that sheets get must be shares: where outlines are too entangled, its centre stands for all.
-        for k in range(count):
-            shares[k], of_sheet[k] = 0.0, -1
-        shares[_MOST] = 0.0
-        shares[front] += 1.0  # -1 is the last, the base
-        for part in range(parts):
-            k, outer = part_of[part], part_outer[part]
-            area = _part_area(known, k, part_spans[part, 0], part_spans[part, 1])
-            area = -area if inner[k] else area
-            for side in range(2):
-                sheet = sheets[k] if side == 0 else outer
-                if front >= 0 and sheet >= 0 and center_in[sheet] and same_depth(center_depth[sheet], foremost):
-                    sheet = front
-                shares[sheet] += area if side == 0 else -area
-        fair = -_UNFAIR < shares[_MOST] < 1.0 + _UNFAIR
-        for k in range(count):
-            fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
-        if not fair:
-            continue
-        base = np.int64(pixel if front < 0 else nothing)
-        if front >= 0 and beside >= 0:
-            base = np.int64(_NOT_YET)
-        for part in range(parts):
-            k, outer = part_of[part], part_outer[part]
-            for side in range(2):
-                sheet = sheets[k] if side == 0 else outer
-                if sheet >= 0 and of_sheet[sheet] < 0:
-                    of_sheet[sheet] = nothing + 1 + used
-                    if used < len(place_faces):
-                        at = closest[sheet]
-                        half = np.int64(halves[here[at]])
-                        place_faces[used], place_corners[used], place_pixels[used] = half // 3, half % 3, pixel
-                        t = known[at, _SHARE]
-                        places[used, 0], places[used, 1] = t if signs[half // 3] > 0 else 1.0 - t, 0.0
-                    used += 1
-            if outer >= 0:
-                beyond = of_sheet[outer]
-            else:
-                if base == _NOT_YET:
-                    base = np.int64(nothing + 1 + used)
-                    if used < len(place_faces):
-                        behind, _ = walk(points, faces, linked, signs, ring, beside, px, py)
-                        place_faces[used], place_corners[used], place_pixels[used] = behind, -1, pixel
-                        places[used, 0], places[used, 1] = px, py
-                    used += 1
-                beyond = base
-            if pairs < len(pixels):
-                begin, end = part_spans[part, 0], part_spans[part, 1]
-                own = of_sheet[sheets[k]]
-                pixels[pairs] = pixel
-                sides[pairs, 0], sides[pairs, 1] = (own, beyond) if inner[k] else (beyond, own)
-                owners[pairs, 0], owners[pairs, 1] = outward_ends(faces, signs, np.int64(halves[here[k]]))
-                for side in range(2):
-                    by = part_by[part, side]
-                    cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = min(by, -1), -1
-                    if by >= 0:
-                        p, q = outward_ends(faces, signs, np.int64(halves[here[by]]))
-                        cutters[pairs, 2 * side], cutters[pairs, 2 * side + 1] = p, q
-                areas[pairs] = _part_area(known, k, begin, end)
-                numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2] = begin, end, 1.0 if inner[k] else -1.0
+                of_sheet[k] = -1
+            of_sheet[MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
+            needed = (here, known, sheets, closest, parts, found, beside, pixel, px, py)
+            after = (nothing + 1 + used - first_place, of_sheet, used, first_place + place_room)
+            used = _write_places(
+                points, faces, linked, signs, ring, *needed, *after, place_faces, place_corners, places, place_pixels
+            )
+            seen = (here, known, inner, sheets, of_sheet, parts, part_spans, found, pixel, pairs, first_pair + room)
+            _write_pairs(faces, signs, *seen, pixels, sides, areas, owners, numbers, cutters)
+            pairs += found
+        counts[portion, 0], counts[portion, 1] = pairs - first_pair, used - first_place
+
+
+@kernel
+def close_gaps(
+    counts,
+    first_row,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Bring the portions of `resolve_outlines` together, unless one had too little room; return how much is needed, and how many
+    pairs and places there are. Rows of places begin at `first_row`: they have been counted from there in each portion."""
+    portions, pairs, used, needed = len(counts), np.int64(0), np.int64(0), np.int64(0)
+    for portion in range(portions):
+        needed = max(needed, portions * counts[portion, 0], portions * ((counts[portion, 1] + 1) // 2))
+    if needed > len(pixels):
+        return needed, pairs, used
+    for portion in range(portions):
+        first, first_place = portion * (len(pixels) // portions), portion * (len(place_faces) // portions)
+        for pair in range(first, first + counts[portion, 0]):
+            pixels[pairs], areas[pairs] = pixels[pair], areas[pair]
+            for k in range(2):
+                sides[pairs, k] = sides[pair, k] + (used if sides[pair, k] >= first_row else 0)
+                owners[pairs, k] = owners[pair, k]
+            for k in range(4):
+                numbers[pairs, k], cutters[pairs, k] = numbers[pair, k], cutters[pair, k]
             pairs += 1
-    return pairs, used
+        for place in range(first_place, first_place + counts[portion, 1]):
+            place_faces[used], place_corners[used] = place_faces[place], place_corners[place]
+            places[used, 0], places[used, 1] = places[place, 0], places[place, 1]
+            place_pixels[used] = place_pixels[place]
+            used += 1
+    return needed, pairs, used
