@@ -126,7 +126,7 @@ def _insert(cuts, cut_by, count, value, by):
     return count + 1
 
 
-@subroutine
+@formula
 def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by):
     """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there; return the number of
     parts: outlines of other sheets cut, and what lies beside if the edge goes under it."""
@@ -148,7 +148,7 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
     return ends
 
 
-@subroutine
+@formula
 def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py):
     """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, _BASE if none does; or _HIDDEN."""
     a, b = outward_ends(faces, signs, here[k])
@@ -175,7 +175,7 @@ def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, 
     return outer
 
 
-@subroutine
+@formula
 def _find_parts(
     points,
     faces,
@@ -200,15 +200,14 @@ def _find_parts(
     part_spans (P, 2) with these; return how many there are."""
     found = 0
     for k in range(count):
-        given = (here, known, sheets)
-        ends = _cut(points, faces, linked, signs, ring, *given, count, k, beside, px, py, cuts, cut_by)
+        ends = _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by)
         for part in range(ends):
             begin, end = cuts[part], cuts[part + 1]
             if not begin < end or found == _PARTS:
                 continue
             t = 0.5 * (begin + end)
             outer = _outer_of(
-                points, faces, linked, signs, ring, *given, closest, center_in, count, k, t, beside, px, py
+                points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py
             )
             if outer != _HIDDEN:
                 parts[found, 0], parts[found, 1] = k, outer
@@ -218,7 +217,7 @@ def _find_parts(
     return found
 
 
-@subroutine
+@formula
 def _are_fair(known, inner, sheets, center_in, center_depth, count, front, parts, part_spans, found, shares):
     """Whether the shares of the pixel that sheets get are shares: where outlines are too entangled, its centre stands for all."""
     for k in range(count):
@@ -240,7 +239,7 @@ def _are_fair(known, inner, sheets, center_in, center_depth, count, front, parts
     return fair
 
 
-@subroutine
+@formula
 def _write_places(
     points,
     faces,
@@ -289,7 +288,7 @@ def _write_places(
     return used
 
 
-@subroutine
+@formula
 def _write_pairs(
     faces,
     signs,
@@ -398,29 +397,104 @@ def resolve_outlines(
             count = read_candidates(points, faces, signs, halves, spans, before, start, px, py, here, known, inner)
             join_sheets(points, faces, linked, signs, ring, here, known, inner, count, px, py, sheets, closest)
             over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
-            given = (sheets, closest, count, px, py, over, center_in, center_depth)
-            front = find_front(points, faces, linked, signs, ring, here, known, inner, *given)
+            front = find_front(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                inner,
+                sheets,
+                closest,
+                count,
+                px,
+                py,
+                over,
+                center_in,
+                center_depth,
+            )
             if front >= 0:
                 below = np.int64(under[pixel])
-                around = (ids, below, row, column, known, sheets, closest, count)
-                beside = _beside(points, faces, linked, signs, ring, *around)
+                beside = _beside(
+                    points, faces, linked, signs, ring, ids, below, row, column, known, sheets, closest, count
+                )
                 if beside == _UNKNOWN:
                     continue
-            outlines = (here, known, sheets, closest, center_in, count, beside, px, py)
-            found = _find_parts(points, faces, linked, signs, ring, *outlines, cuts, cut_by, parts, part_spans)
-            of_center = (center_in, center_depth, count, front)
-            if not _are_fair(known, inner, sheets, *of_center, parts, part_spans, found, gained):
+            found = _find_parts(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                sheets,
+                closest,
+                center_in,
+                count,
+                beside,
+                px,
+                py,
+                cuts,
+                cut_by,
+                parts,
+                part_spans,
+            )
+            if not _are_fair(
+                known, inner, sheets, center_in, center_depth, count, front, parts, part_spans, found, gained
+            ):
                 continue
             for k in range(count):
                 of_sheet[k] = -1
             of_sheet[MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
-            needed = (here, known, sheets, closest, parts, found, beside, pixel, px, py)
-            after = (nothing + 1 + used - first_place, of_sheet, used, first_place + place_room)
             used = _write_places(
-                points, faces, linked, signs, ring, *needed, *after, place_faces, place_corners, places, place_pixels
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                sheets,
+                closest,
+                parts,
+                found,
+                beside,
+                pixel,
+                px,
+                py,
+                nothing + 1 + used - first_place,
+                of_sheet,
+                used,
+                first_place + place_room,
+                place_faces,
+                place_corners,
+                places,
+                place_pixels,
             )
-            seen = (here, known, inner, sheets, of_sheet, parts, part_spans, found, pixel, pairs, first_pair + room)
-            _write_pairs(faces, signs, *seen, pixels, sides, areas, owners, numbers, cutters)
+            _write_pairs(
+                faces,
+                signs,
+                here,
+                known,
+                inner,
+                sheets,
+                of_sheet,
+                parts,
+                part_spans,
+                found,
+                pixel,
+                pairs,
+                first_pair + room,
+                pixels,
+                sides,
+                areas,
+                owners,
+                numbers,
+                cutters,
+            )
             pairs += found
         counts[portion, 0], counts[portion, 1] = pairs - first_pair, used - first_place
 
