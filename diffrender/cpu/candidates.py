@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..formulas.edge import is_inside, nearest_on_edge
-from ..jit import formula, subroutine
+from ..jit import borrower, formula, subroutine
 from .half_edges import ends_of
 from .hard import NEARER
 from .sheet import depth_along, lies_beyond, outward_ends, same_depth, walk
@@ -16,7 +16,7 @@ _STEPS = 64  # faces round a vertex
 AX, AY, BX, BY, T0, T1, SHARE, DEPTH, DISTANCE = range(9)
 
 
-@formula
+@borrower
 def read_candidates(points, faces, signs, halves, spans, before, last, px, py, here, known, inner):
     """Fill here (M,) with the half edges of a pixel's candidates, known (M, 9), and inner (M,) with whether the pixel's centre is
     on the inner side; return how many there are."""
@@ -89,7 +89,7 @@ def _goes_on(points, faces, linked, signs, ring, half, other):
     return False
 
 
-@formula
+@borrower
 def _are_of_one(points, faces, linked, signs, ring, here, known, inner, k, other, px, py):
     """Whether two candidates are outlines of one sheet."""
     if _goes_on(points, faces, linked, signs, ring, here[k], here[other]):
@@ -107,7 +107,7 @@ def _are_of_one(points, faces, linked, signs, ring, here, known, inner, k, other
     return same_depth(depth, known[near, DEPTH])
 
 
-@formula
+@borrower
 def join_sheets(points, faces, linked, signs, ring, here, known, inner, count, px, py, sheets, closest):
     """Fill sheets (M,) with one number for all candidates of a sheet, that of one of them, and closest (M,) with the candidate of
     each such number that is nearest to the pixel's centre, or -1."""
@@ -132,7 +132,7 @@ def _turn(known, k, other):
     return ux * (known[other, BY] - known[other, AY]) - uy * (known[other, BX] - known[other, AX])
 
 
-@formula
+@borrower
 def _holds_center(known, inner, sheets, count, at):
     """Whether the pixel's centre is within the sheet whose nearest candidate is `at`.
 
@@ -147,7 +147,7 @@ def _holds_center(known, inner, sheets, count, at):
     return holds
 
 
-@formula
+@borrower
 def find_front(
     points,
     faces,

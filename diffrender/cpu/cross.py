@@ -69,7 +69,7 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
         return
     height, width = ids.shape
     for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
-        run, run_below, begin = 0, 0, 0
+        run, run_below, begin = 0, 0, np.int64(0)
         while begin < width - 1:
             f, below = np.int64(ids[row, begin]), np.int64(ids[row + 1, begin])
             end, end_below = np.int64(run_ends[row, run]), np.int64(run_ends[row + 1, run_below])

@@ -7,7 +7,7 @@ beyond: the image is the centre's value plus the sum of area * (beyond - near).
 import numpy as np
 
 from ..formulas.edge import crossing, shadow_area
-from ..jit import formula, kernel, subroutine
+from ..jit import borrower, formula, kernel, subroutine
 from ..spin import claim, lead, publish
 from .candidates import (
     AX,
@@ -69,7 +69,7 @@ def _is_apart(points, faces, linked, signs, ring, face, row, column, known, shee
     return True
 
 
-@subroutine
+@borrower
 def _beside(points, faces, linked, signs, ring, ids, under, row, column, known, sheets, closest, count):
     """Return the face that lies below the sheets with outlines in a pixel, -1 for none: the next below the centre, or what a
     neighbour on the outer side sees; or _UNKNOWN."""
@@ -126,7 +126,7 @@ def _insert(cuts, cut_by, count, value, by):
     return count + 1
 
 
-@formula
+@borrower
 def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by):
     """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there; return the number of
     parts: outlines of other sheets cut, and what lies beside if the edge goes under it."""
@@ -148,7 +148,7 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
     return ends
 
 
-@formula
+@borrower
 def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py):
     """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, _BASE if none does; or _HIDDEN."""
     a, b = outward_ends(faces, signs, here[k])
@@ -175,7 +175,7 @@ def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, 
     return outer
 
 
-@formula
+@borrower
 def _find_parts(
     points,
     faces,
@@ -217,7 +217,7 @@ def _find_parts(
     return found
 
 
-@formula
+@borrower
 def _are_fair(known, inner, sheets, center_in, center_depth, count, front, parts, part_spans, found, shares):
     """Whether the shares of the pixel that sheets get are shares: where outlines are too entangled, its centre stands for all."""
     for k in range(count):
@@ -239,7 +239,7 @@ def _are_fair(known, inner, sheets, center_in, center_depth, count, front, parts
     return fair
 
 
-@formula
+@borrower
 def _write_places(
     points,
     faces,
@@ -288,7 +288,7 @@ def _write_places(
     return used
 
 
-@formula
+@borrower
 def _write_pairs(
     faces,
     signs,
