@@ -36,8 +36,8 @@ def formula(function: Callable) -> Callable:
 def borrower(function: Callable) -> Callable:
     """Compile a formula that takes arrays and makes none: it does not count its references to them.
 
-    Counts that are not seen to cancel, as those of a function that calls subroutines within loops, stay in the kernel, and threads
-    wait for each other's.
+    Where counts are not seen to cancel, as in a function that calls subroutines within loops, they stay in the kernel, and
+    threads wait for each other's.
     """
     return _inlined(function, _nrt=False)
 

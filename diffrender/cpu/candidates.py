@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..formulas.edge import is_inside, nearest_on_edge
-from ..jit import borrower, formula, subroutine
+from ..jit import borrower, subroutine
 from .half_edges import ends_of
 from .hard import NEARER
 from .sheet import depth_along, lies_beyond, outward_ends, same_depth, walk
@@ -38,7 +38,7 @@ def read_candidates(points, faces, signs, halves, spans, before, last, px, py, h
     return count
 
 
-@formula
+@borrower
 def nearest_point(known, k):
     """Return the point of a candidate's edge that is nearest to the pixel's centre."""
     t = known[k, SHARE]
@@ -48,7 +48,7 @@ def nearest_point(known, k):
     )
 
 
-@formula
+@borrower
 def _angle_at(points, faces, linked, face, hub):
     """Return the angle in the image that a face has at one of its corners."""
     corner = 0 if linked[face, 0] == hub else (1 if linked[face, 1] == hub else 2)
@@ -125,7 +125,7 @@ def join_sheets(points, faces, linked, signs, ring, here, known, inner, count, p
             closest[sheets[k]] = k
 
 
-@formula
+@borrower
 def _turn(known, k, other):
     """Return the cross product of the directions of two candidates' edges."""
     ux, uy = known[k, BX] - known[k, AX], known[k, BY] - known[k, AY]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..formulas.edge import chord, nearest_on_edge, shadow_area, side_of
-from ..jit import formula, kernel, subroutine
+from ..jit import borrower, kernel, subroutine
 from ..spin import lead, publish
 from .fragments import depth_slopes
 from .hard import RING
@@ -12,7 +12,7 @@ from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, plan
 _HALVINGS = 10  # of a pixel's width
 
 
-@formula
+@borrower
 def _share_vertex(linked, f, g):
     a, b, c, p, q, r = linked[f, 0], linked[f, 1], linked[f, 2], linked[g, 0], linked[g, 1], linked[g, 2]
     # No branches: which of the corners it is cannot be guessed.
@@ -44,13 +44,13 @@ def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux
     return ux, uy, x, y, 1, True
 
 
-@formula
+@borrower
 def _may_cross(linked, f, g):
     """Whether two faces seen side by side are other ones without a common corner."""
     return f >= 0 and g >= 0 and f != g and not _share_vertex(linked, f, g)
 
 
-@formula
+@borrower
 def _suspect(points, faces, linked, signs, ring, f, g, row, column, down, suspects):
     """Set whether the sheet of a pixel's face f does not go on to the face g of its neighbour."""
     x, y = column - RING + 1.5 - down, row - RING + 0.5 + down

@@ -11,25 +11,25 @@ import numpy as np
 from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
-from ..jit import formula, kernel
+from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .hard import RING, ROWS
 
 
-@formula
+@borrower
 def corners_of(points, faces, face):
     """Return x and y of a face's three corners."""
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     return points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
 
 
-@formula
+@borrower
 def inverse_depths_of(points, faces, face):
     """Return 1 / depth of a face's three corners."""
     return points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2]
 
 
-@formula
+@borrower
 def barycentrics_at(corners, slopes, x, y):
     """Return the barycentric coordinates of (x, y), unclipped."""
     ub = (x - corners[0]) * slopes[2] + (y - corners[1]) * slopes[3]
@@ -37,13 +37,13 @@ def barycentrics_at(corners, slopes, x, y):
     return 1.0 - ub - uc, ub, uc
 
 
-@formula
+@borrower
 def _qs_of(points, faces, face, perspective):
     qa, qb, qc = inverse_depths_of(points, faces, face)
     return (qa, qb, qc) if perspective else (1.0, 1.0, 1.0)
 
 
-@formula
+@borrower
 def depth_slopes(points, faces, face):
     """Return the gradient of 1 / depth of a face in the image."""
     slopes = barycentric_slopes(*corners_of(points, faces, face))
@@ -54,7 +54,7 @@ def depth_slopes(points, faces, face):
     )
 
 
-@formula
+@borrower
 def clipped_at(points, faces, face, x, y):
     """Return the barycentric coordinates of (x, y) clipped to a face."""
     corners = corners_of(points, faces, face)
@@ -62,7 +62,7 @@ def clipped_at(points, faces, face, x, y):
     return ba, bb, bc
 
 
-@formula
+@borrower
 def place_weights(points, faces, face, corner, x, y):
     """Return the barycentric coordinates of a place."""
     if corner < 0:
@@ -92,7 +92,7 @@ def weigh_centers(share, shares, board, points, faces, ids, perspective, weights
             weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = wa, wb, wc
 
 
-@formula
+@borrower
 def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes):
     """Fill planes (C + 1, 3) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
     corners = corners_of(points, faces, face)
@@ -111,7 +111,7 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
         planes[channel, 1], planes[channel, 2] = sx, sy
 
 
-@formula
+@borrower
 def _fill_background(background, begin, end, values):
     """Fill values [begin, end) of pixels that see nothing."""
     channels = len(background)
@@ -127,13 +127,13 @@ def _fill_background(background, begin, end, values):
             values[into, channels] = 0
 
 
-@formula
+@borrower
 def _on_row(planes, channel, row):
     """Return the value at x = 0 on a row, and its slope along it."""
     return planes[channel, 0] + (row + 0.5) * planes[channel, 2], planes[channel, 1]
 
 
-@formula
+@borrower
 def _fill_run(planes, row, begin, end, first, values):
     """Fill the values of pixels that see one face."""
     channels = len(planes) - 1
@@ -148,7 +148,7 @@ def _fill_run(planes, row, begin, end, first, values):
             values[first + column, channels] = 1
 
 
-@formula
+@borrower
 def _fill_three(planes, row, begin, end, first, values):
     """Do what `_fill_run` does for three channels, the most frequent number, in registers."""
     q, slope_q = _on_row(planes, 3, row)
@@ -165,7 +165,7 @@ def _fill_three(planes, row, begin, end, first, values):
             values[first + column, 3] = 1
 
 
-@formula
+@borrower
 def _add_run(planes, row, begin, end, first, grad_values, run):
     """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value / q, and of these times
     the columns from `begin` on."""
@@ -186,7 +186,7 @@ def _add_run(planes, row, begin, end, first, grad_values, run):
         run[channels, 1] += along * inverse * step
 
 
-@formula
+@borrower
 def _add_three(planes, row, begin, end, first, grad_values, run):
     """Do what `_add_run` does for three channels in registers."""
     q, slope_q = _on_row(planes, 3, row)
@@ -386,7 +386,7 @@ def gather_centers(
                     grad_points[vertex, 2] += product[j, j] * inverse
 
 
-@formula
+@borrower
 def add_moved(grad_points, faces, face, weights, hx, hy):
     """Add to a face's corners what a gradient (hx, hy) of a place gives them that keeps still while they move."""
     for k in range(3):

@@ -5,10 +5,10 @@ Half edge 3 f + k goes from corner k of face f to corner k + 1.
 
 import numpy as np
 
-from ..jit import formula, kernel
+from ..jit import borrower, kernel
 
 
-@formula
+@borrower
 def ends_of(faces, half):
     """Return the vertices that a half edge goes from and to."""
     face, corner = half // 3, half % 3

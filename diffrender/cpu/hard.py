@@ -11,7 +11,7 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_after, is_inside, owns_border, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import formula, kernel, subroutine
+from ..jit import borrower, kernel, subroutine
 from ..spin import claim, lead, publish
 
 ROWS = 16  # of a strip, the unit of work of a thread
@@ -91,7 +91,7 @@ def fill_entries(bounds, starts, entries):
             cursor[strip] += 1
 
 
-@formula
+@borrower
 def _ordered(ax, ay, bx, by):
     """Return an edge's ends as `side_of` wants them, the sign that this costs, and 1 if the face owns its border, else 0."""
     owned = 1.0 if owns_border(ax, ay, bx, by) else 0.0
@@ -100,13 +100,13 @@ def _ordered(ax, ay, bx, by):
     return ax, ay, bx, by, 1.0, owned
 
 
-@formula
+@borrower
 def _lean(px, qx, rise):
     """Return dx / dy of an edge, 0 if it is level."""
     return (qx - px) / rise if abs(rise) >= _LEVEL else 0.0
 
 
-@formula
+@borrower
 def _columns(px, lean, down, rise, low, high):
     """Narrow [low, high] to where a row can lie on the inner side of an edge: the side grows with x where `rise` is negative."""
     x = px + lean * down
@@ -127,7 +127,7 @@ def _find_farthest(nearest, first_row, last_row, farthest):
             farthest[i, j] = min(farthest[i, j], nearest[row, column])
 
 
-@formula
+@borrower
 def _any_below(farthest, bounds, face, first_row, last_row, inverse_depth):
     """Whether in any tile that a face touches something is seen that is not nearer than all of it; a margin is for rounding."""
     top, bottom = max(bounds[face, 2], first_row) - first_row, min(bounds[face, 3], last_row) - first_row
@@ -280,7 +280,7 @@ def draw_ids(
         counts[strip + 1] = seen
 
 
-@formula
+@borrower
 def any_marked(marked_tiles, first_column, last_column, first_row, last_row):
     """Whether any tile of a range of pixels is marked."""
     for i in range(first_row // TILE, last_row // TILE + 1):

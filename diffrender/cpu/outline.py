@@ -5,13 +5,13 @@ import math
 import numpy as np
 
 from ..formulas.edge import interval_within
-from ..jit import formula, kernel
+from ..jit import borrower, kernel
 from .half_edges import ends_of
 from .hard import RING, TILE
 from .sheet import lies_beyond, outward_ends
 
 
-@formula
+@borrower
 def _inward_slope(points, faces, half):
     """Return how fast 1 / depth of a half edge's face grows away from the edge."""
     face, corner = half // 3, half % 3
@@ -28,7 +28,7 @@ def _inward_slope(points, faces, half):
     return rise / distance if distance > 0.0 else 0.0
 
 
-@formula
+@borrower
 def _front_of(points, faces, linked, signs, ring, head, seen_sign):
     """Return the half edge of the front one of the faces at an edge that all lie on one side of it, or -1 if it is no outline."""
     best, steepest = np.int64(-1), 0.0
@@ -51,7 +51,7 @@ def _front_of(points, faces, linked, signs, ring, head, seen_sign):
     return best
 
 
-@formula
+@borrower
 def _hidden_around(nearest, row, column, inverse_depth):
     """Whether all that is seen at a pixel and its eight neighbours is nearer than a place."""
     for i in range(row, row + 3):
@@ -61,7 +61,7 @@ def _hidden_around(nearest, row, column, inverse_depth):
     return True
 
 
-@formula
+@borrower
 def _any_farther(farthest, first_column, last_column, first_row, last_row, inverse_depth):
     """Whether in any tile of a range of pixels something is seen that is farther than a place."""
     for i in range(first_row // TILE, last_row // TILE + 1):

@@ -7,7 +7,7 @@ beyond: the image is the centre's value plus the sum of area * (beyond - near).
 import numpy as np
 
 from ..formulas.edge import crossing, shadow_area
-from ..jit import borrower, formula, kernel, subroutine
+from ..jit import borrower, kernel, subroutine
 from ..spin import claim, lead, publish
 from .candidates import (
     AX,
@@ -34,7 +34,7 @@ _PARTS = 4 * MOST
 NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of a chord, from the pixel's centre
 
 
-@formula
+@borrower
 def _part_area(known, k, begin, end):
     ax, ay = known[k, AX], known[k, AY]
     dx, dy = known[k, BX] - ax, known[k, BY] - ay
@@ -115,7 +115,7 @@ def _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py):
     return t, -2 - face
 
 
-@formula
+@borrower
 def _insert(cuts, cut_by, count, value, by):
     """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
     place = count

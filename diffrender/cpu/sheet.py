@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..formulas.edge import barycentric_slopes, side_of
-from ..jit import formula, subroutine
+from ..jit import borrower, subroutine
 from .fragments import barycentrics_at, clipped_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
 from .hard import NEARER
@@ -13,7 +13,7 @@ _SAME = 1e-6  # of depths: the sheet that one outline has is that of another
 _STEPS = 200
 
 
-@formula
+@borrower
 def lies_beyond(linked, signs, half, other):
     """Whether the face of half edge `other` lies on the other side of their common edge than the face of `half`."""
     sign, across = signs[half // 3], signs[other // 3]
@@ -44,7 +44,7 @@ def walk(points, faces, linked, signs, ring, face, x, y):
     return current, False
 
 
-@formula
+@borrower
 def inverse_depth_at(points, faces, face, x, y):
     """Return 1 / depth of a face at (x, y), clipped to the face."""
     ba, bb, bc = clipped_at(points, faces, face, x, y)
@@ -52,7 +52,7 @@ def inverse_depth_at(points, faces, face, x, y):
     return ba * qa + bb * qb + bc * qc
 
 
-@formula
+@borrower
 def plane_at(points, faces, face, x, y):
     """Return 1 / depth of a face's plane at (x, y)."""
     corners = corners_of(points, faces, face)
@@ -86,13 +86,13 @@ def depth_along(points, faces, linked, signs, ring, face, x, y):
     return inverse_depth_at(points, faces, there, x, y), arrived
 
 
-@formula
+@borrower
 def same_depth(first, second):
     """Whether two values of 1 / depth are those of one sheet."""
     return abs(first - second) <= _SAME * first
 
 
-@formula
+@borrower
 def outward_ends(faces, signs, half):
     """Return the ends a and b of a half edge, in the order that has its face on the inner side."""
     a, b = ends_of(faces, half)
