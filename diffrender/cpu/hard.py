@@ -120,11 +120,15 @@ def _columns(px, lean, down, rise, low, high):
 @subroutine
 def _find_farthest(nearest, first_row, last_row, farthest):
     """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth seen so far in each tile of a strip."""
-    farthest[:] = np.inf
-    for row in range(first_row, last_row + 1):
-        for column in range(nearest.shape[1]):
-            i, j = (row - first_row) // TILE, column // TILE
-            farthest[i, j] = min(farthest[i, j], nearest[row, column])
+    for i in range(farthest.shape[0]):
+        for j in range(farthest.shape[1]):
+            lowest = np.inf
+            for row in range(first_row + i * TILE, min(first_row + (i + 1) * TILE, last_row + 1)):
+                for column in range(j * TILE, min((j + 1) * TILE, nearest.shape[1])):
+                    lowest = min(lowest, nearest[row, column])
+                if lowest == 0.0:  # nothing is farther than nothing
+                    break
+            farthest[i, j] = lowest
 
 
 @borrower
@@ -189,6 +193,7 @@ def draw_ids(
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
         tiles, fresh = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)], 0
         tiles[:] = 0.0
+        stale = True  # whether tiles are to be looked at again
         for turn_of in range(2):
             if turn_of == 1:
                 fresh = _CHUNK
@@ -198,7 +203,7 @@ def draw_ids(
                     continue
                 if fresh >= _CHUNK:
                     _find_farthest(nearest, first_row, last_row, tiles)
-                    fresh = 0
+                    fresh, stale = 0, False
                 fresh += 1
                 a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
                 if signs[face] < 0:
@@ -255,7 +260,9 @@ def draw_ids(
                         if here > nearest[row, column]:
                             nearest[row, column] = here
                             ids[row, column] = face
-        _find_farthest(nearest, first_row, last_row, tiles)
+                            stale = True
+        if stale:
+            _find_farthest(nearest, first_row, last_row, tiles)
         seen = 0
         facing[strip, 0], facing[strip, 1] = False, False
         for row in range(first_row, last_row + 1):
