@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import diffrender as dr
 from diffrender.lights import Normals
 from diffrender.outputs import Derived
 from diffrender.texture import Filter, Wrap
@@ -32,6 +33,7 @@ from .gradient_draw import (
     raster,
     silhouette,
 )
+from .gradient_hard import stages
 from .gradient_losses import losses_and_priors
 from .gradient_scenes import CAMERAS, Scene
 
@@ -45,6 +47,7 @@ MODES = [
     Mode("Cauchy", {"coverage": "cauchy"}),
     Mode("uniform", {"coverage": "uniform"}),
     Mode("maximum", {"union": "max"}),
+    Mode("hard", lambda soft: dr.Hard(soft.background, near=soft.clip_near * soft.far), ("silhouette", "colours")),
 ]
 
 # Why an input is none of an output's.
@@ -88,7 +91,8 @@ class Output:
 def outputs() -> list[Output]:
     """Return all rows, group by group."""
     priors = [Output("Losses and priors", *row) for row in losses_and_priors()]
-    return [*_alpha(), *_colors(), *_lit(), *_textured(), *_attributes(), *_cameras(), *_rasterized(), *priors]
+    hard = [Output("Stages of hard rendering", *row) for row in stages()]
+    return [*_alpha(), *_colors(), *_lit(), *_textured(), *_attributes(), *_cameras(), *_rasterized(), *hard, *priors]
 
 
 def _alpha() -> Iterator[Output]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from diffrender import Soft
 
 from .gradient_draw import Mode
+from .gradient_hard import COLUMNS as HARD_COLUMNS
 from .gradient_losses import COLUMNS as LOSS_COLUMNS
 from .gradient_outputs import COLUMNS, MODES
 from .gradient_scenes import DIFFICULTIES, SIZE, Scene, facts
@@ -30,6 +31,7 @@ _ABOUT = {
     "Attributes": "`dr.render_attributes`: arrays with any number of channels, and what a mesh has under a name.",
     "Cameras": "Through other cameras than the pinhole. A fisheye lens has no p1 and p2: their gradient is 0.",
     "In pixels": "`dr.rasterize_soft`, whose vertices (V, 3) are x px, y px, depth.",
+    "Stages of hard rendering": "`dr.interpolate` and `dr.antialias`, for fragments of `dr.rasterize_hard`.",
     "Losses and priors": (
         "Numbers: the losses of `diffrender.loss` from an image, the priors of `diffrender.regularize` and "
         "`diffrender.symmetry` from vertices."
@@ -151,7 +153,7 @@ def _overview(cells: Sequence["Cell"], blanks: Sequence["Blank"]) -> str:
         entries[blank.output, blank.input] = ("0" if blank.unfelt else "–") + mark
     rows = list(dict.fromkeys(cell.output for cell in cells))
     measured = {cell.input for cell in cells}
-    columns = [name for name in dict.fromkeys([*COLUMNS, *LOSS_COLUMNS]) if name in measured]
+    columns = [name for name in dict.fromkeys([*COLUMNS, *HARD_COLUMNS, *LOSS_COLUMNS]) if name in measured]
     lines = [("output", *(name.removeprefix("light.").replace(".", "<br>") for name in columns))]
     lines += [(row, *(entries[row, column] for column in columns)) for row in rows]
     others = list(dict.fromkeys(blank.input for blank in blanks if blank.input not in columns))

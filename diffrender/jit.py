@@ -30,9 +30,22 @@ def formula(function: Callable) -> Callable:
     Wrappers for Python and C would each hold its code once more: they took a quarter of the time that a first image waits
     for compilation.
     """
+    return _inlined(function)
+
+
+def borrower(function: Callable) -> Callable:
+    """Compile a formula that takes arrays and makes none: it does not count its references to them.
+
+    Where counts are not seen to cancel, as in a function that calls subroutines within loops, they stay in the kernel, and
+    threads wait for each other's.
+    """
+    return _inlined(function, _nrt=False)
+
+
+def _inlined(function: Callable, **options: bool) -> Callable:
     if numba_config.ENABLE_CUDASIM:  # there, kernels are Python, and call it
-        return _compiled(function, forceinline=True)
-    compiled = _compiled(function, forceinline=True, no_cpython_wrapper=True)
+        return _compiled(function, forceinline=True, **options)
+    compiled = _compiled(function, forceinline=True, no_cpython_wrapper=True, **options)
 
     def refuse(*arguments: Any, **keywords: Any) -> None:
         raise TypeError(f"{function.__name__} is for kernels to call: from Python, call {function.__name__}.py_func")

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import CoverageName, Name, UnionName
+from .backend import BackendError, CoverageName, Name, RasterGradients, UnionName
 from .camera import Camera, project
 from .corners import join_corners, split_corners
+from .hard import Hard, HardRaster, draw_hard
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
@@ -74,13 +75,17 @@ class RenderGradients(NamedTuple):
 class SilhouetteRendering:
     """What `render_silhouette` returns: `alpha` (H, W) and `backward`."""
 
-    def __init__(self, front: InFront, raster: Raster):
+    def __init__(self, front: InFront, raster: Raster | HardRaster):
         self.alpha = raster.alpha
         self._front, self._raster = front, raster
 
     def backward(self, grad_alpha: np.ndarray) -> SilhouetteGradients:
         """Return the gradients for grad_alpha (H, W)."""
-        projected, _, _ = in_front_backward(self._front, self._raster.backward(grad_alpha=grad_alpha))
+        if isinstance(self._raster, HardRaster):
+            grads = self._raster.backward(np.asarray(grad_alpha)[..., None])
+        else:
+            grads = self._raster.backward(grad_alpha=grad_alpha)
+        projected, _, _ = in_front_backward(self._front, grads)
         return SilhouetteGradients(*projected)
 
 
@@ -94,12 +99,15 @@ class Rendering:
         light: Light | Lights | None,
         albedo: np.ndarray,
         normals: np.ndarray | None,
-        raster: Raster,
+        raster: Raster | HardRaster,
         whole: Mesh | None = None,
     ):
-        assert raster.color is not None
-        self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
-        run_on_workers(_join, raster.color, raster.alpha, self.image)
+        if isinstance(raster, HardRaster):
+            self.image = raster.image
+        else:
+            assert raster.color is not None
+            self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
+            run_on_workers(_join, raster.color, raster.alpha, self.image)
         self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
         self._whole = whole  # the mesh whose corners `mesh` has, if it is split
@@ -108,12 +116,7 @@ class Rendering:
         """Return the gradients for grad_image (H, W, 4). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
-        grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
-        grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
-        any_color = np.zeros(len(grad_alpha), np.bool_)
-        run_on_workers(_split, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color)
-        # A gradient of alpha alone goes the way of the silhouette, at half the cost.
-        raster = self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
+        raster = self._raster_backward(grad_image)
         mesh = self._mesh
         projected, albedo, uv = in_front_backward(self._front, raster)
         vertices, translation = projected.vertices, projected.translation
@@ -144,6 +147,16 @@ class Rendering:
             uv=uv,
             texture=raster.texture,
         )
+
+    def _raster_backward(self, grad_image: np.ndarray) -> RasterGradients:
+        if isinstance(self._raster, HardRaster):
+            return self._raster.backward(grad_image)
+        grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
+        grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
+        any_color = np.zeros(len(grad_alpha), np.bool_)
+        run_on_workers(_split, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color)
+        # A gradient of alpha alone goes the way of the silhouette, at half the cost.
+        return self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
 
 
 @kernel
@@ -179,15 +192,21 @@ def _split(share, shares, board, image, color, alpha, any_color):
 
 
 def render(
-    mesh: Mesh, camera: Camera, settings: Soft = Soft(), light: Light | Lights | None = None, backend: Name = "cpu"
+    mesh: Mesh,
+    camera: Camera,
+    settings: Soft | Hard = Soft(),
+    light: Light | Lights | None = None,
+    backend: Name = "cpu",
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
+    `settings` choose how: `Soft`, the aggregate of all faces, or `Hard`, what is seen, on the CPU.
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, or for a texture
+    with `Hard`, BackendError for `Hard` on "cuda".
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -203,16 +222,16 @@ def render(
         else:
             color = shade_with(normals, albedo, light)
     front = front_of(mesh, camera, settings, color, mesh.texture is not None)
-    raster = draw_soft(front, settings, backend, mesh.texture)
+    raster = _draw(front, settings, backend, mesh.texture)
     return Rendering(mesh, front, light, albedo, normals, raster, whole)
 
 
 def render_silhouette(
-    mesh: Mesh, camera: Camera, settings: Soft = Soft(), backend: Name = "cpu"
+    mesh: Mesh, camera: Camera, settings: Soft | Hard = Soft(), backend: Name = "cpu"
 ) -> SilhouetteRendering:
-    """Render the soft silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
+    """Render the silhouette of a mesh: alpha (H, W), without colours. Raises ValueError as `render` does."""
     front = front_of(mesh, camera, settings)
-    return SilhouetteRendering(front, draw_soft(front, settings, backend))
+    return SilhouetteRendering(front, _draw(front, settings, backend))
 
 
 def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -> Soft:
@@ -229,22 +248,42 @@ def _eye(camera: Camera, lights: Lights) -> np.ndarray:
 
 
 def front_of(
-    mesh: Mesh, camera: Camera, settings: Soft, attributes: np.ndarray | None = None, with_uv: bool = False
+    mesh: Mesh, camera: Camera, settings: Soft | Hard, attributes: np.ndarray | None = None, with_uv: bool = False
 ) -> InFront:
     """Project a mesh, with attributes (V, C) and its uv, and cut it at the near plane. Raises ValueError as `render` does."""
-    if not 0 <= settings.clip_near < 1:
-        raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
-    near = max(0.0, settings.clip_near * settings.far)
+    near = _near_plane(settings)
     uv = (mesh.uv, mesh.faces_uv) if with_uv else (None, None)
     front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
     nearest = front.vertices_pixel[:, 2].max()
     if nearest <= near:
-        where = "behind it" if nearest <= 0 else "nearer than clip_near * far"
+        where = (
+            "behind it"
+            if nearest <= 0
+            else f"nearer than {'near' if isinstance(settings, Hard) else 'clip_near * far'}"
+        )
         raise ValueError(
             f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
             f"(largest depth {nearest:.4g}, must be > {near:.4g})"
         )
     return front
+
+
+def _near_plane(settings: Soft | Hard) -> float:
+    if isinstance(settings, Hard):
+        return settings.near
+    if not 0 <= settings.clip_near < 1:
+        raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
+    return max(0.0, settings.clip_near * settings.far)
+
+
+def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
+    if isinstance(settings, Soft):
+        return draw_soft(front, settings, backend, texture)
+    if texture is not None:
+        raise ValueError("Hard does not draw textures yet: use Soft, or diffrender.sampling.with_vertex_colors")
+    if backend == "cuda":
+        raise BackendError("Hard is drawn by backend 'cpu' only")
+    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:

@@ -1,0 +1,180 @@
+"""Boundaries blended into an image of pixels' centres, and back."""
+
+import numpy as np
+
+from ..formulas.edge import barycentric_slopes, crossing_backward, shadow_area_backward
+from ..jit import kernel, subroutine
+from .fragments import add_moved, barycentrics_at, corners_of, depth_slopes
+
+
+@subroutine
+def _add_depth_difference(points, faces, face, x, y, grad, grad_points):
+    """Add the gradient of 1 / depth of a face at the fixed point (x, y)."""
+    weights = barycentrics_at(
+        corners_of(points, faces, face), barycentric_slopes(*corners_of(points, faces, face)), x, y
+    )
+    sx, sy = depth_slopes(points, faces, face)
+    for k in range(3):
+        grad_points[faces[face, k], 2] += grad * weights[k]
+    add_moved(grad_points, faces, face, weights, grad * sx, grad * sy)
+
+
+@kernel
+def blend(pixels, sides, areas, values, image, jumps):
+    """Fill jumps (N, C) with beyond - near of each pair, and add area * jump to the image (H W, C), in their order.
+
+    The image may be the values themselves.
+    """
+    for pair in range(len(pixels)):
+        near, beyond = sides[pair, 0], sides[pair, 1]
+        for channel in range(image.shape[1]):
+            jumps[pair, channel] = values[beyond, channel] - values[near, channel]
+    for pair in range(len(pixels)):
+        for channel in range(image.shape[1]):
+            image[pixels[pair], channel] += areas[pair] * jumps[pair, channel]
+
+
+@kernel
+def blend_backward(pixels, sides, areas, jumps, grad_values, grad_areas):
+    """Turn the gradient of an image in the first rows of grad_values (S, C) into that of the values, and fill grad_areas (N,).
+
+    Pixels only read their own gradient, so it is kept for each pair before any is changed.
+    """
+    channels = grad_values.shape[1]
+    moved = np.empty((len(pixels), channels))
+    for pair in range(len(pixels)):
+        total = 0.0
+        for channel in range(channels):
+            grad = np.float64(grad_values[pixels[pair], channel])
+            total += grad * jumps[pair, channel]
+            moved[pair, channel] = grad * areas[pair]
+        grad_areas[pair] = total
+    for pair in range(len(pixels)):
+        near, beyond = sides[pair, 0], sides[pair, 1]
+        for channel in range(channels):
+            grad_values[beyond, channel] += moved[pair, channel]
+            grad_values[near, channel] -= moved[pair, channel]
+
+
+@subroutine
+def _cut_backward(points, faces, a, b, t, p, q, grad, grad_points):
+    """Add the gradient of the share t of the edge a to b at which the edge p to q crosses it, or where it goes through a face's
+    plane if p is -2 - face: there its 1 / depth is that of the plane."""
+    if p < -1:
+        face = -2 - p
+        sx, sy = depth_slopes(points, faces, face)
+        dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
+        rise = points[b, 2] - points[a, 2] - sx * dx - sy * dy
+        scale = -grad / rise if rise != 0.0 else 0.0
+        x, y = points[a, 0] + t * dx, points[a, 1] + t * dy
+        for end in range(2):
+            vertex, share = (b, t) if end else (a, 1.0 - t)
+            grad_points[vertex, 0] -= scale * share * sx
+            grad_points[vertex, 1] -= scale * share * sy
+            grad_points[vertex, 2] += scale * share
+        _add_depth_difference(points, faces, face, x, y, -scale, grad_points)
+        return
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    px, py, qx, qy = points[p, 0], points[p, 1], points[q, 0], points[q, 1]
+    for_a, for_b, for_p, for_q = crossing_backward(grad, ax, ay, bx, by, px, py, qx, qy)
+    grad_points[a, 0] += for_a[0]
+    grad_points[a, 1] += for_a[1]
+    grad_points[b, 0] += for_b[0]
+    grad_points[b, 1] += for_b[1]
+    grad_points[p, 0] += for_p[0]
+    grad_points[p, 1] += for_p[1]
+    grad_points[q, 0] += for_q[0]
+    grad_points[q, 1] += for_q[1]
+
+
+@subroutine
+def _chord_backward(points, faces, px, py, first, other, ends, cutters, grad, grad_points):
+    """Add the gradient of the area beyond a chord, where the faces -1 - first and -1 - other are equally deep.
+
+    A point of the chord moves by -(change of the difference in depth) / slope. An end on the pixel's border, or cut by an edge,
+    must stay there.
+    """
+    sx, sy = depth_slopes(points, faces, -1 - first)
+    tx, ty = depth_slopes(points, faces, -1 - other)
+    sx, sy = sx - tx, sy - ty
+    ux, uy, vx, vy = ends[0], ends[1], ends[2], ends[3]
+    turn = 1.0 if ux * vy - uy * vx > 0.0 else -1.0
+    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, turn, cutters[0] >= 0, cutters[2] >= 0)
+    for end in range(2):
+        x, y, gx, gy = (vx, vy, kx, ky) if end else (ux, uy, hx, hy)
+        p, q = cutters[2 * end], cutters[2 * end + 1]
+        difference = -grad * (gx * sx + gy * sy) / (sx * sx + sy * sy)
+        if p >= 0:
+            dx, dy = points[q, 0] - points[p, 0], points[q, 1] - points[p, 1]
+            across = sx * dx + sy * dy  # of the chord's line and the edge's: along it the end moves with the difference
+            difference = -grad * (gx * dx + gy * dy) / across if across != 0.0 else 0.0
+            # The edge takes the end along with it, but for what the chord's line does not let it.
+            share = ((px + x - points[p, 0]) * dx + (py + y - points[p, 1]) * dy) / (dx * dx + dy * dy)
+            gx, gy = grad * gx + difference * sx, grad * gy + difference * sy
+            grad_points[p, 0] += (1.0 - share) * gx
+            grad_points[p, 1] += (1.0 - share) * gy
+            grad_points[q, 0] += share * gx
+            grad_points[q, 1] += share * gy
+        _add_depth_difference(points, faces, -1 - first, px + x, py + y, difference, grad_points)
+        _add_depth_difference(points, faces, -1 - other, px + x, py + y, -difference, grad_points)
+
+
+@kernel
+def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_areas, grad_points):
+    """Add to grad_points (V, 3) what the areas' gradients (N,) give."""
+    for pair in range(len(pixels)):
+        grad = grad_areas[pair]
+        px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
+        a, b = owners[pair, 0], owners[pair, 1]
+        if a < 0:
+            _chord_backward(points, faces, px, py, a, b, numbers[pair], cutters[pair], grad, grad_points)
+            continue
+        t0, t1 = numbers[pair, 0], numbers[pair, 1]
+        dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
+        rx, ry = points[a, 0] - px, points[a, 1] - py
+        ux, uy, vx, vy = rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy
+        cut0, cut1 = cutters[pair, 0] != -1, cutters[pair, 2] != -1
+        hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[pair, 2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
+        grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
+        grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)
+        grad_points[b, 0] += grad * (t0 * hx + t1 * kx)
+        grad_points[b, 1] += grad * (t0 * hy + t1 * ky)
+        if cut0:
+            along = grad * (hx * dx + hy * dy)
+            _cut_backward(points, faces, a, b, t0, cutters[pair, 0], cutters[pair, 1], along, grad_points)
+        if cut1:
+            along = grad * (kx * dx + ky * dy)
+            _cut_backward(points, faces, a, b, t1, cutters[pair, 2], cutters[pair, 3], along, grad_points)
+
+
+@kernel
+def to_straight_alpha(pixels, floor, background, image, marks):
+    """Divide the colours in an image (H W, C + 1) by its last channel, alpha, where there are boundaries; below alpha = floor the
+    background (C,) comes in."""
+    channels = image.shape[1] - 1
+    for pair in range(len(pixels)):
+        pixel = pixels[pair]
+        if marks[pixel]:
+            continue
+        marks[pixel] = True
+        alpha = image[pixel, channels]
+        rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
+        for channel in range(channels):
+            image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
+
+
+@kernel
+def to_straight_alpha_backward(pixels, floor, background, image, grad_image, marks):
+    """Turn the gradient of straight colours and alpha into that of premultiplied ones, in place."""
+    channels = image.shape[1] - 1
+    for pair in range(len(pixels)):
+        pixel = pixels[pair]
+        if marks[pixel]:
+            continue
+        marks[pixel] = True
+        alpha = image[pixel, channels]
+        scale = 1.0 / max(alpha, floor)
+        for channel in range(channels):
+            grad = grad_image[pixel, channel] * scale
+            grad_image[pixel, channel] = grad
+            grad_image[pixel, channels] -= grad * (background[channel] if alpha < floor else image[pixel, channel])

@@ -1,0 +1,190 @@
+"""Lines where one sheet comes out of another: boundaries in a pixel that no edge tells."""
+
+import numpy as np
+
+from ..formulas.edge import chord, nearest_on_edge, shadow_area, side_of
+from ..jit import borrower, kernel, subroutine
+from ..spin import lead, publish
+from .fragments import depth_slopes
+from .hard import RING
+from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, plane_at, same_depth, walk
+
+_HALVINGS = 10  # of a pixel's width
+
+
+@borrower
+def _share_vertex(linked, f, g):
+    a, b, c, p, q, r = linked[f, 0], linked[f, 1], linked[f, 2], linked[g, 0], linked[g, 1], linked[g, 2]
+    # No branches: which of the corners it is cannot be guessed.
+    return (a == p) | (a == q) | (a == r) | (b == p) | (b == q) | (b == r) | (c == p) | (c == q) | (c == r)
+
+
+@subroutine
+def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
+    """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, which of its ends is cut,
+    0 for u, 1 for v or -1, and if any is left."""
+    a, b = outward_ends(faces, signs, half)
+    ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
+    t = nearest_on_edge(ax, ay, bx, by)
+    x, y = px + ax + t * (bx - ax), py + ay + t * (by - ay)
+    own = (1.0 - t) * points[a, 2] + t * points[b, 2]
+    first, _ = depth_along(points, faces, linked, signs, ring, seen, x, y)
+    second, _ = depth_along(points, faces, linked, signs, ring, under, x, y)
+    if not (same_depth(first, own) or same_depth(second, own)):
+        return ux, uy, vx, vy, -1, True
+    side_u, side_v = side_of(ax, ay, bx, by, ux, uy), side_of(ax, ay, bx, by, vx, vy)
+    if side_u <= 0.0 and side_v <= 0.0:
+        return ux, uy, vx, vy, -1, False
+    if side_u >= 0.0 and side_v >= 0.0:
+        return ux, uy, vx, vy, -1, True
+    at = side_u / (side_u - side_v)
+    x, y = ux + at * (vx - ux), uy + at * (vy - uy)
+    if side_u < 0.0:
+        return x, y, vx, vy, 0, True
+    return ux, uy, x, y, 1, True
+
+
+@borrower
+def _may_cross(linked, f, g):
+    """Whether two faces seen side by side are other ones without a common corner."""
+    return f >= 0 and g >= 0 and f != g and not _share_vertex(linked, f, g)
+
+
+@borrower
+def _suspect(points, faces, linked, signs, ring, f, g, row, column, down, suspects):
+    """Set whether the sheet of a pixel's face f does not go on to the face g of its neighbour."""
+    x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
+    there, _ = walk(points, faces, linked, signs, ring, f, x, y)
+    suspects[row, column, down] = there != g
+
+
+@kernel
+def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, run_ends, suspects):
+    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see other sheets.
+
+    Only where runs of pixels end, in either row, see `draw_ids`, other faces meet.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = ids.shape
+    for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
+        run, run_below, begin = 0, 0, np.int64(0)
+        while begin < width - 1:
+            f, below = np.int64(ids[row, begin]), np.int64(ids[row + 1, begin])
+            end, end_below = np.int64(run_ends[row, run]), np.int64(run_ends[row + 1, run_below])
+            last = min(end, end_below)
+            if _may_cross(linked, f, below):
+                for column in range(begin, last):
+                    _suspect(points, faces, linked, signs, ring, f, below, row, column, 1, suspects)
+            if end == last:
+                right = np.int64(ids[row, end])
+                if _may_cross(linked, f, right):
+                    _suspect(points, faces, linked, signs, ring, f, right, row, end - 1, 0, suspects)
+                run += 1
+            if end_below == last:
+                run_below += 1
+            begin = last
+
+
+@subroutine
+def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
+    """Return the faces of the sheets of f, in front at (x, y), and g, in front at (x2, y2), where they cross on the way."""
+    first, last = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        t = 0.5 * (first + last)
+        place_x, place_y = x + t * (x2 - x), y + t * (y2 - y)
+        f, _ = walk(points, faces, linked, signs, ring, f, place_x, place_y)
+        g, _ = walk(points, faces, linked, signs, ring, g, place_x, place_y)
+        if inverse_depth_at(points, faces, f, place_x, place_y) > inverse_depth_at(points, faces, g, place_x, place_y):
+            first = t
+        else:
+            last = t
+    return f, g
+
+
+@kernel
+def find_crossings(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    ids,
+    suspects,
+    marks,
+    last,
+    halves,
+    before,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+    pairs,
+    count,
+):
+    """Write a pair for each pixel through which the line goes where a sheet comes out of another, after `pairs` pairs and `count`
+    places.
+
+    Of two neighbours that see different sheets, each sheet goes on below the other. owners (N, 2) are -1 - face of the two, to
+    be told from vertices.
+    """
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    for suspect in suspects:
+        row, column, down = suspect // 2 // ids.shape[1], suspect // 2 % ids.shape[1], suspect % 2
+        row2, column2 = row + down, column + 1 - down
+        f, g = np.int64(ids[row, column]), np.int64(ids[row2, column2])
+        x, y = column - RING + 0.5, row - RING + 0.5
+        x2, y2 = column2 - RING + 0.5, row2 - RING + 0.5
+        f2, below = goes_under(points, faces, linked, signs, ring, f, x2, y2, g)
+        if not below:
+            continue
+        g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
+        if not below:
+            continue
+        of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
+        for second in range(2):
+            i, j = (row2, column2) if second else (row, column)
+            if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
+                continue
+            marks[i, j] = True
+            seen, under = (g, f2) if second else (f, g2)
+            px, py = j - RING + 0.5, i - RING + 0.5
+            first, other = (of_g, of_f) if second else (of_f, of_g)
+            over = plane_at(points, faces, first, px, py) - plane_at(points, faces, other, px, py)
+            sx, sy = depth_slopes(points, faces, first)
+            tx, ty = depth_slopes(points, faces, other)
+            ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
+            candidate = np.int64(last[(i - RING) * width + j - RING])
+            cut_u, cut_v = np.int64(-1), np.int64(-1)
+            while crosses and candidate >= 0:
+                half = np.int64(halves[candidate])
+                candidate = np.int64(before[candidate])
+                ux, uy, vx, vy, cut, crosses = _cut_chord(
+                    points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
+                )
+                cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v
+            if not crosses:
+                continue
+            if pairs < len(pixels) and count < len(place_faces):
+                pixel = (i - RING) * width + j - RING
+                place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
+                places[count, 0], places[count, 1] = px, py
+                pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
+                sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
+                owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
+                numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2], numbers[pairs, 3] = ux, uy, vx, vy
+                for end in range(2):
+                    half = cut_v if end else cut_u
+                    cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = -1, -1
+                    if half >= 0:
+                        cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = outward_ends(faces, signs, half)
+            pairs += 1
+            count += 1
+    return pairs, count

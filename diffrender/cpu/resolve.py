@@ -1,0 +1,316 @@
+"""What is seen on both sides of each outline within a pixel.
+
+Each (pixel, boundary) pair names two rows of values, that on the side of the pixel's centre and that beyond, and has the area
+beyond: the image is the centre's value plus the sum of area * (beyond - near).
+"""
+
+import numpy as np
+
+from ..jit import borrower, kernel
+from ..spin import claim, lead, publish
+from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
+from .hard import RING
+from .parts import NOTHING, PARTS, UNKNOWN, are_fair, face_beside, find_parts, part_area
+from .sheet import outward_ends, walk
+
+NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of a chord, from the pixel's centre
+
+
+@borrower
+def _write_places(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    here,
+    known,
+    sheets,
+    closest,
+    parts,
+    found,
+    beside,
+    pixel,
+    px,
+    py,
+    row,
+    of_sheet,
+    used,
+    end,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write the places that parts in a pixel need after `used` places, the next of which has this row of values, as far as they
+    come before `end`, and fill of_sheet (M + 1,) with the row of each sheet, and last of what lies below them all; return how
+    many there are now."""
+    for part in range(found):
+        for side in range(2):
+            sheet = parts[part, 1] if side else sheets[parts[part, 0]]
+            if of_sheet[sheet] >= 0:
+                continue
+            of_sheet[sheet] = row
+            row += 1
+            if used < end:
+                place_pixels[used] = pixel
+                if sheet < 0:
+                    place_faces[used], _ = walk(points, faces, linked, signs, ring, beside, px, py)
+                    place_corners[used], places[used, 0], places[used, 1] = -1, px, py
+                else:
+                    half, t = here[closest[sheet]], known[closest[sheet], SHARE]
+                    place_faces[used], place_corners[used] = half // 3, half % 3
+                    places[used, 0], places[used, 1] = t if signs[half // 3] > 0 else 1.0 - t, 0.0
+            used += 1
+    return used
+
+
+@borrower
+def _write_pairs(
+    faces,
+    signs,
+    here,
+    known,
+    inner,
+    sheets,
+    of_sheet,
+    parts,
+    part_spans,
+    found,
+    pixel,
+    written,
+    end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+):
+    """Write a pair for each part in a pixel, after `written` pairs, as far as they come before `end`."""
+    for pair in range(written, min(written + found, end)):
+        part = pair - written
+        k, first, last = parts[part, 0], part_spans[part, 0], part_spans[part, 1]
+        own, beyond = of_sheet[sheets[k]], of_sheet[parts[part, 1]]
+        pixels[pair], areas[pair] = pixel, part_area(known, k, first, last)
+        sides[pair, 0], sides[pair, 1] = (own, beyond) if inner[k] else (beyond, own)
+        owners[pair, 0], owners[pair, 1] = outward_ends(faces, signs, here[k])
+        numbers[pair, 0], numbers[pair, 1], numbers[pair, 2] = first, last, 1.0 if inner[k] else -1.0
+        for side in range(2):
+            by = parts[part, 2 + side]
+            cutters[pair, 2 * side], cutters[pair, 2 * side + 1] = min(by, NOTHING), NOTHING
+            if by >= 0:
+                cutters[pair, 2 * side], cutters[pair, 2 * side + 1] = outward_ends(faces, signs, here[by])
+
+
+@kernel
+def resolve_outlines(
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    nearest,
+    ids,
+    under,
+    last,
+    order,
+    halves,
+    spans,
+    before,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+    counts,
+):
+    """Write a pair for each part of an outline that is seen in a pixel, and the places whose values it needs.
+
+    The pixels come in as many portions as counts (P, 2) has rows, each with its part of the room: `close_gaps` brings together
+    what they give. counts is how many pairs and places each has; what has no room is left out.
+
+    The outlines in a pixel belong to sheets. Where those of two sheets cross, they are cut. A part is hidden if a nearer sheet
+    covers its middle, and else has on its outer side the nearest sheet that does. What has no outline in the pixel lies behind
+    them all or in front of all: it is what the centre sees or else, if that is one of the sheets, the next face below, under
+    (H W,), or what the neighbour on the outer side sees.
+
+    pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
+    with its face on the inner side, numbers (N, 4), cutters (N, 4) for each of its two ends those of the edge that cuts it there,
+    or -2 - the face in which it goes under, or -1.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    nothing = height * width
+    here, known, inner = np.empty(MOST, np.int64), np.empty((MOST, 9)), np.empty(MOST, np.bool_)
+    sheets, closest = np.empty(MOST, np.int64), np.empty(MOST, np.int64)
+    center_in, center_depth = np.empty(MOST, np.bool_), np.empty(MOST)
+    of_sheet, gained = np.empty(MOST + 1, np.int64), np.empty(MOST + 1)
+    cuts, cut_by = np.empty(MOST + 3), np.empty(MOST + 3, np.int64)
+    parts, part_spans = np.empty((PARTS, 4), np.int64), np.empty((PARTS, 2))
+    portions, room, place_room = len(counts), len(pixels) // len(counts), len(place_faces) // len(counts)
+    while True:
+        portion = claim(turn)
+        if portion >= portions:
+            break
+        first_pair, first_place = portion * room, portion * place_room
+        pairs, used = first_pair, first_place
+        for number in range(len(order) * portion // portions, len(order) * (portion + 1) // portions):
+            pixel = np.int64(order[number])
+            row, column = pixel // width, pixel % width
+            px, py = column + 0.5, row + 0.5
+            start = np.int64(last[pixel])
+            count = read_candidates(points, faces, signs, halves, spans, before, start, px, py, here, known, inner)
+            join_sheets(points, faces, linked, signs, ring, here, known, inner, count, px, py, sheets, closest)
+            over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
+            front = find_front(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                inner,
+                sheets,
+                closest,
+                count,
+                px,
+                py,
+                over,
+                center_in,
+                center_depth,
+            )
+            if front >= 0:
+                below = np.int64(under[pixel])
+                beside = face_beside(
+                    points, faces, linked, signs, ring, ids, below, row, column, known, sheets, closest, count
+                )
+                if beside == UNKNOWN:
+                    continue
+            found = find_parts(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                sheets,
+                closest,
+                center_in,
+                count,
+                beside,
+                px,
+                py,
+                cuts,
+                cut_by,
+                parts,
+                part_spans,
+            )
+            if not are_fair(
+                known, inner, sheets, center_in, center_depth, count, front, parts, part_spans, found, gained
+            ):
+                continue
+            for k in range(count):
+                of_sheet[k] = -1
+            of_sheet[MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
+            used = _write_places(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                sheets,
+                closest,
+                parts,
+                found,
+                beside,
+                pixel,
+                px,
+                py,
+                nothing + 1 + used - first_place,
+                of_sheet,
+                used,
+                first_place + place_room,
+                place_faces,
+                place_corners,
+                places,
+                place_pixels,
+            )
+            _write_pairs(
+                faces,
+                signs,
+                here,
+                known,
+                inner,
+                sheets,
+                of_sheet,
+                parts,
+                part_spans,
+                found,
+                pixel,
+                pairs,
+                first_pair + room,
+                pixels,
+                sides,
+                areas,
+                owners,
+                numbers,
+                cutters,
+            )
+            pairs += found
+        counts[portion, 0], counts[portion, 1] = pairs - first_pair, used - first_place
+
+
+@kernel
+def close_gaps(
+    counts,
+    first_row,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Bring the portions of `resolve_outlines` together, unless one had too little room; return how much is needed, and how many
+    pairs and places there are. Rows of places begin at `first_row`: they have been counted from there in each portion."""
+    portions, pairs, used, needed = len(counts), np.int64(0), np.int64(0), np.int64(0)
+    for portion in range(portions):
+        needed = max(needed, portions * counts[portion, 0], portions * ((counts[portion, 1] + 1) // 2))
+    if needed > len(pixels):
+        return needed, pairs, used
+    for portion in range(portions):
+        first, first_place = portion * (len(pixels) // portions), portion * (len(place_faces) // portions)
+        for pair in range(first, first + counts[portion, 0]):
+            pixels[pairs], areas[pairs] = pixels[pair], areas[pair]
+            for k in range(2):
+                sides[pairs, k] = sides[pair, k] + (used if sides[pair, k] >= first_row else 0)
+                owners[pairs, k] = owners[pair, k]
+            for k in range(4):
+                numbers[pairs, k], cutters[pairs, k] = numbers[pair, k], cutters[pair, k]
+            pairs += 1
+        for place in range(first_place, first_place + counts[portion, 1]):
+            place_faces[used], place_corners[used] = place_faces[place], place_corners[place]
+            places[used, 0], places[used, 1] = places[place, 0], places[place, 1]
+            place_pixels[used] = place_pixels[place]
+            used += 1
+    return needed, pairs, used

@@ -1,0 +1,210 @@
+"""The hard rasterizer: what is seen in each pixel, face by face, and where the boundaries between faces seen lie in it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .backend import on_device
+from .checks import check_faces, check_size, check_vertices
+from .surface_links import link_surface
+from .threads import run_on_workers, share_out
+
+_PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
+_LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
+_ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
+
+
+class Places(NamedTuple):
+    """Where on faces outlines ask for values, beside the pixels' centres."""
+
+    faces: np.ndarray  # (N,) int32
+    corners: np.ndarray  # (N,) int32 at which the edge begins that the place is on, or -1
+    at: np.ndarray  # (N, 2) px, or the share of the edge
+    pixels: np.ndarray  # (N,) int32, row * W + column
+
+
+class Pairs(NamedTuple):
+    """Pixels with a boundary in them, see `diffrender.cpu.resolve`."""
+
+    pixels: np.ndarray  # (N,) int32
+    sides: np.ndarray  # (N, 2) int32 rows of values
+    areas: np.ndarray  # (N,)
+    owners: np.ndarray  # (N, 2) int32
+    numbers: np.ndarray  # (N, 4)
+    cutters: np.ndarray  # (N, 4) int32
+
+
+class Seen(NamedTuple):
+    """Runs of pixels that see one face, and the faces seen in each strip of the image, see `diffrender.cpu.hard.draw_ids`."""
+
+    run_ends: np.ndarray  # (H + 2, W + 2) int32
+    run_slots: np.ndarray  # (H + 2, W + 2) int32
+    run_counts: np.ndarray  # (H + 2,) int32
+    faces: np.ndarray  # (S, ROWS W) int32
+    starts: np.ndarray  # (S + 1,) int64, of numbers that go on from strip to strip
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What `rasterize_hard` returns: what each pixel sees, and all that `interpolate` and `antialias` need.
+
+    There are `count` fragments: first the H W pixels' centres, row after row, then one for nothing at all, then places on faces
+    that a boundary within a pixel shows as well.
+    """
+
+    vertices_pixel: np.ndarray  # (V, 3)
+    faces: np.ndarray  # (F, 3) int32
+    size: tuple[int, int]
+    points: np.ndarray  # (V, 3) float64: x px, y px, 1 / depth
+    nearest: np.ndarray  # (H + 2, W + 2) 1 / depth
+    ids: np.ndarray  # (H + 2, W + 2) int32
+    seen: Seen
+    pairs: Pairs
+    places: Places
+
+    @property
+    def face_ids(self) -> np.ndarray:
+        """The nearest face at each pixel's centre (H, W) int32, -1 for none."""
+        return self.ids[1:-1, 1:-1]
+
+    @property
+    def depth(self) -> np.ndarray:
+        """The depth at each pixel's centre (H, W), infinite where nothing is seen."""
+        with np.errstate(divide="ignore"):
+            return (1 / self.nearest[1:-1, 1:-1]).astype(self.vertices_pixel.dtype)
+
+    @property
+    def count(self) -> int:
+        """The number of fragments."""
+        return self.size[0] * self.size[1] + 1 + len(self.places.faces)
+
+    @cached_property
+    def covered(self) -> np.ndarray:
+        """1 for each fragment (S,) that lies on a face, 0 for the others."""
+        pixels = self.size[0] * self.size[1]
+        covered = np.ones(self.count, self.vertices_pixel.dtype)
+        covered[:pixels] = (self.face_ids >= 0).ravel()
+        covered[pixels] = 0
+        return covered
+
+    def barycentrics(self, perspective_correct: bool = True) -> np.ndarray:
+        """Return the barycentric coordinates (H, W, 3) float64 at pixels' centres, in space or in the image; -1 for nothing."""
+        from .cpu.fragments import weigh_centers
+
+        weights = np.empty((*self.size, 3))
+        run_on_workers(weigh_centers, self.points, self.faces, self.ids, bool(perspective_correct), weights)
+        return weights
+
+    def vertices_gradient(self, grad_points: np.ndarray) -> np.ndarray:
+        """Return the gradient of vertices_pixel (V, 3) for that of points: d(1 / z) = -dz / z^2."""
+        grad = grad_points.copy()
+        grad[:, 2] *= -(self.points[:, 2] ** 2)
+        return grad.astype(self.vertices_pixel.dtype)
+
+
+def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool = False) -> Fragments:
+    """Find what each pixel of an image of size (H, W) sees of faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth.
+
+    The nearest face at a pixel's centre, which belongs to one face only (top-left rule); and all outlines of the surface, and
+    lines where faces cross, that are seen in a pixel, with the exact area beyond each. A face with a depth <= 0 or no area is
+    left out. Computed in float64 and the same at any number of threads. Raises ValueError for input of the wrong shape, range or
+    type.
+    """
+    if on_device(vertices_pixel) or on_device(faces):
+        raise ValueError("a CUDA array was given to rasterize_hard, which draws on the CPU: copy it to the host")
+    vertices = check_vertices(vertices_pixel)
+    faces = check_faces(faces, len(vertices))
+    size = check_size(size)
+    from .cpu import hard
+
+    height, width = size
+    points = np.empty(vertices.shape)
+    share_out(hard.invert_depth, len(points), vertices, points)
+    signs, bounds = np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
+    share_out(hard.prepare_faces, len(faces), points, faces, height, width, bool(cull_backfaces), signs, bounds)
+    strips = -(-(height + 2 * hard.RING) // hard.ROWS)
+    starts = np.zeros(strips + 1, np.int64)
+    hard.count_entries(bounds, starts)
+    entries = np.empty(starts[-1], np.int32)
+    hard.fill_entries(bounds, starts, entries)
+    drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
+    nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
+    seen = Seen(
+        np.empty(drawn, np.int32),
+        np.empty(drawn, np.int32),
+        np.empty(drawn[0], np.int32),
+        np.empty((strips, hard.ROWS * width), np.int32),
+        np.zeros(strips + 1, np.int64),
+    )
+    facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
+    farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
+    binned = (points, faces, signs, bounds, starts, entries)
+    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest)
+    np.cumsum(seen.starts, out=seen.starts)  # from counts
+    front, back = (bool(facing[:, side].any()) for side in (0, 1))
+    seen_sign = 0 if front == back else (1 if back else -1)
+    pairs, places = _boundaries(vertices, binned, seen_sign, (nearest, ids, seen.run_ends, farthest))
+    return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
+
+
+def _boundaries(vertices: np.ndarray, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places]:
+    from .cpu.cross import find_crossings, suspect_crossings
+    from .cpu.hard import draw_under
+    from .cpu.outline import find_outlines
+    from .cpu.resolve import NUMBERS, close_gaps, resolve_outlines
+
+    points, faces, signs, *_ = binned
+    nearest, ids, run_ends, farthest = centers
+    links = link_surface(faces, vertices)
+    surface = (points, faces, links.faces, signs, links.ring)
+    height, width = ids.shape[0] - 2, ids.shape[1] - 2
+    room = _ROOM * (height + width) + _SPARE
+    marked_tiles = np.zeros(farthest.shape, np.bool_)
+    while True:
+        last = np.full(height * width, -1, np.int32)
+        order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
+        outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
+        edges = (links.heads, links.seconds, seen_sign)
+        count, found = find_outlines(
+            *surface, *edges, nearest, farthest, marked_tiles, last, order, under, depths, *outlines
+        )
+        if count <= room:
+            break
+        room = count
+    marks = (seen_sign, marked_tiles, last)
+    run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
+    suspects = np.zeros((*ids.shape, 2), np.bool_)
+    run_on_workers(suspect_crossings, *surface, ids, run_ends, suspects)
+    crossings = np.flatnonzero(suspects)
+    while True:
+        pairs = Pairs(
+            np.empty(room, np.int32),
+            np.empty((room, 2), np.int32),
+            np.empty(room),
+            np.empty((room, 2), np.int32),
+            np.empty((room, NUMBERS)),
+            np.empty((room, 4), np.int32),
+        )
+        places = Places(
+            np.empty(2 * room, np.int32),
+            np.empty(2 * room, np.int32),
+            np.empty((2 * room, 2)),
+            np.empty(2 * room, np.int32),
+        )
+        counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
+        into = (*pairs, *places, counts)
+        turn = np.zeros(1, np.int64)
+        run_on_workers(resolve_outlines, turn, *surface, *around, *outlines, *into, most=found // _LEAST)
+        needed, *resolved = close_gaps(counts, height * width + 1, *pairs, *places)
+        if needed > room:
+            room = needed
+            continue
+        crossed = np.zeros(ids.shape, np.bool_)
+        ends = find_crossings(
+            *surface, ids, crossings, crossed, last, outlines[0], outlines[2], *pairs, *places, *resolved
+        )
+        if ends[0] <= room and ends[1] <= 2 * room:
+            return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
+        room = max(ends)

@@ -1,0 +1,118 @@
+"""Values of vertices at the fragments of a hard rasterization, and back."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .checks import check_attributes, check_background
+from .fragments import Fragments
+from .threads import run_on_workers
+
+
+class InterpolationGradients(NamedTuple):
+    """Gradients by the names of what was interpolated."""
+
+    vertices_pixel: np.ndarray  # (V, 3), the places that fragments have on faces moving with them
+    attributes: np.ndarray  # (T, C)
+
+
+class Interpolation:
+    """What `interpolate` returns: `values` (S, C), a row for each fragment, `image` (H, W, C) of pixels' centres, `backward`."""
+
+    def __init__(self, fragments: Fragments, arguments: tuple, planes: np.ndarray, values: np.ndarray):
+        self.values = values
+        self.attributes: np.ndarray = arguments[0]
+        self._fragments, self._arguments, self._planes = fragments, arguments, planes
+
+    @property
+    def image(self) -> np.ndarray:
+        """The values at the pixels' centres (H, W, C)."""
+        height, width = self._fragments.size
+        return self.values[: height * width].reshape(height, width, -1)
+
+    def backward(self, grad_values: np.ndarray) -> InterpolationGradients:
+        """Return the gradients for grad_values (S, C). Raises ValueError for another shape."""
+        if np.shape(grad_values) != self.values.shape:
+            raise ValueError(f"grad_values must have shape {self.values.shape}, got {np.shape(grad_values)}")
+        grad_points, grad_attributes = self.points_backward(np.ascontiguousarray(grad_values, self.values.dtype))
+        return InterpolationGradients(self._fragments.vertices_gradient(grad_points), grad_attributes)
+
+    def points_backward(self, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the fragments' points (V, 3) and of the attributes, for grad_values (S, C or more)."""
+        from .cpu import fragments as kernels
+
+        fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
+        sums = np.empty_like(self._planes)
+        surface, given = (fragments.points, fragments.faces), (attributes, attribute_faces, perspective)
+        run_on_workers(
+            kernels.interpolate_centers_backward,
+            np.zeros(1, np.int64),
+            *surface,
+            *fragments.seen,
+            self._planes,
+            grad_values,
+            sums,
+        )
+        into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
+        kernels.gather_centers(*surface, *given, *fragments.seen[3:], sums, *into)
+        width = fragments.size[1]
+        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, *into)
+        return into[0], into[1].astype(attributes.dtype)
+
+
+def interpolate(
+    fragments: Fragments,
+    attributes: Any,
+    attribute_faces: np.ndarray | None = None,
+    perspective_correct: bool = True,
+    background: float | tuple[float, ...] | np.ndarray = 0.0,
+) -> Interpolation:
+    """Interpolate attributes (T, C) at all fragments, linearly in space or, without `perspective_correct`, in the image.
+
+    attribute_faces (F, 3) names the rows of `attributes` for each face's corners, None meaning the faces themselves. Where
+    nothing is seen, values are `background`. Raises ValueError for another shape.
+    """
+    if attribute_faces is None:
+        attribute_faces = fragments.faces
+        attributes = check_attributes(attributes, fragments.vertices_pixel)
+    else:
+        attributes, attribute_faces = _of_corners(attributes, attribute_faces, fragments)
+    colors = check_background(background, attributes.shape[1], attributes.dtype)
+    return fill(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
+
+
+def fill(
+    fragments: Fragments,
+    attributes: np.ndarray,
+    attribute_faces: np.ndarray,
+    perspective_correct: bool,
+    colors: np.ndarray,
+    channels: int,
+) -> Interpolation:
+    """Interpolate what has been checked; one channel more than attributes have is 1 on faces and 0 elsewhere."""
+    from .cpu import fragments as kernels
+
+    values = np.empty((fragments.count, channels), attributes.dtype)
+    surface = (fragments.points, fragments.faces)
+    given = (attributes, attribute_faces, bool(perspective_correct))
+    planes = np.empty((fragments.seen.starts[-1], attributes.shape[1] + 1, 3))
+    centers = (*surface, *given, *fragments.seen)
+    run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
+    places = fragments.places
+    kernels.interpolate_places(*surface, places.faces, places.corners, places.at, *given, values)
+    return Interpolation(fragments, given, planes, values)
+
+
+def _of_corners(attributes: Any, attribute_faces: Any, fragments: Fragments) -> tuple[np.ndarray, np.ndarray]:
+    attributes, attribute_faces = np.asarray(attributes), np.asarray(attribute_faces)
+    if attributes.ndim != 2 or not attributes.shape[1]:
+        raise ValueError(f"attributes must have shape (T, C), got {attributes.shape}")
+    if attribute_faces.shape != fragments.faces.shape or attribute_faces.dtype.kind not in "iu":
+        raise ValueError(
+            f"attribute_faces must be integers of shape {fragments.faces.shape}, "
+            f"got {attribute_faces.dtype} of {attribute_faces.shape}"
+        )
+    if attribute_faces.size and (attribute_faces.min() < 0 or attribute_faces.max() >= len(attributes)):
+        raise ValueError(f"attribute_faces must lie in [0, {len(attributes)}), got {attribute_faces.max()}")
+    dtype = fragments.vertices_pixel.dtype
+    return np.ascontiguousarray(attributes, dtype), np.ascontiguousarray(attribute_faces, np.int32)

@@ -1,0 +1,335 @@
+"""Hard rendering against oracles, the exact area of outlines, finite differences and its promises."""
+
+import numpy as np
+import oracle_hard
+import pytest
+import scenes
+from gradcheck import relative_l2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from meshes import bumpy, tilted_camera
+
+import diffrender as dr
+from diffrender.camera import project
+from diffrender.hard import draw_hard
+
+_STEP = 1e-30
+
+
+def boxes():
+    """Four boxes that stick in each other, each of a colour of its own: (vertices in pixels, faces, attributes, size)."""
+    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+    sides = [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1)]
+    sides += [(2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3)]
+    random = np.random.default_rng(0)
+    vertices, colors = [], []
+    for color in np.array([(0.9, 0.2, 0.2), (0.2, 0.8, 0.3), (0.2, 0.4, 0.9), (0.9, 0.8, 0.2)]):
+        turn, _ = np.linalg.qr(random.normal(size=(3, 3)))
+        turn *= np.sign(np.linalg.det(turn))
+        middle, scale = random.uniform(-0.5, 0.5, 3), random.uniform(0.3, 0.9, 3)
+        vertices.append(corners * scale @ turn.T + middle)
+        colors.append(np.tile(color, (8, 1)))
+    faces = (np.array(sides) + 8 * np.arange(4)[:, None, None]).reshape(-1, 3).astype(np.int32)
+    camera = dr.Camera.look_at((1.2, 1.4, 3), fov_degrees=42, size=(48, 64))
+    return project(np.concatenate(vertices), camera), faces, np.concatenate(colors), camera.size
+
+
+def sphere(subdivisions=1, size=(26, 31)):
+    """A sphere in perspective: (vertices in pixels, faces, attributes, size)."""
+    scene = scenes.sphere(subdivisions, size)
+    return scene.vertices, scene.faces.astype(np.int32), scene.attributes(2), scene.size
+
+
+def premultiplied(image):
+    return np.concatenate([image[..., :-1] * image[..., -1:], image[..., -1:]], axis=-1)
+
+
+@pytest.mark.parametrize("make", scenes.ALL)
+def test_each_centre_sees_the_nearest_face(make):
+    scene = make()
+    y, x = np.mgrid[0 : scene.size[0], 0 : scene.size[1]] + 0.5
+    ids, weights, nearest, margin = oracle_hard.seen(scene.vertices, scene.faces, x, y)
+    found = dr.rasterize_hard(scene.vertices, scene.faces, scene.size)
+    clear = margin > 1e-9
+    assert clear.mean() > 0.5 and (ids >= 0).any()
+    assert np.array_equal(found.face_ids[clear] >= 0, ids[clear] >= 0)
+    same = clear & (found.face_ids == ids)
+    assert same.sum() == clear.sum() or make in (scenes.shared_vertices, scenes.duplicates)  # has equal faces
+    covered = same & (ids >= 0)
+    np.testing.assert_allclose(found.barycentrics(False)[covered], weights[covered], atol=1e-9)
+    np.testing.assert_allclose(found.depth[clear & (ids >= 0)], 1 / nearest[clear & (ids >= 0)], rtol=1e-9)
+    in_space = weights[covered] / scene.vertices[scene.faces[ids[covered]], 2]
+    in_space /= in_space.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found.barycentrics()[covered], in_space, atol=1e-9)
+    assert (found.barycentrics()[found.face_ids < 0] == -1).all() and np.isinf(found.depth[found.face_ids < 0]).all()
+
+
+@pytest.mark.parametrize("perspective", [True, False])
+def test_a_convex_surface_and_all_its_gradients_are_the_oracles(perspective):
+    vertices, faces, attributes, size = sphere(size=(15, 17))
+    hard = dr.Hard(perspective_correct=perspective)
+    out = draw_hard(vertices, faces, size, hard, attributes)
+    expected = oracle_hard.outlined(vertices, faces, size, attributes, perspective).real
+    assert 0.2 < expected[..., -1].mean() < 0.8
+    np.testing.assert_allclose(out.image, expected, atol=1e-7)
+    grad = np.random.default_rng(1).normal(size=out.image.shape)
+    grads = out.backward(grad)
+
+    def slope(moved_vertices, moved_attributes):
+        image = oracle_hard.outlined(moved_vertices, faces, size, moved_attributes, perspective)
+        return (grad * image.imag).sum() / _STEP
+
+    for name, values, found in (
+        ("vertices", vertices, grads.vertices_pixel),
+        ("attributes", attributes, grads.attributes),
+    ):
+        for seed in range(3):
+            direction = np.random.default_rng(seed).normal(size=values.shape)
+            moved = values + 1j * _STEP * direction
+            expected = slope(moved, attributes) if name == "vertices" else slope(vertices, moved)
+            assert abs((found * direction).sum() - expected) < 1e-6 * np.linalg.norm(found) * np.linalg.norm(direction)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-9), (np.float32, 1e-5)])
+def test_the_gradient_of_coverage_is_that_of_the_outlines_area(dtype, tolerance):
+    vertices, faces, _, size = sphere(2, (44, 48))
+    vertices = vertices.astype(dtype)
+    weights = np.random.default_rng(1).normal(size=size)
+    fragments = dr.rasterize_hard(vertices, faces, size)
+    grad = dr.antialias(fragments, fragments.covered[:, None]).backward(weights[..., None]).vertices_pixel
+    exact = vertices.astype(np.float64)
+    edges = oracle_hard._outline(exact, faces)
+    corners = [a for a, _ in edges]
+    expected = np.zeros(vertices.shape)
+    for axis in (0, 1):
+        for k in corners:
+            moved = exact.astype(complex)
+            moved[k, axis] += 1j * _STEP
+            low, high = exact[corners, :2].min(axis=0).astype(int), exact[corners, :2].max(axis=0).astype(int)
+            reach = np.abs(exact[[j for edge in edges if k in edge for j in edge], :2] - exact[k, :2]).max() + 2
+            for row in range(max(low[1], int(exact[k, 1] - reach)), min(high[1], int(exact[k, 1] + reach)) + 1):
+                for column in range(max(low[0], int(exact[k, 0] - reach)), min(high[0], int(exact[k, 0] + reach)) + 1):
+                    area = oracle_hard._area(oracle_hard._clip_to_pixel(moved[corners, :2], column, row))
+                    expected[k, axis] += weights[row, column] * area.imag / _STEP
+    assert relative_l2(grad, expected) < tolerance
+    assert not grad[:, 2].any()
+
+
+def test_antialiased_images_come_near_to_many_samples():
+    """What 64 samples show, of scenes with outlines over each other and surfaces that cross, but for entangled pixels."""
+    for vertices, faces, attributes, size in (boxes(), sphere(2)):
+        attributes = attributes if len(vertices) == 32 else vertices[:, :2] / 40
+        truth = oracle_hard.supersampled(vertices, faces, size, attributes)
+        plain = oracle_hard.supersampled(vertices, faces, size, attributes, 1)
+        error = np.abs(premultiplied(draw_hard(vertices, faces, size, dr.Hard(), attributes).image) - truth).max(-1)
+        aliased = np.abs(plain - truth).max(-1)
+        assert np.sqrt((aliased**2).mean()) > 7 * np.sqrt((error**2).mean())
+        assert (error > 0.1).sum() < 0.03 * (aliased > 0.1).sum()
+
+
+def test_axis_aligned_edges_have_their_area_and_gradient():
+    """Wherever the edges lie: also in the middle of pixels, where the corner's pixel is a quarter covered."""
+    for left in (3.3, 3.5, 3.8):
+        vertices = np.array([(left, 2.5, 2), (9.5, 2.5, 2), (9.5, 7.25, 2), (left, 7.25, 2)])
+        fragments = dr.rasterize_hard(vertices, np.array([(0, 1, 2), (0, 2, 3)]), (10, 12))
+        out = dr.antialias(fragments, fragments.covered[:, None])
+        across = np.clip(np.minimum(np.arange(1, 13), 9.5) - np.maximum(np.arange(12), left), 0, 1)
+        down = np.clip(np.minimum(np.arange(1, 11), 7.25) - np.maximum(np.arange(10), 2.5), 0, 1)
+        np.testing.assert_allclose(out.image[..., 0], down[:, None] * across, atol=1e-7)
+        grad = out.backward(np.ones_like(out.image)).vertices_pixel
+        np.testing.assert_allclose(grad[:, :2].sum(axis=0), 0, atol=1e-7)
+        half, tall = 4.75 / 2, (9.5 - left) / 2
+        expected = [(-half, -tall), (half, -tall), (half, tall), (-half, tall)]
+        np.testing.assert_allclose(grad[:, :2], expected, atol=1e-6)
+
+
+def test_gradients_of_whole_renderings_are_finite_differences():
+    """Vertices, colours, light, camera: of a dented sphere, lit, over a background, partly off the image."""
+    mesh, camera = bumpy(1), tilted_camera()
+    light = dr.Light()
+    settings = dr.Hard(background=(0.3, 0.1, 0.2))
+
+    inner = (np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 1, 2]))
+
+    def function(vertices, vertex_colors, rotation, translation, intrinsics):
+        K = camera.K.copy()
+        K[inner] = intrinsics
+        moved = dr.Camera(K, camera.R, camera.t, camera.size).moved(rotation, translation)
+        rendering = dr.render(dr.Mesh(vertices, mesh.faces, vertex_colors), moved, settings, light)
+
+        def backward(grad):
+            grads = rendering.backward(grad)
+            return grads._asdict() | {"intrinsics": grads.K[inner]}
+
+        return rendering.image, backward
+
+    inputs = {
+        "vertices": mesh.vertices,
+        "vertex_colors": mesh.vertex_colors,
+        "rotation": np.zeros(3),
+        "translation": np.zeros(3),
+        "intrinsics": camera.K[inner],
+    }
+    check = dr.gradcheck(function, inputs, tolerance=1e-5, directions=4)
+    assert check.passed, f"\n{check}"
+
+
+def test_gradients_where_outlines_and_surfaces_cross():
+    """Pixel by pixel along one direction, so that no pixel hides behind the others."""
+    vertices, faces, attributes, size = boxes()
+    direction = np.random.default_rng(0).normal(size=vertices.shape) * [1, 1, 0.02]
+
+    def draw(step):
+        return draw_hard(vertices + step * direction, faces, size, dr.Hard(), attributes)
+
+    out, step = draw(0), 1e-7
+    slopes = (draw(step).image[..., 0] - draw(-step).image[..., 0]) / (2 * step)
+    pairs, lines = out._fragments.pairs, out._fragments.pairs.owners[:, 0] < 0
+    assert lines.sum() > 30
+    # Lines that outlines cut, outlines that others cut, and outlines that go under what is beside them.
+    assert (pairs.cutters[lines] >= 0).any() and (pairs.cutters[~lines] >= 0).any() and (pairs.cutters < -1).any()
+    errors = []
+    for pixel in np.unique(pairs.pixels):
+        grad = np.zeros(out.image.shape)
+        grad.reshape(-1, 4)[pixel, 0] = 1
+        found = (out.backward(grad).vertices_pixel * direction).sum()
+        errors.append(abs(found - slopes.flat[pixel]) / (1 + abs(slopes.flat[pixel])))
+    assert np.abs(slopes).max() > 0.1
+    assert max(errors) < 1e-5
+
+
+def test_a_line_where_two_surfaces_cross_moves_with_depth():
+    """Two planes, one tilted; the line between them moves as they do, and the colours' mean with it."""
+    vertices = np.array([(-9, -9, 2), (40, -9, 2), (40, 40, 2), (-9, 40, 2)] * 2, float)
+    vertices[4:, 2] = [1.5, 2.7, 2.7, 1.5]
+    faces = np.array([(0, 1, 2), (0, 2, 3), (4, 5, 6), (4, 6, 7)])
+    attributes = np.repeat([(1.0,), (0.0,)], 4, axis=0)
+    shift = np.zeros((8, 3))
+    shift[4:, 2] = 1
+    out = draw_hard(vertices, faces, (20, 30), dr.Hard(), attributes)
+    grad = np.ones(out.image.shape)
+    slope = (out.backward(grad).vertices_pixel * shift).sum()
+    sums = [
+        draw_hard(vertices + step * shift, faces, (20, 30), dr.Hard(), attributes).image.sum() for step in (1e-6, -1e-6)
+    ]
+    expected = (sums[0] - sums[1]) / 2e-6
+    assert abs(expected) > 10 and abs(slope - expected) < 1e-5 * abs(expected)
+
+
+def test_a_moving_convex_surface_never_jumps():
+    vertices, faces, attributes, size = sphere(2)
+    steps, step = 40, 0.01
+    attributes = 0 * attributes + 1
+    images = [
+        premultiplied(
+            draw_hard(vertices + [0.8 * step * k, 0.6 * step * k, 0], faces, size, dr.Hard(), attributes).image
+        )
+        for k in range(steps)
+    ]
+    changes = np.abs(np.diff(images, axis=0))
+    # An edge across a pixel is at most sqrt(2) long, and the outline has corners.
+    assert 0.5 * step < changes.max() < 2 * step
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(["any", "grid", "slivers", "behind", "shared"]))
+def test_no_scene_gives_nan_or_leaves_its_range(dtype, seed, kind):
+    random = np.random.default_rng(seed)
+    count = 12
+    flat = random.uniform(-6, 22, (count, 2))
+    if kind == "grid":
+        flat = np.round(2 * flat) / 2
+    if kind == "slivers":
+        flat[:, 1] = flat[:, 0] * 0.7 + random.choice([0, 1e-9, 1e-5, 1e-2], count)
+    depth = random.uniform(-1 if kind == "behind" else 1, 3, count)
+    faces = random.integers(0, count, (10, 3))
+    if kind != "shared":
+        faces[:4] = np.arange(12).reshape(4, 3)
+    vertices = np.c_[flat, depth].astype(dtype)
+    out = draw_hard(vertices, faces, (16, 18), dr.Hard(), np.ones((count, 1), dtype))
+    assert np.isfinite(out.image).all()
+    assert out.image.min() > -1e-3 and out.image.max() < 1 + 1e-3
+    grads = out.backward(np.ones_like(out.image))
+    assert np.isfinite(grads.vertices_pixel).all() and np.isfinite(grads.attributes).all()
+
+
+def test_the_same_bits_at_any_number_of_threads():
+    vertices, faces, attributes, size = boxes()
+    grad = np.random.default_rng(0).normal(size=(*size, 4)).astype(np.float32)
+    results, before = [], dr.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            dr.set_num_threads(threads)
+            out = draw_hard(vertices.astype(np.float32), faces, size, dr.Hard(), attributes.astype(np.float32))
+            results.append((out.image.tobytes(), out.backward(grad).vertices_pixel.tobytes()))
+    finally:
+        dr.set_num_threads(before)
+    assert results[0] == results[1] == results[2]
+
+
+def test_too_little_room_at_first_makes_no_difference(monkeypatch):
+    vertices, faces, attributes, size = boxes()
+    grad = np.random.default_rng(0).normal(size=(*size, 4))
+    enough = draw_hard(vertices, faces, size, dr.Hard(), attributes)
+    monkeypatch.setattr("diffrender.fragments._ROOM", 0)
+    monkeypatch.setattr("diffrender.fragments._SPARE", 8)
+    scarce = draw_hard(vertices, faces, size, dr.Hard(), attributes)
+    assert len(enough._fragments.pairs.pixels) > 64
+    np.testing.assert_array_equal(scarce.image, enough.image)
+    np.testing.assert_array_equal(scarce.backward(grad).vertices_pixel, enough.backward(grad).vertices_pixel)
+
+
+def test_the_stages_compose_to_what_render_shows():
+    mesh, camera = bumpy(2, np.float32), tilted_camera()
+    rendering = dr.render(mesh, camera, dr.Hard())
+    fragments = dr.rasterize_hard(project(mesh.vertices, camera), mesh.faces, camera.size)
+    drawn = dr.interpolate(fragments, mesh.vertex_colors)
+    image = dr.antialias(fragments, drawn.values)
+    bright = rendering.image[..., 3] > 1 / 256  # fainter, colours go over to the background
+    np.testing.assert_allclose(image.image[bright], premultiplied(rendering.image)[bright, :3], atol=1e-6)
+    assert drawn.image.shape == (*camera.size, 3)
+    silhouette = dr.render_silhouette(mesh, camera, dr.Hard())
+    assert np.array_equal(silhouette.alpha, rendering.image[..., 3])
+    grad = np.random.default_rng(0).normal(size=rendering.image.shape).astype(np.float32)
+    grad[..., :3] = 0
+    whole, alone = rendering.backward(grad), silhouette.backward(grad[..., 3])
+    np.testing.assert_allclose(alone.vertices, whole.vertices, atol=1e-4)
+    # The gradients of the stages add up to those of the whole: of colours premultiplied, over black.
+    values = drawn.backward(image.backward(np.ones_like(image.image)).values)
+    assert np.isfinite(values.vertices_pixel).all() and np.abs(values.attributes).max() > 0
+
+
+def test_a_seam_is_no_outline():
+    mesh, camera = bumpy(1), tilted_camera()
+    whole = dr.render(mesh, camera, dr.Hard())
+    corners = np.arange(mesh.faces.size, dtype=np.int32).reshape(-1, 3)
+    torn = dr.Mesh(mesh.vertices[mesh.faces].reshape(-1, 3), corners, mesh.vertex_colors[mesh.faces].reshape(-1, 3))
+    difference = np.abs(dr.render(torn, camera, dr.Hard()).image - whole.image).max(axis=-1)
+    # Where outlines are entangled, the order in which they come may matter.
+    assert (difference > 1e-9).sum() <= 2 and difference.max() < 0.01
+
+
+def test_attributes_at_corners_are_those_at_vertices():
+    mesh, camera = bumpy(1), tilted_camera()
+    fragments = dr.rasterize_hard(project(mesh.vertices, camera), mesh.faces, camera.size)
+    corners = np.arange(mesh.faces.size).reshape(-1, 3)
+    one = dr.interpolate(fragments, mesh.vertex_colors, background=0.5)
+    other = dr.interpolate(fragments, mesh.vertex_colors[mesh.faces].reshape(-1, 3), corners, background=0.5)
+    np.testing.assert_array_equal(one.values, other.values)
+    grad = np.random.default_rng(0).normal(size=one.values.shape)
+    np.testing.assert_allclose(one.backward(grad).vertices_pixel, other.backward(grad).vertices_pixel, atol=1e-9)
+
+
+def test_wrong_input_is_refused():
+    fragments = dr.rasterize_hard(np.array([(1, 1, 1), (5, 1, 1), (1, 5, 1.0)]), np.array([(0, 1, 2)]), (6, 6))
+    with pytest.raises(ValueError, match="values must have shape"):
+        dr.antialias(fragments, np.zeros((3, 1)))
+    with pytest.raises(ValueError, match="attribute_faces"):
+        dr.interpolate(fragments, np.zeros((3, 1)), np.array([(0, 1, 3)]))
+    with pytest.raises(ValueError, match="near must be positive"):
+        dr.Hard(near=0)
+    with pytest.raises(dr.BackendError, match="cpu"):
+        dr.render(bumpy(0), tilted_camera(), dr.Hard(), backend="cuda")
+    with pytest.raises(ValueError, match="grad_image must have shape"):
+        dr.antialias(fragments, fragments.covered[:, None]).backward(np.zeros((6, 6)))
