@@ -29,9 +29,8 @@ class FitSettings:
     sigma_start: float | None = None  # px^2; None: 0.05 for a balloon, 0.8 hull, (4 % of the long side)^2 further off
     sigma_end: float = 0.02  # px^2; a union of many soft faces bulges by about its root, so the end must be sharp
     gamma: float = 1e-3
-    learning_rate: float | None = (
-        None  # in units of the object's size; None: 2e-3 for a balloon, 1.2e-2 for a hull, 5e-2 further off
-    )
+    # In units of the object's size; None: 2e-3 for a balloon, 1.2e-2 for a hull, 5e-2 further off.
+    learning_rate: float | None = None
     color_learning_rate: float | None = None  # None: 2e-2, or 5e-3 for a hull, which begins with the photos' colours
     smoothness_start: float | None = None  # None: as below for a balloon, 50 times as much further off
     smoothness: float | None = None  # lambda of Large Steps at the end, for 20,000 faces; None: 8, or 1 for a hull
@@ -40,22 +39,18 @@ class FitSettings:
     laplacian_weight: float = 0.3
     color_space: ColorSpace = "srgb"
     views_per_step: int = 4
-    longest_gradient: float | None = (
-        None  # quantile of the vertices' gradients that longer ones are shortened to; None: 1, or 0.5 for a hull
-    )
-    camera_learning_rate: float = (
-        0.0  # in sizes of the object, and radians: cameras are put right by the way; 0: as given
-    )
+    # Quantile of the vertices' gradients that longer ones are shortened to; None: 1, or 0.5 for a hull.
+    longest_gradient: float | None = None
+    # In sizes of the object, and radians: cameras are put right by the way; 0: as given.
+    camera_learning_rate: float = 0.0
     exposure_learning_rate: float = 0.0  # of the logarithm of each photo's gains; 0: all photos are exposed alike
     remesh_every: int = 0  # steps between remeshings to about `faces` even triangles; 0: the start's triangles stay
     symmetry: Symmetry = "none"  # "auto", or the normal (x, y, z) of the plane that mirrors the object, in the world
-
     rigidity: float = 0.0  # weight of what a mesh departs from the start's shape by, apart from turns of its parts
     volume_weight: float = 0.0  # of the squared relative change of the start's volume
-    sparsity: float = (
-        0.0  # of a template with colours, seen by several views: as little of it changes as explains them; in
-    )
-    # shares of the weight at which nothing moves; 0.007 is usual, 0 lets all of it change
+    # Of a template with colours, seen by several views: as little of it changes as explains them; in shares of the weight at
+    # which nothing moves. 0.007 is usual, 0 lets all of it change.
+    sparsity: float = 0.0
     hold_shape: bool = False  # of a mesh with a texture: only that is fitted, and the mesh stays where it is
 
     def __post_init__(self) -> None:

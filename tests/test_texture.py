@@ -58,6 +58,8 @@ def painted(on, make=scenes.shared_vertices, spread=0.4, side=SIDE, seed=3):
 @pytest.mark.parametrize("wrap", ["repeat", "clamp"])
 @pytest.mark.parametrize("filter", ["bilinear", "trilinear"])
 def test_textured_color_and_its_gradients_are_the_oracles(on, wrap, filter, perspective):
+    if on.simulated and (filter == "trilinear") ^ (wrap == "clamp") ^ perspective:
+        pytest.skip("half of the combinations have all pairs, and the simulator takes ten seconds for each")
     drawn = painted(on)
     options = DEPTH | {"background": BACKGROUND, "perspective_correct": perspective}
     out = drawn.rasterize(on, wrap, filter, **options)
