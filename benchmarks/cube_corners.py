@@ -19,11 +19,23 @@ from diffrender.optimize.adam import Adam
 from .environment import announce, save
 
 RESULT = Path(__file__).parent / "results" / "cube-corners-cpu.json"
+PAGE = Path(__file__).parent.parent / "docs" / "cube-corners.md"
+_INTRODUCTION = """# A cube from tiny images
+
+Each step draws a cube and a wrong one from the same random pose, in images so small that the whole cube is a few pixels, and
+takes a step of Adam on their squared difference. The wrong one begins with every coordinate of its corners off by up to half its edge,
+and random colours. Figures are the mean distance of the eight corners from the truth, edges being 1: medians of {seeds} seeds,
+and the worst of them at the end. The protocol is that of nvdiffrast's cube sample (Laine et al. 2020); the same renderer draws
+both. `python -m benchmarks.cube_corners` writes this page.
+
+{table}
+"""
 SIZES = (4, 8, 16)  # px
-REPORTED = (100, 500, 1000, 2000, 5000)
+REPORTED = (100, 200, 500, 1000, 2000)
 MODES: dict[str, Any] = {  # sigma in px^2
     "soft, sigma 0.1": dr.Soft(sigma=0.1, gamma=1e-2, near=2, far=5),
     "soft, sigma 1": dr.Soft(sigma=1, gamma=0.1, near=2, far=5),
+    "hard": dr.Hard(),
 }
 _NOISE = 0.5
 _WOBBLE = 0.25  # of the position, each axis
@@ -96,17 +108,18 @@ def table(rows: list[dict[str, Any]]) -> str:
     head = f"| mode | image | {' | '.join(f'{step} steps' for step in steps)} | worst at the end |"
     lines = [head, "| --- " * (len(steps) + 3) + "|"]
     for row in rows:
-        errors = " | ".join(f"{row['start_to_end'][step]:.4f}" for step in steps)
-        lines.append(f"| {row['mode']} | {row['side']} x {row['side']} | {errors} | {row['worst']:.4f} |")
+        errors = " | ".join(f"{row['start_to_end'][step]:.2g}" for step in steps)
+        lines.append(f"| {row['mode']} | {row['side']} x {row['side']} | {errors} | {row['worst']:.2g} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=2000)
     given = parser.parse_args()
     facts = announce()
     measured = measure(given.seeds, given.steps)
     save(RESULT, facts, rows=measured)
+    PAGE.write_text(_INTRODUCTION.format(seeds=given.seeds, table=table(measured)))
     print(table(measured))
