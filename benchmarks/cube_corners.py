@@ -23,10 +23,10 @@ PAGE = Path(__file__).parent.parent / "docs" / "cube-corners.md"
 _INTRODUCTION = """# A cube from tiny images
 
 Each step draws a cube and a wrong one from the same random pose, in images so small that the whole cube is a few pixels, and
-takes a step of Adam on their squared difference. The wrong one begins with every coordinate of its corners off by up to half its edge,
-and random colours. Figures are the mean distance of the eight corners from the truth, edges being 1: medians of {seeds} seeds,
-and the worst of them at the end. The protocol is that of nvdiffrast's cube sample (Laine et al. 2020); the same renderer draws
-both. `python -m benchmarks.cube_corners` writes this page.
+takes a step of Adam on their squared difference. The wrong one begins with every coordinate of its corners off by up to half
+its edge, and random colours. Figures are the mean distance of the eight corners from the truth, edges being 1: medians of
+{seeds} seeds, and the worst of them at the end. The protocol is that of nvdiffrast's cube sample (Laine et al. 2020); the same
+renderer draws both. `python -m benchmarks.cube_corners` writes this page.
 
 {table}
 """
