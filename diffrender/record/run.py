@@ -234,10 +234,9 @@ class Run:
 
         KeyboardInterrupt comes through with the last whole step kept. It begins anew each time, and ends with the same bits.
         """
-        assert self.state is not None and self.request.texture is not None
         settings = self.request.settings
-        mesh = finish(self.state, self.views, settings, self._hull)
-        baked = self._baked(mesh, self.request.texture)
+        self._textured = None
+        baked = self._result()
         held = FitSettings(
             steps=_TEXTURE_STEPS,
             seed=settings.seed,
