@@ -1,0 +1,165 @@
+"""One resolution of a pose's search: the picture at it, how far a render is from that, and the normal equations."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .camera import Camera
+from .hard import Hard
+from .mesh import Mesh
+from .pose_exposure import exposure, without_exposure
+from .pose_settings import PoseSettings
+from .rendering import Soft, render, soft_around
+from .views.view import View
+
+_BLUR = 0.8  # a Gaussian of this many roots of sigma smooths a hard edge about as the soft coverage does
+_UNSEEN = 0.3  # px: a narrower Gaussian changes next to nothing
+_HUBER = 0.2  # of the full range: what is off by more counts by its size, not by the square of it
+
+
+class Level(NamedTuple):
+    """A picture at one resolution: RGBA over black (H, W, 4), colours up to about 1, the softness in px^2, and of depth."""
+
+    target: np.ndarray
+    sigma: float
+    gamma: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The (H, W) in px."""
+        return self.target.shape[0], self.target.shape[1]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The mask (H, W)."""
+        return self.target[..., 3]
+
+
+class Comparison(NamedTuple):
+    """A sharp render beside the picture: the robust loss per pixel, residuals (H, W, 4), their weights, and gains (3, 2)."""
+
+    camera: Camera
+    loss: float
+    residual: np.ndarray
+    weight: np.ndarray
+    gains: np.ndarray
+
+
+class Normal(NamedTuple):
+    """Normal equations of K unknowns: matrix (K, K), gradient (K,), and the weighted Jacobian (K, N) that they are made of."""
+
+    matrix: np.ndarray
+    gradient: np.ndarray
+    weighted: np.ndarray
+
+    def gradient_of(self, residual: np.ndarray) -> np.ndarray:
+        """Return the gradient (K,) that other residuals have with this Jacobian."""
+        return (self.weighted @ residual.ravel()).astype(np.float64)
+
+    def scatter(self, residual: np.ndarray) -> np.ndarray:
+        """Return the covariance (K, K) of the gradient if residuals are independent errors of the size that they have."""
+        pulled = self.weighted * residual.ravel()
+        return (pulled @ pulled.T).astype(np.float64)
+
+
+def level_of(view: View, long_side: int, sigma: float, gamma: float) -> Level:
+    """Return a view scaled to a long side in px, and smoothed as sigma smooths a render."""
+    scaled = view.limited(long_side)
+    over_black = scaled.image * scaled.mask[..., None]
+    brightness = float(np.quantile(over_black[scaled.mask >= 0.5 * scaled.mask.max()], 0.95))
+    target = np.dstack([over_black / max(brightness, 1e-3), scaled.mask])
+    return Level(_smoothed(target, sigma), sigma, gamma)
+
+
+def _smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    width = _BLUR * np.sqrt(sigma)
+    return image if width < _UNSEEN else gaussian_filter(image, (width, width, 0), truncate=3)
+
+
+def softness(mesh: Mesh, camera: Camera, level: Level, closed: bool) -> Soft:
+    """Return how a mesh is drawn for derivatives: of a closed one the faces that look away have no say in its colours."""
+    return replace(soft_around(mesh, camera, level.sigma, level.gamma), cull_backfaces=closed)
+
+
+def over_black(image: np.ndarray) -> np.ndarray:
+    """Return RGBA (..., 4) with its colours times alpha."""
+    premultiplied = image * image[..., 3:]
+    premultiplied[..., 3] = image[..., 3]
+    return premultiplied
+
+
+def compare(mesh: Mesh, camera: Camera, level: Level, settings: PoseSettings) -> Comparison:
+    """Draw a mesh sharply and compare it with the picture. Raises ValueError if it is behind the camera."""
+    image = _smoothed(over_black(render(mesh, camera, Hard()).image), level.sigma)
+    residual, gains = residuals(image[None], level, settings)
+    weight = np.minimum(1, _HUBER / np.maximum(np.abs(residual[0]), 1e-6))
+    return Comparison(camera, float(_huber(residual)[0]), residual[0], weight, gains[0])
+
+
+def losses(images: np.ndarray, level: Level, settings: PoseSettings) -> np.ndarray:
+    """Return the robust loss (B,) of images (B, H, W, 4) over black."""
+    return _huber(residuals(images, level, settings)[0])
+
+
+def _huber(residual: np.ndarray) -> np.ndarray:
+    size = np.abs(residual)
+    near = np.minimum(size, _HUBER)
+    return (near * (2 * size - near)).sum(axis=(1, 2, 3)) / (residual.shape[1] * residual.shape[2])
+
+
+def residuals(images: np.ndarray, level: Level, settings: PoseSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return residuals (B, H, W, 4) of images (B, H, W, 4) over black, and gains and offsets (B, 3, 2)."""
+    gains = np.zeros((len(images), 3, 2), np.float32)
+    residual = np.zeros_like(images)
+    residual[..., 3] = np.sqrt(settings.silhouette_weight) * (images[..., 3] - level.mask)
+    if settings.color_weight:
+        gains[...] = exposure(images, level.target, settings.exposure)
+        shown = gains[:, None, None, :, 0] * images[..., :3] + gains[:, None, None, :, 1] * images[..., 3:]
+        residual[..., :3] = np.sqrt(settings.color_weight / 3) * (shown - level.target[..., :3])
+    return residual, gains
+
+
+def normal_equations(
+    mesh: Mesh, compared: Comparison, level: Level, center: np.ndarray, settings: PoseSettings, closed: bool
+) -> Normal:
+    """Return the Gauss-Newton equations of the loss at a comparison; gains and offsets are projected out.
+
+    Values are those of sharp edges, which are where the picture's are, slopes those of soft ones, which reach further.
+    """
+    soft = softness(mesh, compared.camera, level, closed)
+    image, tangent = tangents(mesh, compared.camera, soft, center, settings.focal)
+    alpha, d_alpha = image[..., 3:], tangent[..., 3:]
+    jacobian = np.zeros_like(tangent)
+    jacobian[..., 3:] = np.sqrt(settings.silhouette_weight) * d_alpha
+    if settings.color_weight:
+        gain, offset = compared.gains.T
+        d_colors = gain * (tangent[..., :3] * alpha + image[..., :3] * d_alpha) + offset * d_alpha
+        if settings.exposure:
+            d_colors = without_exposure(d_colors, over_black(image), compared.weight)
+        jacobian[..., :3] = np.sqrt(settings.color_weight / 3) * d_colors
+    flat = jacobian.reshape(len(jacobian), -1)
+    weighted = flat * compared.weight.ravel()
+    gradient = weighted @ compared.residual.ravel()
+    return Normal((weighted @ flat.T).astype(np.float64), gradient.astype(np.float64), weighted)
+
+
+def tangents(mesh: Mesh, camera: Camera, soft: Soft, center: np.ndarray, focal: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the image (H, W, 4) and its derivatives (K, H, W, 4) along the unknowns."""
+    from .pose_moves import moved
+
+    count = 7 if focal else 6
+    depth = float(camera.R[2] @ center + camera.t[2])
+    radius = float(np.ptp(mesh.vertices, axis=0).max()) / 2
+    turn, shift = 0.05 * depth / radius / camera.focal, 0.05 * depth / camera.focal
+    h = np.array([turn, turn, turn, shift, shift, shift * depth / radius, turn])
+    out = []
+    for k in range(count):
+        step = np.zeros(count)
+        step[k] = h[k]
+        plus = render(mesh, moved(camera, center, step), soft).image
+        minus = render(mesh, moved(camera, center, -step), soft).image
+        out.append((plus - minus) / np.float32(2 * h[k]))
+    return render(mesh, camera, soft).image, np.stack(out)

@@ -1,0 +1,208 @@
+"""The search for a pose: many starts, drawn small; the best of them followed from resolution to resolution."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .camera import Camera
+from .hard import Hard
+from .loss import silhouette_iou
+from .mesh import Mesh
+from .orbit import middle
+from .pose import PoseFit, PoseStep
+from .pose_descent import Hypothesis, advanced, in_front, refined, started
+from .pose_level import level_of, normal_equations
+from .pose_moves import angle_between, zoomed
+from .pose_settings import PoseSettings
+from .pose_starts import Start, apart, spread_starts
+from .rendering import render_silhouette
+from .views.view import View
+
+_SMALL = 32  # px of the long side that starts are drawn at
+_SIGMA = (2.0, 0.7, 0.3, 0.1)  # px^2 of each resolution, the last of all further ones
+_GAMMA = 0.1
+_MARGIN = 0.25  # of the mask's size
+_SHARE, _FEWEST = 0.4, 4  # of the hypotheses are kept from one resolution to the next, but so many at least
+_COARSE_STEPS = 8
+_HOPELESS = 2.0  # times the best's loss, and a hypothesis is given up
+_ALIKE = 1.03  # a hypothesis fits as well as the best if its loss is at most so many times as large
+_DIFFERENT = 10.0  # degrees from which on a pose is another one
+_SAME = 2.0  # degrees up to which two hypotheses have become one
+
+
+class PoseSearch:
+    """A search that goes on as far as its `steps` are taken, and can be concluded at any time after the first."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        target: View | np.ndarray,
+        camera: Camera | None = None,
+        settings: PoseSettings = PoseSettings(),
+    ):
+        self.view = _view_of(target, camera)
+        self.view.camera.require_pinhole("the search for a pose")
+        self.mesh = mesh if mesh.texture is None else mesh.with_vertex_colors()
+        self.center = middle(mesh)
+        self.closed = _looks_outwards(mesh)
+        if self.mesh.vertex_colors is None:
+            settings = replace(settings, color_weight=0.0)
+        self.settings = settings
+        self.part = _around_mask(self.view)
+        sides = [min(settings.resolution, max(self.part.camera.size))]
+        while sides[0] > 1.5 * _SMALL:
+            sides.insert(0, (sides[0] + 1) // 2)
+        self.levels = [
+            level_of(self.part, side, _SIGMA[min(number, len(_SIGMA) - 1)], _GAMMA) for number, side in enumerate(sides)
+        ]
+        self._kept: list[Hypothesis] = []
+
+    def steps(self) -> Iterator[PoseStep]:
+        """Yield the best pose after each step of the search. Raises ValueError as `fit_pose` does."""
+        self._kept = [started(self.mesh, start.camera, self.levels[0], self.settings) for start in self._starts()]
+        done = 0
+        for number, level in enumerate(self.levels):
+            if number:
+                self._kept = [refined(hypothesis, level, self.settings) for hypothesis in self._kept]
+            most, planned = self._most(number), self._planned(number, done)
+            for index in range(len(self._kept)):
+                for step in range(most):
+                    self._kept[index], moving = advanced(
+                        self._kept[index], level, self.center, self.settings, self.closed
+                    )
+                    best = min(self._kept, key=_loss)
+                    yield PoseStep(done + step + 1, planned, best.loss, self._full(best.camera))
+                    if not moving:
+                        break
+                done += most
+            self._kept = _followed(self._kept, self._room(len(self._kept)))
+
+    def conclude(self) -> PoseFit:
+        """Return the best pose so far, judged at the finest resolution. Raises ValueError before the first step."""
+        if not self._kept:
+            raise ValueError("the search has not begun: there is no pose yet")
+        level = self.levels[-1]
+        best = min(self._kept, key=_loss)
+        finished = all(hypothesis.camera.size == level.size for hypothesis in self._kept)
+        alike = [best]
+        if finished:
+            alike = [kept for kept in self._kept if kept.loss <= _ALIKE * best.loss]
+            best = min(alike, key=self._off_start)
+        else:
+            best = refined(best, level, self.settings)
+        normal = normal_equations(best.mesh, best.compared, level, self.center, self.settings, self.closed)
+        inverse = np.linalg.pinv(normal.matrix, rcond=1e-14, hermitian=True)
+        covariance = inverse @ normal.scatter(best.compared.residual) @ inverse
+        sigmas = np.sqrt(np.maximum(np.diag(covariance), 0))
+        others = [other.camera for other in alike if _apart(other, best) > _DIFFERENT]
+        return PoseFit(
+            camera=self._full(best.camera),
+            covariance=covariance,
+            sigma_rotation_degrees=np.degrees(sigmas[:3]),
+            sigma_translation=sigmas[3:6],
+            sigma_focal=float(sigmas[6]) if self.settings.focal else None,
+            iou=self._overlap(best.camera),
+            residual=best.loss,
+            alternatives=tuple(self._full(camera) for camera in others),
+            starts=self.settings.starts,
+            history=tuple(self._full(camera) for camera in (*best.path, best.camera)),
+        )
+
+    def _starts(self) -> list[Start]:
+        """Return the hypotheses to follow. Raises ValueError if none can be."""
+        level, camera = self.levels[0], self.part.camera
+        found = []
+        if self.settings.starts:
+            ranked = spread_starts(self.mesh, camera, self.center, level, self.settings)
+            found = apart(ranked, self.settings.refined)
+        if not self.settings.starts or in_front(self.mesh, camera):
+            alpha = self._alpha(camera.resized(level.size))
+            if alpha.max() > 0.01:
+                found.append(Start(camera, 0.0))
+            elif not found:
+                raise ValueError(
+                    "the mesh lies outside the image as the start camera sees it: give another camera, or starts > 0"
+                )
+        return found
+
+    def _off_start(self, hypothesis: Hypothesis) -> float:
+        """Return by how many degrees a pose is turned against the camera given."""
+        return float(angle_between(hypothesis.camera.R, self.view.camera.R))
+
+    def _alpha(self, camera: Camera) -> np.ndarray:
+        return render_silhouette(self.mesh, camera, Hard()).alpha
+
+    def _overlap(self, camera: Camera) -> float:
+        mask = self.part.resized(camera.size).mask
+        return 1 - silhouette_iou(self._alpha(camera), mask)[0]
+
+    def _full(self, camera: Camera) -> Camera:
+        """Return a pose with the intrinsics of the whole picture."""
+        whole = self.view.camera
+        zoom = camera.resized(self.part.camera.size).focal / self.part.camera.focal if self.settings.focal else 1.0
+        return zoomed(replace(whole, R=camera.R, t=camera.t), zoom)
+
+    def _room(self, count: int) -> int:
+        return max(_FEWEST, round(_SHARE * count))
+
+    def _planned(self, number: int, done: int) -> int:
+        """Return how many steps there will have been at most, seen from the begin of a resolution."""
+        count = len(self._kept)
+        for later in range(number, len(self.levels)):
+            done += count * self._most(later)
+            count = min(count, self._room(count))
+        return done
+
+    def _most(self, number: int) -> int:
+        """Return how many steps a hypothesis takes at most at a resolution."""
+        steps = self.settings.steps
+        return steps if number == len(self.levels) - 1 else min(_COARSE_STEPS, steps)
+
+
+def _loss(hypothesis: Hypothesis) -> float:
+    return hypothesis.loss
+
+
+def _apart(first: Hypothesis, second: Hypothesis) -> float:
+    return float(angle_between(first.camera.R, second.camera.R))
+
+
+def _followed(kept: Sequence[Hypothesis], room: int) -> list[Hypothesis]:
+    """Return the best hypotheses, the best first, of those that have come to the same pose only the better."""
+    ranked: list[Hypothesis] = []
+    for candidate in sorted(kept, key=_loss):
+        if candidate.loss > _HOPELESS * ranked[0].loss if ranked else False:
+            break
+        if all(_apart(candidate, other) > _SAME for other in ranked):
+            ranked.append(candidate)
+    return ranked[:room]
+
+
+def _looks_outwards(mesh: Mesh) -> bool:
+    """Whether a mesh is closed, with its faces turned outwards; vertices in the same place count as one."""
+    _, same = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    faces = same.reshape(-1)[mesh.faces]
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    volume = float(np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])))
+    there = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    keys = np.sort(there @ [len(same), 1]), np.sort(there @ [1, len(same)])
+    return volume > 0 and bool((keys[0] == keys[1]).all())
+
+
+def _around_mask(view: View) -> View:
+    """Return the part of a view around its mask, with room for poses that are too large."""
+    sides = [int(np.ptp(np.flatnonzero((view.mask > 0.5).any(axis=axis)))) + 1 for axis in (0, 1)]
+    return view.cropped(math.ceil(_MARGIN * max(sides)) + 1)
+
+
+def _view_of(target: View | np.ndarray, camera: Camera | None) -> View:
+    if isinstance(target, View):
+        return target if camera is None else replace(target, camera=camera)
+    image = np.asarray(target)
+    if image.ndim != 3 or image.shape[2] != 4:
+        raise ValueError(f"target must be a View or RGBA of shape (H, W, 4), got shape {image.shape}")
+    if camera is None:
+        raise ValueError("a target that is no View needs a camera")
+    return View(image[..., :3], image[..., 3], camera)
