@@ -24,10 +24,11 @@ class PoseFit(NamedTuple):
 
     `covariance` (6, 6), or (7, 7) with the focal length, is of a turn about the middle of the mesh's bounding box in radians, a
     shift in units of the world, both along the camera's axes, and the logarithm of the focal length. It takes the errors of
-    pixels for independent, and counts what is off as it is seen: what is wrong with the mesh comes on top. `sigma_rotation_degrees`
-    (3,), `sigma_translation` (3,) and `sigma_focal`, relative, are its standard deviations. `alternatives` are other poses that
-    fit as well, as of an object that is symmetric. `residual` is the loss, `iou` the overlap of silhouette and mask, and
-    `history` the way from the start to `camera`.
+    pixels for independent, and counts what is off as it is seen: what is wrong with the mesh comes on top.
+    `sigma_rotation_degrees` (3,), `sigma_translation` (3,) and `sigma_focal`, relative, are its standard deviations.
+    `alternatives` are other poses that fit as well, as of an object that is symmetric: `camera` is the one of them that is
+    turned least against the camera given. `residual` is the loss, `iou` the overlap of silhouette and mask, and `history` the
+    way from the start to `camera`.
     """
 
     camera: Camera
@@ -43,7 +44,10 @@ class PoseFit(NamedTuple):
 
 
 def fit_pose(
-    mesh: Mesh, target: View | np.ndarray, camera: Camera | None = None, settings: PoseSettings = PoseSettings()
+    mesh: Mesh,
+    target: View | np.ndarray,
+    camera: Camera | None = None,
+    settings: PoseSettings = PoseSettings(),  # noqa: B008
 ) -> PoseFit:
     """Return the pose of a mesh in a picture: a View with its mask, or linear RGBA (H, W, 4) not premultiplied.
 

@@ -40,7 +40,7 @@ class PoseSearch:
         mesh: Mesh,
         target: View | np.ndarray,
         camera: Camera | None = None,
-        settings: PoseSettings = PoseSettings(),
+        settings: PoseSettings = PoseSettings(),  # noqa: B008
     ):
         self.view = _view_of(target, camera)
         self.view.camera.require_pinhole("the search for a pose")
@@ -58,6 +58,11 @@ class PoseSearch:
             level_of(self.part, side, _SIGMA[min(number, len(_SIGMA) - 1)], _GAMMA) for number, side in enumerate(sides)
         ]
         self._kept: list[Hypothesis] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a pose to conclude with."""
+        return bool(self._kept)
 
     def steps(self) -> Iterator[PoseStep]:
         """Yield the best pose after each step of the search. Raises ValueError as `fit_pose` does."""
