@@ -1,0 +1,22 @@
+"""Where each view's vertices and faces are in arrays of those of all views, one view after the other."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Ranges(NamedTuple):
+    """View i has the rows from [i] to [i + 1] of the arrays of vertices and faces."""
+
+    vertices: np.ndarray  # (B + 1,) int64
+    faces: np.ndarray  # (B + 1,) int64
+
+    @property
+    def views(self) -> int:
+        """How many there are."""
+        return len(self.faces) - 1
+
+
+def one_view(vertices: int, faces: int) -> Ranges:
+    """Return the ranges of a single view's V vertices and F faces."""
+    return Ranges(np.array((0, vertices)), np.array((0, faces)))
