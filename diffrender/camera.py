@@ -8,7 +8,7 @@ import numpy as np
 from .checks import check_array, check_size
 from .distortion import Distortion
 from .interchange import Interchange
-from .threads import share_out
+from .threads import run_on_workers, share_out
 
 _NO_LENS = Distortion()
 
@@ -49,8 +49,11 @@ class Camera(Interchange):
             raise ValueError(f"distortion must be a Distortion or None, got {self.distortion!r}")
         if self.orthographic and self.distortion is not None:
             raise ValueError(f"an orthographic camera has no angles for a lens to bend, got {self.distortion}")
-        for name, value in (("K", K), ("R", R), ("t", t), ("size", check_size(self.size))):
-            object.__setattr__(self, name, value)
+        for name, array in (("K", K), ("R", R), ("t", t)):
+            object.__setattr__(
+                self, name, np.ascontiguousarray(array)
+            )  # for another order, kernels would be compiled again
+        object.__setattr__(self, "size", check_size(self.size))
 
     @staticmethod
     def look_at(
@@ -194,7 +197,8 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     if _is_bare(camera):
         from .pinhole import project_vertices
 
-        share_out(project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
+        starts = np.array((0, len(pixel)))
+        share_out(project_vertices, len(pixel), vertices, starts, camera.K[None], camera.R[None], camera.t[None], pixel)
     else:
         from .projection import project_bent
 
@@ -210,7 +214,8 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
     if _is_bare(camera):
         from .pinhole import project_vertices_backward
 
-        project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
+        starts, numbers = np.array((0, len(grad))), (camera.K[None], camera.R[None], camera.t[None])
+        run_on_workers(project_vertices_backward, vertices, starts, *numbers, grad, grad_world, sums[None], most=1)
     else:
         from .projection import project_bent_backward
 

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .jit import formula
+
 
 class Ranges(NamedTuple):
     """View i has the rows from [i] to [i + 1] of the arrays of vertices and faces."""
@@ -20,3 +22,9 @@ class Ranges(NamedTuple):
 def one_view(vertices: int, faces: int) -> Ranges:
     """Return the ranges of a single view's V vertices and F faces."""
     return Ranges(np.array((0, vertices)), np.array((0, faces)))
+
+
+@formula
+def origin_of(view, starts, values):
+    """Return where a view's rows begin in values: those of all views lie there by `starts` (B + 1,), or one view's for all."""
+    return starts[view] if len(values) == starts[len(starts) - 1] else 0
