@@ -1,5 +1,6 @@
 """Where each view's vertices and faces are in arrays of those of all views, one view after the other."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,13 @@ class Ranges(NamedTuple):
 def one_view(vertices: int, faces: int) -> Ranges:
     """Return the ranges of a single view's V vertices and F faces."""
     return Ranges(np.array((0, vertices)), np.array((0, faces)))
+
+
+def ranges_of(counts: Sequence[tuple[int, int]]) -> Ranges:
+    """Return the ranges of views with so many vertices and faces each."""
+    ends = np.zeros((2, len(counts) + 1), np.int64)
+    np.cumsum(np.transpose(counts), axis=1, out=ends[:, 1:])
+    return Ranges(ends[0], ends[1])
 
 
 @formula
