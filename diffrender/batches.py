@@ -1,6 +1,6 @@
 """Many views in one call, of one mesh or of a mesh each, with the bits of as many single calls."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
 from typing import Any, Generic, NamedTuple, TypeVar, overload
@@ -14,9 +14,9 @@ from .lights import Lights
 from .mesh import Mesh
 from .rendering import RenderGradients, SilhouetteGradients, Soft, render, render_silhouette
 from .shading import Light
-from .together import Together
+from .together import Together, View
 
-_FACES = 1 << 20  # at a time: a view of a large mesh keeps all cores busy by itself
+_FACES = 1 << 16  # at a time: what kernels hand over to each other stays in memory that the system need not give anew
 
 _DEFAULT = Soft()
 _Gradients = TypeVar("_Gradients", RenderGradients, SilhouetteGradients)
@@ -86,19 +86,12 @@ class _Batch(Generic[_Gradients]):
         return BatchGradients(views, self._shared)
 
 
-def _joined(parts: list[Any], images: list[np.ndarray]) -> np.ndarray:
-    """Return the images of all views as one array."""
-    if not isinstance(parts[0], Together):
-        return np.stack(images)
-    return images[0] if len(images) == 1 else np.concatenate(images)
-
-
 class BatchSilhouette(_Batch[SilhouetteGradients]):
     """What `render_silhouette_batch` returns: `alpha` (B, H, W) and `backward`."""
 
-    def __init__(self, parts: list[Any], shared: bool):
+    def __init__(self, alpha: np.ndarray, parts: list[Any], shared: bool):
         super().__init__(parts, shared)
-        self.alpha = _joined(parts, [part.alpha for part in parts])
+        self.alpha = alpha
 
     def backward(self, grad_alpha: np.ndarray) -> BatchGradients[SilhouetteGradients]:
         """Return the gradients of each view for grad_alpha (B, H, W). Raises ValueError for another shape."""
@@ -108,9 +101,9 @@ class BatchSilhouette(_Batch[SilhouetteGradients]):
 class BatchRendering(_Batch[RenderGradients]):
     """What `render_batch` returns: `image` (B, H, W, 4) linear RGBA, not premultiplied, and `backward`."""
 
-    def __init__(self, parts: list[Any], shared: bool):
+    def __init__(self, image: np.ndarray, parts: list[Any], shared: bool):
         super().__init__(parts, shared)
-        self.image = _joined(parts, [part.image for part in parts])
+        self.image = image
 
     def backward(self, grad_image: np.ndarray) -> BatchGradients[RenderGradients]:
         """Return the gradients of each view for grad_image (B, H, W, 4). Raises ValueError for another shape."""
@@ -132,9 +125,11 @@ def render_batch(
     sizes, for meshes of different precisions, and as `render` does.
     """
     views, shared = _paired(meshes, cameras)
-    if not isinstance(settings, Soft) or choose(backend) != "cpu" or any(mesh.texture for mesh, _ in views):
-        return BatchRendering([render(*view, settings, light, backend) for view in views], shared)
-    return BatchRendering([Together(part, settings, light) for part in _parts(views)], shared)
+    if not isinstance(settings, Soft) or choose(backend) != "cpu" or any(mesh.texture is not None for mesh, _ in views):
+        alone = [render(*view, settings, light, backend) for view in views]
+        return BatchRendering(np.stack([one.image for one in alone]), alone, shared)
+    image = _new_image(views, 4)
+    return BatchRendering(image, _together(views, settings, light, image), shared)
 
 
 def render_silhouette_batch(
@@ -146,13 +141,30 @@ def render_silhouette_batch(
     """Render the silhouettes of B views: alpha (B, H, W), without colours. Raises ValueError as `render_batch` does."""
     views, shared = _paired(meshes, cameras)
     if not isinstance(settings, Soft) or choose(backend) != "cpu":
-        return BatchSilhouette([render_silhouette(*view, settings, backend) for view in views], shared)
-    return BatchSilhouette([Together(part, settings, None, painted=False) for part in _parts(views)], shared)
+        alone = [render_silhouette(*view, settings, backend) for view in views]
+        return BatchSilhouette(np.stack([one.alpha for one in alone]), alone, shared)
+    alpha = _new_image(views)
+    return BatchSilhouette(alpha, _together(views, settings, None, alpha), shared)
 
 
-def _paired(
-    meshes: Mesh | Sequence[Mesh], cameras: Camera | Sequence[Camera]
-) -> tuple[list[tuple[Mesh, Camera]], bool]:
+def _new_image(views: list[View], *channels: int) -> np.ndarray:
+    mesh, camera = views[0]
+    return np.empty((len(views), *camera.size, *channels), mesh.vertices.dtype)
+
+
+def _together(views: list[View], settings: Soft, light: Light | Lights | None, image: np.ndarray) -> list[Together]:
+    """Fill the image of all views, in pieces of at most _FACES faces, or of one view."""
+    parts, begin, faces = [], 0, 0
+    for number, (mesh, _) in enumerate(views):
+        if begin < number and faces + len(mesh.faces) > _FACES:
+            parts.append(slice(begin, number))
+            begin, faces = number, 0
+        faces += len(mesh.faces)
+    parts.append(slice(begin, len(views)))
+    return [Together(views[part], settings, light, image[part]) for part in parts]
+
+
+def _paired(meshes: Mesh | Sequence[Mesh], cameras: Camera | Sequence[Camera]) -> tuple[list[View], bool]:
     """Return the mesh and the camera of each view, and whether all views have one mesh."""
     several = [
         [given] if isinstance(given, kind) else list(given) for given, kind in ((meshes, Mesh), (cameras, Camera))
@@ -182,16 +194,3 @@ def _paired(
                 f"that of view 0 is {first.vertices.dtype}, of view {number} {mesh.vertices.dtype}"
             )
     return views, all(mesh is first for mesh, _ in views)
-
-
-def _parts(views: list[tuple[Mesh, Camera]]) -> Iterator[list[tuple[Mesh, Camera]]]:
-    """Yield the views in pieces of at most _FACES faces, or of one view."""
-    part: list[tuple[Mesh, Camera]] = []
-    faces = 0
-    for mesh, camera in views:
-        if part and faces + len(mesh.faces) > _FACES:
-            yield part
-            part, faces = [], 0
-        part.append((mesh, camera))
-        faces += len(mesh.faces)
-    yield part

@@ -36,16 +36,14 @@ _Lit = ShadingGradients | IlluminationGradients | None
 
 
 class Together:
-    """The `image` (B, H, W, 4) of B views, or without painting their `alpha` (B, H, W), and the way back.
+    """B views, whose image (B, H, W, 4), or alpha (B, H, W) alone, is filled, and the way back.
 
     Of a mesh that all views show, `_vertices` and `_faces` have the rows once, else those of the views' meshes one after the
     other; what the rasterizer gets has rows for each view.
     """
 
-    def __init__(
-        self, views: Sequence[View], settings: Soft, light: Light | Lights | None = None, painted: bool = True
-    ):
-        self.count = len(views)
+    def __init__(self, views: Sequence[View], settings: Soft, light: Light | Lights | None, image: np.ndarray):
+        self.count, painted = len(views), image.ndim == 4
         self._cameras, self._light = [camera for _, camera in views], light
         self._whole = self._meshes = _without_repeats([mesh for mesh, _ in views])
         if isinstance(light, Lights) and light.normals == "flat":
@@ -64,14 +62,13 @@ class Together:
             faces = np.tile(faces, (self.count, 1))
         check_finite("vertices_pixel", pixel)
         faces = faces + np.repeat(ranges.vertices[:-1], np.diff(ranges.faces)).astype(np.int32)[:, None]
-        size, channels = self._cameras[0].size, None if colors is None else 3
-        drawn = draw_views(pixel, faces, ranges, size, raster_settings(settings, channels, pixel.dtype), colors)
+        size = self._cameras[0].size
+        how = raster_settings(settings, 3 if painted else None, pixel.dtype)
+        alpha = None if painted else image.reshape(-1, size[1])
+        drawn = draw_views(pixel, faces, ranges, size, how, colors, alpha=alpha)
         self._raster, self._drawn_ranges = Raster(drawn, "cpu", painted), ranges
-        if drawn.color is None:
-            self.alpha = drawn.alpha.reshape(self.count, *size)
-        else:
-            self.image = np.empty((self.count, *size, 4), pixel.dtype)
-            run_on_workers(join_channels, drawn.color, drawn.alpha, self.image.reshape(-1, size[1], 4))
+        if drawn.color is not None:
+            run_on_workers(join_channels, drawn.color, drawn.alpha, image.reshape(-1, size[1], 4))
 
     @property
     def _is_shared(self) -> bool:

@@ -74,17 +74,20 @@ def draw_views(
     settings: RasterSettings,
     attributes: np.ndarray | None,
     textured: TexturedFaces | None = None,
+    alpha: np.ndarray | None = None,
 ) -> Drawn:
-    """Return what `draw` returns for each of B views, alpha (B H, W) and color (B H, W, C) one below the other.
+    """Return what `draw` returns for each of B views, alpha (B H, W), which may be given to be filled, and color (B H, W, C).
 
-    The vertices and faces of the views, of which each has its own, are in `ranges`. Bits are those of views drawn one by one.
+    Each view has its own vertices and faces, by `ranges`, and its image lies below those before. Bits are those of views drawn
+    one by one.
     """
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
     bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, attributes is not None)
     height, width = size
-    alpha = np.empty((ranges.views * height, width), vertices.dtype)
+    if alpha is None:
+        alpha = np.empty((ranges.views * height, width), vertices.dtype)
     transmittance = np.empty_like(alpha)
     coverage = (
         real(bins.radius),
