@@ -16,6 +16,7 @@ _MOST_STIFF, _LEAST_STIFF = 1e4, 1e-7
 _STILL = 3e-3  # px that the mesh's image moves by in a step when a pose has converged
 _REACH, _FURTHEST = 1.5, 3.0
 _TURN = 0.5  # radians that a step turns by at most
+_SHIFT = 0.3  # of the distance that a step shifts by at most
 
 
 class Hypothesis(NamedTuple):
@@ -66,7 +67,9 @@ def advanced(
     scale = np.diag(normal.matrix) + 1e-9 * np.trace(normal.matrix) + 1e-300
     while damping <= _MOST_STIFF:
         step = -reach * np.linalg.solve(normal.matrix + damping * np.diag(scale), normal.gradient)
-        step *= min(1.0, _TURN / max(float(np.linalg.norm(step[:3])), 1e-300))
+        depth = float(compared.camera.R[2] @ center + compared.camera.t[2])
+        longest = max(np.linalg.norm(step[:3]) / _TURN, np.linalg.norm(step[3:6]) / (_SHIFT * depth), 1.0)
+        step /= longest
         camera = moved(compared.camera, center, step)
         shift = _shift(mesh, compared.camera, camera)
         if shift < _STILL:

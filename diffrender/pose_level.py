@@ -9,6 +9,7 @@ from .camera import Camera
 from .hard import Hard
 from .mesh import Mesh
 from .pose_exposure import exposure, without_exposure
+from .pose_matte import Matte
 from .pose_settings import PoseSettings
 from .rendering import Soft, render, soft_around
 from .views.view import View
@@ -24,6 +25,7 @@ class Level(NamedTuple):
     target: np.ndarray
     sigma: float
     gamma: float
+    trust: np.ndarray | None = None  # (H, W) weight of each pixel's mask; None: 1
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,10 +68,18 @@ class Normal(NamedTuple):
 def level_of(view: View, long_side: int, sigma: float, gamma: float) -> Level:
     """Return a view scaled to a long side in px, and smoothed as sigma smooths a render."""
     scaled = view.limited(long_side)
-    over_black = scaled.image * scaled.mask[..., None]
-    brightness = float(np.quantile(over_black[scaled.mask >= 0.5 * scaled.mask.max()], 0.95))
-    target = np.dstack([over_black / max(brightness, 1e-3), scaled.mask])
-    return Level(_smoothed(target, sigma), sigma, gamma)
+    return Level(_target(scaled.image, scaled.mask, sigma), sigma, gamma)
+
+
+def recut(level: Level, image: np.ndarray, cut: Matte) -> Level:
+    """Return a level, whose picture is a linear image (H, W, 3), with another mask."""
+    return level._replace(target=_target(image, cut.mask, level.sigma), trust=cut.trust)
+
+
+def _target(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    colors = image * mask[..., None]
+    brightness = float(np.quantile(colors[mask >= 0.5 * mask.max()], 0.95))
+    return _smoothed(np.dstack([colors / max(brightness, 1e-3), mask]), sigma)
 
 
 def _smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -115,6 +125,8 @@ def residuals(images: np.ndarray, level: Level, settings: PoseSettings) -> tuple
     gains = np.zeros((len(images), 3, 2), np.float32)
     residual = np.zeros_like(images)
     residual[..., 3] = np.sqrt(settings.silhouette_weight) * (images[..., 3] - level.mask)
+    if level.trust is not None:
+        residual[..., 3] *= level.trust
     if settings.color_weight:
         gains[...] = exposure(images, level.target, settings.exposure)
         shown = gains[:, None, None, :, 0] * images[..., :3] + gains[:, None, None, :, 1] * images[..., 3:]
@@ -134,6 +146,8 @@ def normal_equations(
     alpha, d_alpha = image[..., 3:], tangent[..., 3:]
     jacobian = np.zeros_like(tangent)
     jacobian[..., 3:] = np.sqrt(settings.silhouette_weight) * d_alpha
+    if level.trust is not None:
+        jacobian[..., 3] *= level.trust
     if settings.color_weight:
         gain, offset = compared.gains.T
         d_colors = gain * (tangent[..., :3] * alpha + image[..., :3] * d_alpha) + offset * d_alpha

@@ -1,4 +1,4 @@
-"""The light that falls on a mesh in a picture, as far as a pose needs it: linear in the normal, of one colour."""
+"""The light that falls on a mesh in a picture, as far as a pose needs it: from all around, of one colour."""
 
 from dataclasses import replace
 
@@ -6,15 +6,16 @@ import numpy as np
 
 from .camera import Camera
 from .hard import Hard
+from .harmonics import sh_basis
 from .mesh import Mesh
 from .pose_level import Level
 from .rendering import render
 from .shading import vertex_normals
 
-_TOWARDS_PLAIN = 0.05  # weight of light that is the same from everywhere
+_TOWARDS_PLAIN = 0.02  # weight of light that is the same from everywhere
 _INSIDE = 0.9  # of a pixel, from which on it counts as the object's
 _FEWEST = 16  # pixels
-_STEEPEST = 0.9  # of the light from everywhere: darker than that a surface that turns away does not become
+_HELD = np.diag([0.0, *[1.0] * 3, *[4.0] * 5])  # by band
 
 
 def relit(mesh: Mesh, camera: Camera, level: Level) -> Mesh:
@@ -33,25 +34,22 @@ def relit(mesh: Mesh, camera: Camera, level: Level) -> Mesh:
     inside = (image[..., 3] > _INSIDE) & (level.mask > _INSIDE)
     if inside.sum() < _FEWEST:
         return mesh
-    basis = np.column_stack([np.ones(int(inside.sum())), turned[inside]])
-    columns = (basis[:, None, :] * image[inside, :3, None]).reshape(-1, 4).astype(np.float64)
+    normal = turned[inside] / np.maximum(np.linalg.norm(turned[inside], axis=1, keepdims=True), 1e-6)
+    columns = (sh_basis(normal)[:, None, :] * image[inside, :3, None]).reshape(-1, 9)
     light = _fitted(columns, level.target[inside, :3].ravel().astype(np.float64))
-    if light[0] <= 0:
-        return mesh
-    slope = light[1:] / light[0]
-    slope *= min(1.0, _STEEPEST / max(float(np.linalg.norm(slope)), 1e-12))
-    lit = colors * (1 + normals @ slope.astype(colors.dtype))[:, None]
+    shading = np.maximum(sh_basis(normals) @ light, 0)
+    lit = colors * shading[:, None].astype(colors.dtype)
     brightest = float(lit.max())
     return mesh if brightest <= 0 else replace(mesh, vertex_colors=np.clip(lit / brightest, 0, 1))
 
 
 def _fitted(columns: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return coefficients (4,) by least squares, twice: the second time without what is far off."""
+    """Return coefficients (9,) by least squares, twice: the second time without what is far off."""
     keep = np.ones(len(columns), bool)
-    coefficients = np.zeros(4)
+    coefficients = np.zeros(9)
     for _ in range(2):
         gram = columns[keep].T @ columns[keep]
-        gram += _TOWARDS_PLAIN * (gram[0, 0] + 1e-9) * np.diag([0.0, 1, 1, 1]) + 1e-12 * np.eye(4)
+        gram += _TOWARDS_PLAIN * (gram[0, 0] + 1e-9) * _HELD + 1e-12 * np.eye(9)
         coefficients = np.linalg.solve(gram, columns[keep].T @ wanted[keep])
         off = np.abs(columns @ coefficients - wanted)
         keep = off <= max(3 * float(np.median(off)), 0.02)

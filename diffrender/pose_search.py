@@ -13,7 +13,8 @@ from .mesh import Mesh
 from .orbit import middle
 from .pose import PoseFit, PoseStep
 from .pose_descent import Hypothesis, advanced, in_front, refined, started
-from .pose_level import level_of, normal_equations
+from .pose_level import level_of, normal_equations, recut
+from .pose_matte import matte
 from .pose_moves import angle_between, zoomed
 from .pose_settings import PoseSettings
 from .pose_starts import Start, apart, spread_starts
@@ -23,6 +24,7 @@ from .views.view import View
 _SMALL = 32  # px of the long side that starts are drawn at
 _SIGMA = (2.0, 0.7, 0.3, 0.1)  # px^2 of each resolution, the last of all further ones
 _GAMMA = 0.1
+_REACHES = (8, 5, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
 _MARGIN = 0.25  # of the mask's size
 _SHARE, _FEWEST = 0.4, 4  # of the hypotheses are kept from one resolution to the next, but so many at least
 _COARSE_STEPS = 8
@@ -83,6 +85,25 @@ class PoseSearch:
                         break
                 done += most
             self._kept = _followed(self._kept, self._room(len(self._kept)))
+        if self.settings.recut:
+            yield from self._recut(done)
+
+    def _recut(self, done: int) -> Iterator[PoseStep]:
+        """Cut the mask anew along the best pose's outline and go on from there, several times."""
+        level = self.levels[-1]
+        image = self.part.resized(level.size).image
+        best = self._kept[0]
+        for number, reach in enumerate(_REACHES):
+            level = recut(level, image, matte(image, self._alpha(best.camera), reach))
+            best = refined(best, level, self.settings)
+            for step in range(self.settings.steps):
+                best, moving = advanced(best, level, self.center, self.settings, self.closed)
+                self._kept = [best]
+                planned = done + len(_REACHES) * self.settings.steps
+                yield PoseStep(done + number * self.settings.steps + step + 1, planned, best.loss, self._full(best.camera))
+                if not moving:
+                    break
+        self.levels[-1] = level
 
     def conclude(self) -> PoseFit:
         """Return the best pose so far, judged at the finest resolution. Raises ValueError before the first step."""
