@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from meshes import bumpy, tilted_camera
-from test_rendering import LIGHT, SOFT
+from test_rendering import LIGHT, SOFT, textured
 
 import diffrender as dr
 
@@ -21,7 +21,9 @@ LIGHTS = dr.Lights(
     sh=np.random.default_rng(2).normal(size=(9, 3)) * 0.1,
     specular=dr.Specular((0.4, 0.3, 0.5), 8.0),
 )
-FLAT = dr.Lights(directional=dr.Directional((0.2, 0.9, 0.5)), points=dr.Points((2, 1, 3), falloff="none"), normals="flat")
+FLAT = dr.Lights(
+    directional=dr.Directional((0.2, 0.9, 0.5)), points=dr.Points((2, 1, 3), falloff="none"), normals="flat"
+)
 
 
 class Path(NamedTuple):
@@ -31,8 +33,10 @@ class Path(NamedTuple):
     camera: dr.Camera = tilted_camera()
     soft: dr.Soft = SOFT
     light: dr.Light | dr.Lights | None = None
+    filter: str = ""  # of a texture
 
     def render(self, mesh, backend="cpu"):
+        mesh = textured(mesh, self.filter) if self.filter else mesh
         return dr.render(mesh, self.camera, self.soft, self.light, backend)
 
 
@@ -45,6 +49,9 @@ PATHS = [
     Path("light", light=LIGHT),
     Path("lights", light=LIGHTS),
     Path("lights of faces cut", soft=CUT, light=FLAT),
+    Path("perspective", soft=replace(SOFT, perspective_correct=True)),
+    Path("bilinear", filter="bilinear"),
+    Path("trilinear cut", soft=replace(CUT, perspective_correct=True), light=LIGHT, filter="trilinear"),
 ]
 
 

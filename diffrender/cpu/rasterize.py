@@ -9,7 +9,7 @@ from ..backend import Drawn, RasterDirections, RasterGradients, RasterSettings, 
 from ..formulas.shape import shape_of
 from ..grids import give_back, grid_unit, of_grids, take_grids
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
-from ..pyramid import CHANNELS
+from ..pyramid import CHANNELS, fill_pyramid
 from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
@@ -263,8 +263,29 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
         painted = np.ascontiguousarray(directions.attributes.transpose(1, 0, 2), dtype)
     arguments, image = (*arguments, *saved.depth), (*image, drawn.color, *saved.softmax)
     if saved.surface is not None:
-        raise ValueError("the forward mode does not do textures and perspective-correct colours yet")
+        from .surface_tangent import surface_tangent
+
+        surface = saved.surface
+        arguments = (*arguments, *surface.arguments, *surface.of_log_q)
+        laid = _texture_motions(surface, directions, count, dtype)
+        run_on_workers(surface_tangent, *arguments, *image, motions, painted, *laid, tangent)
+        return tangent
     from .color_tangent import color_tangent
 
     run_on_workers(color_tangent, *arguments, *image, motions, painted, tangent)
     return tangent
+
+
+def _texture_motions(
+    surface: _Surface, directions: RasterDirections, count: int, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how uv (T, D, 2) and texels (D, 3 N + 1) change, with 0 as the first axis of what stays."""
+    places, texels = np.empty((0, count, 2), dtype), np.empty((0, 1), dtype)
+    if directions.uv is not None:
+        places = np.ascontiguousarray(directions.uv.transpose(1, 0, 2), dtype)
+    if directions.texture is not None and surface.textured is not None:
+        pyramid = surface.textured.pyramid
+        texels = np.empty((count, len(pyramid.texels)), dtype)
+        for image, levels in zip(directions.texture, texels, strict=True):
+            fill_pyramid(pyramid, image, levels)
+    return places, texels

@@ -1,10 +1,14 @@
 """What the forward mode does with two blocks of pixels: derivatives, as the way back has them for an upstream of 1, times the
 directions in which the corners of a face go."""
 
+import numpy as np
+
 from ..formulas.constants import ONE, TWO, ZERO
+from ..formulas.texture import texture_density_tangent
 from ..jit import formula, subroutine
 from ..lanes import LANES, at, fma, load, load_pair, put, store, store_pair
 from .blocks import fill
+from .tints import UV, Q, six, slopes_of
 
 # For each face of a batch and each direction: x, y of corners a, b, c; in colour also their depth logits and attributes.
 OUTLINE = 6
@@ -14,6 +18,11 @@ NEAREST = 7 * LANES
 # ... for each channel of colour the derivatives for the coverage logit, the way of the pixel on the face (x, y), the corners'
 # depth logits and their attributes.
 HUE = 9 * LANES
+# With a texture, motions end with u, v of the corners and the density; of two blocks there are for each channel of colour the
+# derivatives for u, v and the density.
+LAID = 12
+LAY = 8 * LANES
+_LARGEST = np.float32(1e30)
 
 
 @subroutine
@@ -125,3 +134,79 @@ def take_tangents(tangents, size, place, row, bottom, image):
             for column in range(width):
                 for channel in range(channels):
                     into[column, channel] = at(tangents, begin + channel * size + 2 * column)
+
+
+@subroutine
+def put_places(
+    geometry, face_corners, face, turns, face_uv, uv_motions, tints, tint, ways, way, directions, width, mipmapped
+):
+    """Write how a face's corners go in the texture, for each direction, and how the density changes.
+
+    `turns` (V,) make changes of log q for the texture of such of depth logits, uv_motions (T or 0, D, 2) are those of uv.
+    """
+    real = tints.dtype.type
+    a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
+    slopes, q, to = slopes_of(geometry, face), tint + Q + 3, tint + UV + 2
+    for direction in range(directions):
+        into, from_corners = way + direction * width + width - LAID, way + direction * width
+        for corner in range(3):
+            for axis in range(2):
+                value = real(0)
+                if len(uv_motions) > 0:
+                    value = uv_motions[face_uv[face, corner], direction, axis]
+                put(ways, into + 2 * corner + axis, value)
+        if mipmapped:
+            change = texture_density_tangent(
+                (
+                    turns[a] * at(ways, from_corners + OUTLINE),
+                    turns[b] * at(ways, from_corners + OUTLINE + 1),
+                    turns[c] * at(ways, from_corners + OUTLINE + 2),
+                ),
+                six(ways, from_corners),
+                six(ways, into),
+                at(tints, q),
+                at(tints, q + 1),
+                at(tints, q + 2),
+                slopes,
+                at(tints, to),
+                at(tints, to + 1),
+                at(tints, to + 2),
+                at(tints, to + 3),
+            )
+            _put_felt(ways, into + 6, change[0])
+            _put_felt(ways, into + 7, change[1])
+            _put_felt(ways, into + 8, change[2])
+            _put_felt(ways, into + 9, change[3])
+            _put_felt(ways, into + 10, change[4])
+            _put_felt(ways, into + 11, change[5])
+
+
+@formula
+def _put_felt(ways, place, value):
+    """Write a change of the density, which may be infinite where the face is so small that it is not felt."""
+    put(ways, place, value if abs(value) < _LARGEST else ZERO)
+
+
+@formula
+def add_laid(laid, ta, tb, tc, ways, way, width, mipmapped, directions, channels, tangents, size, first, second):
+    """Add to the tangents what two blocks of colour change by as their place in the texture does.
+
+    `laid` holds for each channel the derivatives for u, v and the six numbers of the density.
+    """
+    for _ in range(directions):
+        place = way + width - LAID
+        u = fma(ta, at(ways, place), fma(tb, at(ways, place + 2), tc * at(ways, place + 4)))
+        v = fma(ta, at(ways, place + 1), fma(tb, at(ways, place + 3), tc * at(ways, place + 5)))
+        for channel in range(channels):
+            row = channel * LAY
+            value = fma(load(laid, row), u, load_pair(tangents, first, second))
+            value = fma(load(laid, row + LANES), v, value)
+            if mipmapped:
+                for k in range(6):
+                    value = fma(load(laid, row + (2 + k) * LANES), at(ways, place + 6 + k), value)
+            store_pair(tangents, first, second, value)
+            first += size
+            second += size
+        first += size
+        second += size
+        way += width
