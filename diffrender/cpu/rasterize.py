@@ -15,6 +15,7 @@ from ..ranges import Ranges, one_view
 from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
+from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
 
 _GRID_BYTES = 1 << 28  # of the sums of a texture's gradients: a large texture's are those of fewer workers
