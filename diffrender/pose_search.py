@@ -22,9 +22,7 @@ from .rendering import render_silhouette
 from .views.view import View
 
 _SMALL = 32  # px of the long side that starts are drawn at
-_SIGMA = (2.0, 0.7, 0.3, 0.1)  # px^2 of each resolution, the last of all further ones
-_GAMMA = 0.1
-_REACHES = (8, 5, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
+_REACHES = (5, 3, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
 _MARGIN = 0.25  # of the mask's size
 _SHARE, _FEWEST = 0.4, 4  # of the hypotheses are kept from one resolution to the next, but so many at least
 _COARSE_STEPS = 8
@@ -56,9 +54,7 @@ class PoseSearch:
         sides = [min(settings.resolution, max(self.part.camera.size))]
         while sides[0] > 1.5 * _SMALL:
             sides.insert(0, (sides[0] + 1) // 2)
-        self.levels = [
-            level_of(self.part, side, _SIGMA[min(number, len(_SIGMA) - 1)], _GAMMA) for number, side in enumerate(sides)
-        ]
+        self.levels = [level_of(self.part, side) for side in sides]
         self._kept: list[Hypothesis] = []
 
     @property
