@@ -23,9 +23,10 @@ _HUBER = 0.2  # of the full range: what is off by more counts by its size, not b
 
 
 class Level(NamedTuple):
-    """A picture at one resolution, smoothed: RGBA over black (H, W, 4), colours up to about 1."""
+    """A picture at one resolution: RGBA over black (H, W, 4), colours up to about 1, smoothed and as it is."""
 
     target: np.ndarray
+    sharp: np.ndarray
     trust: np.ndarray | None = None  # (H, W) weight of each pixel's mask; None: 1
 
     @property
@@ -60,27 +61,24 @@ class Normal(NamedTuple):
         """Return the gradient (K,) that other residuals have with this Jacobian."""
         return (self.weighted @ residual.ravel()).astype(np.float64)
 
-    def scatter(self, residual: np.ndarray) -> np.ndarray:
-        """Return the covariance (K, K) of the gradient if residuals are independent errors of the size that they have."""
-        pulled = self.weighted * residual.ravel()
-        return (pulled @ pulled.T).astype(np.float64)
-
 
 def level_of(view: View, long_side: int) -> Level:
     """Return a view scaled to a long side in px."""
     scaled = view.limited(long_side)
-    return Level(_target(scaled.image, scaled.mask))
+    sharp = _over_black(scaled.image, scaled.mask)
+    return Level(smoothed(sharp), sharp)
 
 
-def recut(level: Level, image: np.ndarray, cut: Matte) -> Level:
-    """Return a level, whose picture is a linear image (H, W, 3), with another mask."""
-    return level._replace(target=_target(image, cut.mask), trust=cut.trust)
+def recut(image: np.ndarray, cut: Matte) -> Level:
+    """Return the level of a linear image (H, W, 3) with a matte as its mask."""
+    sharp = _over_black(image, cut.mask)
+    return Level(smoothed(sharp), sharp, cut.trust)
 
 
-def _target(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _over_black(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     colors = image * mask[..., None]
     brightness = float(np.quantile(colors[mask >= 0.5 * mask.max()], 0.95))
-    return smoothed(np.dstack([colors / max(brightness, 1e-3), mask]))
+    return np.dstack([colors / max(brightness, 1e-3), mask])
 
 
 def smoothed(images: np.ndarray) -> np.ndarray:
@@ -124,15 +122,35 @@ def _huber(residual: np.ndarray) -> np.ndarray:
 def residuals(images: np.ndarray, level: Level, settings: PoseSettings) -> tuple[np.ndarray, np.ndarray]:
     """Return residuals (B, H, W, 4) of images (B, H, W, 4) over black, and gains and offsets (B, 3, 2)."""
     gains = np.zeros((len(images), 3, 2), np.float32)
-    residual = np.zeros_like(images)
-    residual[..., 3] = np.sqrt(settings.silhouette_weight) * (images[..., 3] - level.mask)
-    if level.trust is not None:
-        residual[..., 3] *= level.trust
     if settings.color_weight:
         gains[...] = exposure(images, level.target, settings.exposure)
+    return _differences(images, level.target, gains, level.trust, settings), gains
+
+
+def _differences(
+    images: np.ndarray, target: np.ndarray, gains: np.ndarray, trust: np.ndarray | None, settings: PoseSettings
+) -> np.ndarray:
+    """Return the weighted differences (B, H, W, 4) of images, exposed as gains say, from a target."""
+    off = np.zeros_like(images)
+    off[..., 3] = np.sqrt(settings.silhouette_weight) * (images[..., 3] - target[..., 3])
+    if trust is not None:
+        off[..., 3] *= trust
+    if settings.color_weight:
         shown = gains[:, None, None, :, 0] * images[..., :3] + gains[:, None, None, :, 1] * images[..., 3:]
-        residual[..., :3] = np.sqrt(settings.color_weight / 3) * (shown - level.target[..., :3])
-    return residual, gains
+        off[..., :3] = np.sqrt(settings.color_weight / 3) * (shown - target[..., :3])
+    return off
+
+
+def scatter(normal: Normal, mesh: Mesh, compared: Comparison, level: Level, settings: PoseSettings) -> np.ndarray:
+    """Return the covariance (K, K) of the gradient, if the picture's pixels have independent errors of the size that is seen.
+
+    White, A heteroskedasticity-consistent covariance matrix estimator, 1980; of pixels as they are, since smoothing spreads
+    each one's error.
+    """
+    image = over_black(render(mesh, compared.camera, Hard()).image)
+    off = _differences(image[None], level.sharp, compared.gains[None], level.trust, settings)[0]
+    pulled = (smoothed(normal.weighted.reshape(-1, *off.shape)) * off).reshape(len(normal.weighted), -1)
+    return (pulled @ pulled.T).astype(np.float64)
 
 
 def normal_equations(

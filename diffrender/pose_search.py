@@ -9,11 +9,11 @@ import numpy as np
 from .camera import Camera
 from .hard import Hard
 from .loss import silhouette_iou
-from .mesh import Mesh
+from .mesh import Mesh, subdivide
 from .orbit import middle
 from .pose import PoseFit, PoseStep
 from .pose_descent import Hypothesis, advanced, in_front, refined, started
-from .pose_level import level_of, normal_equations, recut
+from .pose_level import level_of, normal_equations, recut, scatter
 from .pose_matte import matte
 from .pose_moves import angle_between, zoomed
 from .pose_settings import PoseSettings
@@ -23,11 +23,13 @@ from .views.view import View
 
 _SMALL = 32  # px of the long side that starts are drawn at
 _REACHES = (5, 3, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
+_DENSE = 10_000  # faces
 _MARGIN = 0.25  # of the mask's size
 _SHARE, _FEWEST = 0.4, 4  # of the hypotheses are kept from one resolution to the next, but so many at least
 _COARSE_STEPS = 8
 _HOPELESS = 2.0  # times the best's loss, and a hypothesis is given up
 _ALIKE = 1.03  # a hypothesis fits as well as the best if its loss is at most so many times as large
+_NOTHING = 1e-6  # a loss that is as good as none
 _DIFFERENT = 10.0  # degrees from which on a pose is another one
 _SAME = 2.0  # degrees up to which two hypotheses have become one
 
@@ -44,7 +46,7 @@ class PoseSearch:
     ):
         self.view = _view_of(target, camera)
         self.view.camera.require_pinhole("the search for a pose")
-        self.mesh = mesh if mesh.texture is None else mesh.with_vertex_colors()
+        self.mesh = mesh if mesh.texture is None else _colored(mesh)
         self.center = middle(mesh)
         self.closed = _looks_outwards(mesh)
         if self.mesh.vertex_colors is None:
@@ -56,6 +58,7 @@ class PoseSearch:
             sides.insert(0, (sides[0] + 1) // 2)
         self.levels = [level_of(self.part, side) for side in sides]
         self._kept: list[Hypothesis] = []
+        self._others: list[Hypothesis] = []
 
     @property
     def begun(self) -> bool:
@@ -81,53 +84,51 @@ class PoseSearch:
                         break
                 done += most
             self._kept = _followed(self._kept, self._room(len(self._kept)))
+        self._kept, self._others = self._settled()
         if self.settings.recut:
             yield from self._recut(done)
 
+    def _settled(self) -> tuple[list[Hypothesis], list[Hypothesis]]:
+        """Return the pose that is taken, and others that fit as well: of these it is turned least against the camera given."""
+        alike = [kept for kept in self._kept if kept.loss <= _ALIKE * self._kept[0].loss + _NOTHING]
+        best = min(alike, key=lambda kept: float(angle_between(kept.camera.R, self.view.camera.R)))
+        return [best], [other for other in alike if _apart(other, best) > _DIFFERENT]
+
     def _recut(self, done: int) -> Iterator[PoseStep]:
         """Cut the mask anew along the best pose's outline and go on from there, several times."""
-        level = self.levels[-1]
-        image = self.part.resized(level.size).image
-        best = self._kept[0]
+        best, most = self._kept[0], self.settings.steps
+        image = self.part.resized(self.levels[-1].size).image
         for number, reach in enumerate(_REACHES):
-            level = recut(level, image, matte(image, self._alpha(best.camera), reach))
-            best = refined(best, level, self.settings)
-            for step in range(self.settings.steps):
-                best, moving = advanced(best, level, self.center, self.settings, self.closed)
+            self.levels[-1] = recut(image, matte(image, self._alpha(best.camera), reach))
+            best = refined(best, self.levels[-1], self.settings)
+            for step in range(most):
+                best, moving = advanced(best, self.levels[-1], self.center, self.settings, self.closed)
                 self._kept = [best]
-                planned = done + len(_REACHES) * self.settings.steps
-                yield PoseStep(done + number * self.settings.steps + step + 1, planned, best.loss, self._full(best.camera))
+                at, planned = done + number * most + step + 1, done + len(_REACHES) * most
+                yield PoseStep(at, planned, best.loss, self._full(best.camera))
                 if not moving:
                     break
-        self.levels[-1] = level
 
     def conclude(self) -> PoseFit:
         """Return the best pose so far, judged at the finest resolution. Raises ValueError before the first step."""
         if not self._kept:
             raise ValueError("the search has not begun: there is no pose yet")
-        level = self.levels[-1]
-        best = min(self._kept, key=_loss)
-        finished = all(hypothesis.camera.size == level.size for hypothesis in self._kept)
-        alike = [best]
-        if finished:
-            alike = [kept for kept in self._kept if kept.loss <= _ALIKE * best.loss]
-            best = min(alike, key=self._off_start)
-        else:
+        level, best = self.levels[-1], min(self._kept, key=_loss)
+        if best.camera.size != level.size:
             best = refined(best, level, self.settings)
         normal = normal_equations(best.mesh, best.compared, level, self.center, self.settings, self.closed)
-        inverse = np.linalg.pinv(normal.matrix, rcond=1e-14, hermitian=True)
-        covariance = inverse @ normal.scatter(best.compared.residual) @ inverse
+        inverse = best.reach * np.linalg.pinv(normal.matrix, rcond=1e-14, hermitian=True)
+        covariance = inverse @ scatter(normal, best.mesh, best.compared, level, self.settings) @ inverse
         sigmas = np.sqrt(np.maximum(np.diag(covariance), 0))
-        others = [other.camera for other in alike if _apart(other, best) > _DIFFERENT]
         return PoseFit(
             camera=self._full(best.camera),
             covariance=covariance,
             sigma_rotation_degrees=np.degrees(sigmas[:3]),
             sigma_translation=sigmas[3:6],
             sigma_focal=float(sigmas[6]) if self.settings.focal else None,
-            iou=self._overlap(best.camera),
+            iou=1 - silhouette_iou(self._alpha(best.camera), level.sharp[..., 3])[0],
             residual=best.loss,
-            alternatives=tuple(self._full(camera) for camera in others),
+            alternatives=tuple(self._full(other.camera) for other in self._others),
             starts=self.settings.starts,
             history=tuple(self._full(camera) for camera in (*best.path, best.camera)),
         )
@@ -137,7 +138,7 @@ class PoseSearch:
         level, camera = self.levels[0], self.part.camera
         found = []
         if self.settings.starts:
-            ranked = spread_starts(self.mesh, camera, self.center, level, self.settings)
+            ranked = spread_starts(self.mesh, camera, self.center, level, self.settings, self.closed)
             found = apart(ranked, self.settings.refined)
         if not self.settings.starts or in_front(self.mesh, camera):
             alpha = self._alpha(camera.resized(level.size))
@@ -149,16 +150,8 @@ class PoseSearch:
                 )
         return found
 
-    def _off_start(self, hypothesis: Hypothesis) -> float:
-        """Return by how many degrees a pose is turned against the camera given."""
-        return float(angle_between(hypothesis.camera.R, self.view.camera.R))
-
     def _alpha(self, camera: Camera) -> np.ndarray:
         return render_silhouette(self.mesh, camera, Hard()).alpha
-
-    def _overlap(self, camera: Camera) -> float:
-        mask = self.part.resized(camera.size).mask
-        return 1 - silhouette_iou(self._alpha(camera), mask)[0]
 
     def _full(self, camera: Camera) -> Camera:
         """Return a pose with the intrinsics of the whole picture."""
@@ -200,6 +193,13 @@ def _followed(kept: Sequence[Hypothesis], room: int) -> list[Hypothesis]:
         if all(_apart(candidate, other) > _SAME for other in ranked):
             ranked.append(candidate)
     return ranked[:room]
+
+
+def _colored(mesh: Mesh) -> Mesh:
+    """Return a mesh that has its texture's colours at its vertices, after as many subdivisions as make these dense."""
+    while len(mesh.faces) < _DENSE:
+        mesh = subdivide(mesh)
+    return mesh.with_vertex_colors()
 
 
 def _looks_outwards(mesh: Mesh) -> bool:

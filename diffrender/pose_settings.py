@@ -13,7 +13,9 @@ class PoseSettings:
     focal: bool = False  # whether the focal length is unknown, too
     exposure: bool = True  # whether a gain and an offset of each colour channel are unknown, or one gain of all
     light: bool = True  # whether the light that falls on a mesh with colours is unknown, or they are seen as they are
-    recut: bool = False  # whether the mask is only about right, and is cut anew along the outline of the pose found with it
+    recut: bool = (
+        False  # whether the mask is only about right, and is cut anew along the outline of the pose found with it
+    )
     resolution: int = 192  # px at most of the long side of what is compared, the mask and what is around it
     steps: int = 20  # at most, at each resolution
     silhouette_weight: float = 1.0

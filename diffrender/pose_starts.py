@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .batches import render_batch
 from .camera import Camera
-from .hard import Hard
 from .mesh import Mesh
-from .pose_level import Level, losses, over_black
+from .pose_level import Level, losses, over_black, smoothed
 from .pose_moves import angle_between
 from .pose_settings import PoseSettings
-from .rendering import render
+from .rendering import Soft
 
 _PHI, _PSI = np.sqrt(2.0), 1.533751168755204288118041
 _APART = 12.0  # degrees between hypotheses that are followed up
+_SIGMA, _GAMMA = 0.1, 0.01  # px^2, and of a mesh's depth: about sharp
 _FURTHEST = 2.0  # a hypothesis is not brought nearer or further at once than by this factor
 
 
@@ -42,15 +43,17 @@ def even_rotations(count: int) -> np.ndarray:
     )
 
 
-def spread_starts(mesh: Mesh, camera: Camera, center: np.ndarray, level: Level, settings: PoseSettings) -> list[Start]:
+def spread_starts(
+    mesh: Mesh, camera: Camera, center: np.ndarray, level: Level, settings: PoseSettings, closed: bool
+) -> list[Start]:
     """Return all rotations as hypotheses, the best first: placed by the middle and the area of what they cover."""
     small = camera.resized(level.size)
     cameras = [_on_mask(mesh, replace(small, R=R), center, level) for R in even_rotations(settings.starts)]
-    images = draw_all(mesh, cameras, level)
+    images = draw_all(mesh, cameras, closed)
     cameras = [
         _as_large(candidate, center, image[..., 3], level) for candidate, image in zip(cameras, images, strict=True)
     ]
-    ranks = losses(draw_all(mesh, cameras, level), level, settings)
+    ranks = losses(draw_all(mesh, cameras, closed), level, settings)
     return [Start(cameras[number], float(ranks[number])) for number in np.argsort(ranks, kind="stable")]
 
 
@@ -65,9 +68,15 @@ def apart(starts: Sequence[Start], count: int) -> list[Start]:
     return kept
 
 
-def draw_all(mesh: Mesh, cameras: Sequence[Camera], level: Level) -> np.ndarray:
-    """Return images (B, H, W, 4), over black, of a mesh from cameras of one size."""
-    return np.stack([over_black(render(mesh, camera, Hard()).image) for camera in cameras])
+def draw_all(mesh: Mesh, cameras: Sequence[Camera], closed: bool) -> np.ndarray:
+    """Return images (B, H, W, 4), over black and smoothed, of a mesh from cameras of one size, drawn in one batch."""
+    depths = np.stack([mesh.vertices @ camera.R[2] + camera.t[2] for camera in cameras])
+    low, high = float(depths.min()), float(depths.max())
+    margin = 0.05 * (high - low)
+    gamma = _GAMMA * float(np.median(np.ptp(depths, axis=1))) / (high - low + 2 * margin)
+    soft = Soft(_SIGMA, gamma, low - margin, high + margin, cull_backfaces=closed)
+    images = render_batch(mesh, cameras, soft).image
+    return smoothed(over_black(images))
 
 
 def _on_mask(mesh: Mesh, camera: Camera, center: np.ndarray, level: Level) -> Camera:
