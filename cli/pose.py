@@ -1,5 +1,6 @@
 """`diffrender pose`: where a known mesh is in a photo."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,10 @@ import typer
 from .progress import progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from diffrender.camera import Camera
+    from diffrender.mesh import Mesh
     from diffrender.pose import PoseFit
 
 HELP = """Find the pose of a known mesh in a photo: where it is, and how it is turned.
@@ -63,7 +67,9 @@ def pose(
     out.mkdir(parents=True, exist_ok=True)
     save_mask(found.mask, out / "mask.png")
     typer.echo(f"mask from {found.source}: {out / 'mask.png'}")
-    settings = PoseSettings(focal=focal) if camera is None else PoseSettings(focal=focal, starts=0)
+    settings = PoseSettings(focal=focal, recut=found.source in ("background", "grabcut"))
+    if camera is not None:
+        settings = replace(settings, starts=0)
     search = PoseSearch(loaded, View(taken.image, found.mask, start), settings=settings)
     stopped = False
     try:
@@ -111,7 +117,7 @@ def _read(path: Path, size: tuple[int, int]) -> "Camera":
     return camera
 
 
-def _write(fit: "PoseFit", mesh, photo, out: Path) -> None:
+def _write(fit: "PoseFit", mesh: "Mesh", photo: "np.ndarray", out: Path) -> None:
     import json
 
     from diffrender.files import write_atomically
@@ -124,7 +130,7 @@ def _write(fit: "PoseFit", mesh, photo, out: Path) -> None:
     save_gif(approach(mesh, fit.history, photo), out / "pose.gif", hold=(0, -1))
 
 
-def _report(fit: "PoseFit", mesh, out: Path) -> None:
+def _report(fit: "PoseFit", mesh: "Mesh", out: Path) -> None:
     from diffrender.orbit import middle
 
     place = fit.camera.R @ middle(mesh) + fit.camera.t

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .mesh import Mesh, subdivide
 from .orbit import middle
 from .pose import PoseFit, PoseStep
 from .pose_descent import Hypothesis, advanced, in_front, refined, started
-from .pose_level import level_of, normal_equations, recut, scatter
+from .pose_level import Level, level_of, normal_equations, recut, scatter
 from .pose_matte import matte
 from .pose_moves import angle_between, zoomed
 from .pose_settings import PoseSettings
@@ -25,13 +26,21 @@ _SMALL = 32  # px of the long side that starts are drawn at
 _REACHES = (5, 3, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
 _DENSE = 10_000  # faces
 _MARGIN = 0.25  # of the mask's size
-_SHARE, _FEWEST = 0.4, 4  # of the hypotheses are kept from one resolution to the next, but so many at least
-_COARSE_STEPS = 8
+_COARSE = ((2, 16), (3, 8), (5, 5))  # steps at the coarsest resolution, and how many hypotheses go on after them
+_FINER_STEPS, _FEWEST = 8, 4
 _HOPELESS = 2.0  # times the best's loss, and a hypothesis is given up
 _ALIKE = 1.03  # a hypothesis fits as well as the best if its loss is at most so many times as large
 _NOTHING = 1e-6  # a loss that is as good as none
 _DIFFERENT = 10.0  # degrees from which on a pose is another one
 _SAME = 2.0  # degrees up to which two hypotheses have become one
+
+
+class _Round(NamedTuple):
+    """The number of a resolution, how many steps each hypothesis takes at it, and how many hypotheses go on after them."""
+
+    level: int
+    steps: int
+    room: int
 
 
 class PoseSearch:
@@ -68,22 +77,20 @@ class PoseSearch:
     def steps(self) -> Iterator[PoseStep]:
         """Yield the best pose after each step of the search. Raises ValueError as `fit_pose` does."""
         self._kept = [started(self.mesh, start.camera, self.levels[0], self.settings) for start in self._starts()]
-        done = 0
-        for number, level in enumerate(self.levels):
-            if number:
-                self._kept = [refined(hypothesis, level, self.settings) for hypothesis in self._kept]
-            most, planned = self._most(number), self._planned(number, done)
+        done, rounds = 0, self._rounds()
+        for number, (at, most, room) in enumerate(rounds):
+            if self._kept[0].camera.size != self.levels[at].size:
+                self._kept = [refined(hypothesis, self.levels[at], self.settings) for hypothesis in self._kept]
+            planned = done + _planned(len(self._kept), rounds[number:])
             for index in range(len(self._kept)):
                 for step in range(most):
-                    self._kept[index], moving = advanced(
-                        self._kept[index], level, self.center, self.settings, self.closed
-                    )
+                    self._kept[index], moving = self._advanced(self._kept[index], self.levels[at])
                     best = min(self._kept, key=_loss)
                     yield PoseStep(done + step + 1, planned, best.loss, self._full(best.camera))
                     if not moving:
                         break
                 done += most
-            self._kept = _followed(self._kept, self._room(len(self._kept)))
+            self._kept = _followed(self._kept, room)
         self._kept, self._others = self._settled()
         if self.settings.recut:
             yield from self._recut(done)
@@ -102,7 +109,7 @@ class PoseSearch:
             self.levels[-1] = recut(image, matte(image, self._alpha(best.camera), reach))
             best = refined(best, self.levels[-1], self.settings)
             for step in range(most):
-                best, moving = advanced(best, self.levels[-1], self.center, self.settings, self.closed)
+                best, moving = self._advanced(best, self.levels[-1])
                 self._kept = [best]
                 at, planned = done + number * most + step + 1, done + len(_REACHES) * most
                 yield PoseStep(at, planned, best.loss, self._full(best.camera))
@@ -159,21 +166,26 @@ class PoseSearch:
         zoom = camera.resized(self.part.camera.size).focal / self.part.camera.focal if self.settings.focal else 1.0
         return zoomed(replace(whole, R=camera.R, t=camera.t), zoom)
 
-    def _room(self, count: int) -> int:
-        return max(_FEWEST, round(_SHARE * count))
+    def _advanced(self, hypothesis: Hypothesis, level: Level) -> tuple[Hypothesis, bool]:
+        return advanced(hypothesis, level, self.center, self.settings, self.closed)
 
-    def _planned(self, number: int, done: int) -> int:
-        """Return how many steps there will have been at most, seen from the begin of a resolution."""
-        count = len(self._kept)
-        for later in range(number, len(self.levels)):
-            done += count * self._most(later)
-            count = min(count, self._room(count))
-        return done
+    def _rounds(self) -> list[_Round]:
+        """Return the rounds of the search: at the coarsest resolution many hypotheses take a few steps, then fewer take more."""
+        most = self.settings.steps
+        coarse = [_Round(0, min(steps, most), room) for steps, room in _COARSE]
+        if len(self.levels) == 1:
+            return [*coarse, _Round(0, most, _FEWEST)]
+        finer = [_Round(at, min(_FINER_STEPS, most), _FEWEST) for at in range(1, len(self.levels) - 1)]
+        return [*coarse, *finer, _Round(len(self.levels) - 1, most, _FEWEST)]
 
-    def _most(self, number: int) -> int:
-        """Return how many steps a hypothesis takes at most at a resolution."""
-        steps = self.settings.steps
-        return steps if number == len(self.levels) - 1 else min(_COARSE_STEPS, steps)
+
+def _planned(count: int, rounds: Sequence[_Round]) -> int:
+    """Return how many steps that many hypotheses take at most."""
+    total = 0
+    for _, steps, room in rounds:
+        total += count * steps
+        count = min(count, room)
+    return total
 
 
 def _loss(hypothesis: Hypothesis) -> float:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 class PoseSettings:
     """Settings of `fit_pose`. The defaults need no tuning for a mesh of anything in a picture of any size."""
 
-    starts: int = 300  # rotations that are tried, evenly spread over all; 0: only the camera given
-    refined: int = 12  # of them that are followed up, beside the camera given
+    starts: int = 700  # rotations that are tried, evenly spread over all; 0: only the camera given
+    refined: int = 40  # of them that are followed up, beside the camera given
     focal: bool = False  # whether the focal length is unknown, too
     exposure: bool = True  # whether a gain and an offset of each colour channel are unknown, or one gain of all
     light: bool = True  # whether the light that falls on a mesh with colours is unknown, or they are seen as they are
