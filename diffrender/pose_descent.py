@@ -14,7 +14,7 @@ from .pose_settings import PoseSettings
 _TRUST, _STIFFER, _LOOSER = 1e-2, 6.0, 0.2  # of Levenberg and Marquardt's damping
 _MOST_STIFF, _LEAST_STIFF = 1e4, 1e-7
 _STILL = 3e-3  # px that the mesh's image moves by in a step when a pose has converged
-_REACH, _FURTHEST = 1.5, 3.0
+_REACH, _FURTHEST = 1.5, 3.0  # times as far as the equations say a step goes: at first, and at most
 _TURN = 0.5  # radians that a step turns by at most
 _SHIFT = 0.3  # of the distance that a step shifts by at most
 
@@ -68,11 +68,10 @@ def advanced(
     while damping <= _MOST_STIFF:
         step = -reach * np.linalg.solve(normal.matrix + damping * np.diag(scale), normal.gradient)
         depth = float(compared.camera.R[2] @ center + compared.camera.t[2])
-        longest = max(np.linalg.norm(step[:3]) / _TURN, np.linalg.norm(step[3:6]) / (_SHIFT * depth), 1.0)
-        step /= longest
+        turn, shift = float(np.linalg.norm(step[:3])), float(np.linalg.norm(step[3:6]))
+        step /= max(turn / _TURN, shift / (_SHIFT * depth), 1.0)
         camera = moved(compared.camera, center, step)
-        shift = _shift(mesh, compared.camera, camera)
-        if shift < _STILL:
+        if _largest_shift(mesh, compared.camera, camera) < _STILL:
             break
         if in_front(mesh, camera):
             after = compare(mesh, camera, level, settings)
@@ -92,7 +91,7 @@ def in_front(mesh: Mesh, camera: Camera) -> bool:
     return float((mesh.vertices @ camera.R[2] + camera.t[2]).min()) > 0
 
 
-def _shift(mesh: Mesh, before: Camera, after: Camera) -> float:
+def _largest_shift(mesh: Mesh, before: Camera, after: Camera) -> float:
     """Return by how many px the images of a mesh's vertices differ at most."""
     some = mesh.vertices[:: max(1, len(mesh.vertices) // 500)]
     return float(np.abs(project(some, before)[:, :2] - project(some, after)[:, :2]).max())
