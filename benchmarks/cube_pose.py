@@ -41,7 +41,8 @@ FINE_STEPS, FINE_SIGMA, FINE_RATE = 40, (1.0, 0.1), (0.02, 0.001)
 
 def cube() -> dr.Mesh:
     """Return a cube from -1 to 1 whose six faces have corners, and a colour, of their own."""
-    corners, faces = [], []
+    corners: list[np.ndarray] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (-1, 1):
             normal, u, v = sign * np.eye(3)[axis], np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
