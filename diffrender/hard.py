@@ -1,6 +1,7 @@
 """Hard rendering: the nearest surface in each pixel, with exactly antialiased boundaries, instead of the soft aggregate."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,7 +9,10 @@ from .antialiasing import blend, blend_backward
 from .backend import RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .fragments import Fragments, rasterize_hard
-from .interpolation import Interpolation, fill
+from .interpolation import Interpolation, fill, interpolate
+from .texture import Texture
+from .texturing import Sampled, sample_texture
+from .threads import run_on_workers
 
 _FAINT = 1 / 256  # alpha below which a pixel's colour goes over to the background's
 
@@ -26,10 +30,25 @@ class Hard:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cull_backfaces: bool = False
     near: float = 0.1
-    perspective_correct: bool = True  # of vertex colours
+    perspective_correct: bool = True  # of vertex colours; a texture lies in perspective in any case
 
     def __post_init__(self) -> None:
         check_positive("near", self.near)
+
+
+class Cover(NamedTuple):
+    """A texture and where it lies on faces."""
+
+    texture: Texture
+    uv: np.ndarray  # (T, 2)
+    faces_uv: np.ndarray  # (F, 3)
+
+
+class _Layer(NamedTuple):
+    """A texture at the fragments, and what it is looked up with."""
+
+    uv: Interpolation
+    sampled: Sampled
 
 
 class HardRaster:
@@ -38,11 +57,22 @@ class HardRaster:
     Without attributes there is alpha alone.
     """
 
-    def __init__(self, fragments: Fragments, drawn: Interpolation | None, background: np.ndarray | None):
+    def __init__(
+        self,
+        fragments: Fragments,
+        drawn: Interpolation | None,
+        background: np.ndarray | None,
+        layer: _Layer | None = None,
+    ):
         pixels = fragments.face_ids.size
-        self._fragments, self._drawn, self._background = fragments, drawn, background
-        # The image is the first rows of the values, and takes their memory.
+        self._fragments, self._drawn, self._background, self._layer = fragments, drawn, background, layer
         values = fragments.covered[:, None] if drawn is None else drawn.values
+        if layer is not None:
+            from .cpu.texturing import multiply
+
+            lit, values = values, np.empty_like(values)
+            run_on_workers(multiply, lit, layer.sampled.values, values)
+        # The image is the first rows of the values, and takes their memory.
         image = values[:pixels]
         self._jumps = blend(fragments, values, image)
         if background is not None:
@@ -71,27 +101,53 @@ class HardRaster:
 
             given = (fragments.pairs.pixels, _FAINT, self._background, self.image.reshape(pixels, channels))
             to_straight_alpha_backward(*given, grad_values, np.zeros(pixels, np.bool_))
-        if drawn is None:
-            grad_points, grad_attributes = np.zeros(fragments.points.shape), None
-            blend_backward(fragments, self._jumps, grad_values, grad_points)
-        else:
-            by_areas = np.zeros(fragments.points.shape)
-            blend_backward(fragments, self._jumps, grad_values, by_areas)
-            grad_points, grad_attributes = drawn.points_backward(grad_values)
-            grad_points += by_areas
-        return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes)
+        grad_points = np.zeros(fragments.points.shape)
+        blend_backward(fragments, self._jumps, grad_values, grad_points)
+        grad_attributes = grad_uv = grad_texture = None
+        if self._layer is not None:
+            by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
+            grad_points += by_places
+        if drawn is not None:
+            by_values, grad_attributes = drawn.points_backward(grad_values)
+            grad_points += by_values
+        return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes, grad_uv, grad_texture)
+
+    def _layer_backward(self, layer: _Layer, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Turn grad_values (S, 4) into those of the colours that the texture is multiplied by, in place, and return the gradients
+        of points (V, 3), uv (T, 2) and the texture (H, W, 3)."""
+        from .cpu.texturing import multiply_backward
+
+        assert self._drawn is not None
+        grad_colors = np.empty_like(layer.sampled.values)
+        run_on_workers(multiply_backward, self._drawn.values, layer.sampled.values, grad_values, grad_colors)
+        grads = layer.sampled.backward(grad_colors)
+        by_places, grad_uv = layer.uv.points_backward(grads.uv, grads.slopes)
+        return by_places, grad_uv, grads.texture
 
 
 def draw_hard(
-    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], settings: Hard, attributes: np.ndarray | None
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    size: tuple[int, int],
+    settings: Hard,
+    attributes: np.ndarray | None,
+    attribute_faces: np.ndarray | None = None,
+    cover: Cover | None = None,
 ) -> HardRaster:
-    """Draw faces (F, 3) with vertices (V, 3) in pixel space and attributes (V, C), on an image of size (H, W)."""
+    """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
+    corners that attribute_faces (F, 3) names; with a cover, times its texture."""
     fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces)
     if attributes is None:
         return HardRaster(fragments, None, None)
-    attributes = check_attributes(attributes, fragments.vertices_pixel)
+    if attribute_faces is None:
+        attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
     background = check_background(settings.background, channels, dtype)
     nothing = np.zeros(channels, dtype)
-    drawn = fill(fragments, attributes, fragments.faces, settings.perspective_correct, nothing, channels + 1)
-    return HardRaster(fragments, drawn, background)
+    drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
+    layer = None
+    if cover is not None:
+        uv = interpolate(fragments, cover.uv, cover.faces_uv)
+        slopes = uv.slopes if cover.texture.filter == "trilinear" else None
+        layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
+    return HardRaster(fragments, drawn, background, layer)

@@ -8,7 +8,7 @@ import numpy as np
 from .backend import BackendError, CoverageName, Name, RasterGradients, UnionName
 from .camera import Camera, project
 from .corners import join_corners, split_corners
-from .hard import Hard, HardRaster, draw_hard
+from .hard import Cover, Hard, HardRaster, draw_hard
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
@@ -205,8 +205,8 @@ def render(
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, or for a texture
-    with `Hard`, BackendError for `Hard` on "cuda".
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, BackendError for
+    `Hard` on "cuda".
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -279,11 +279,13 @@ def _near_plane(settings: Soft | Hard) -> float:
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
     if isinstance(settings, Soft):
         return draw_soft(front, settings, backend, texture)
-    if texture is not None:
-        raise ValueError("Hard does not draw textures yet: use Soft, or diffrender.sampling.with_vertex_colors")
     if backend == "cuda":
         raise BackendError("Hard is drawn by backend 'cpu' only")
-    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
+    cover = None
+    if texture is not None:
+        assert front.uv is not None and front.faces_uv is not None
+        cover = Cover(texture, front.uv, front.faces_uv)
+    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes, cover=cover)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:

@@ -7,15 +7,12 @@ import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
 from ..formulas.shape import shape_of
-from ..grids import give_back, grid_unit, of_grids, take_grids
+from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..pyramid import CHANNELS
-from ..texel_lanes import ADDED
-from ..threads import get_num_threads, run_on_workers, share_out
+from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .gather import gather
-
-_GRID_BYTES = 1 << 28  # of the sums of a texture's gradients: a large texture's are those of fewer workers
 
 
 @dataclass(frozen=True)
@@ -140,8 +137,7 @@ def _surface(
     # Faces were wound to positive area: so are their corners in the texture.
     turned = corners[:, 1] != faces[:, 1]
     face_uv = np.where(turned[:, None], textured.faces_uv[:, [0, 2, 1]], textured.faces_uv)
-    texture = (pyramid.texels, pyramid.offsets, pyramid.sizes, pyramid.repeat)
-    return _Surface((q, texture, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
+    return _Surface((q, pyramid.arguments, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
 
 
 def _depth_logits(depth: np.ndarray, scale: float, settings: RasterSettings) -> tuple[np.ndarray, float]:
@@ -224,16 +220,10 @@ def _surface_backward(
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    texels = textured.pyramid.texel_count
-    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
-    grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])
     entry_uv = np.empty((len(bins.entries), 6), dtype)
-    run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
+    grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     share_out(gather, len(grad_uv), face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
-    grad_texture = of_grids(textured.pyramid, grids, touched, unit)
-    if np.isfinite(unit):
-        give_back(grids, touched)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture
