@@ -226,6 +226,8 @@ def resolve_outlines(
             for k in range(count):
                 of_sheet[k] = -1
             of_sheet[MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
+            if front >= 0:
+                of_sheet[front] = pixel  # a mean of what is seen, within its range however fast that changes
             used = _write_places(
                 points,
                 faces,
