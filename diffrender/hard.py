@@ -1,13 +1,30 @@
-"""Hard rendering: the nearest surface in each pixel, with exactly antialiased boundaries, instead of the soft aggregate."""
+"""Hard rendering: the nearest surface in each pixel, with exactly antialiased boundaries, instead of the soft aggregate.
+
+Its stages are four primitives that compose, as those of nvdiffrast do (Laine et al., Modular Primitives for High-Performance
+Differentiable Rendering, 2020):
+
+    fragments = dr.rasterize_hard(vertices_pixel, mesh.faces, size)
+    uv = dr.interpolate(fragments, mesh.uv, mesh.faces_uv)
+    colors = dr.sample_texture(fragments, mesh.texture, uv.values, uv.slopes)
+    image = dr.antialias(fragments, colors.values)
+
+and back, in the reverse order:
+
+    of_image = image.backward(grad_image)
+    of_colors = colors.backward(of_image.values)
+    of_uv = uv.backward(of_colors.uv, of_colors.slopes)
+    grad_vertices_pixel = of_image.vertices_pixel + of_uv.vertices_pixel
+"""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .antialiasing import blend, blend_backward
-from .backend import RasterGradients
+from .backend import RasterDirections, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
+from .directions import check_directions
 from .fragments import Fragments, rasterize_hard
 from .interpolation import Interpolation, fill, interpolate
 from .texture import Texture
@@ -123,6 +140,64 @@ class HardRaster:
         grads = layer.sampled.backward(grad_colors)
         by_places, grad_uv = layer.uv.points_backward(grads.uv, grads.slopes)
         return by_places, grad_uv, grads.texture
+
+    def jvp(
+        self,
+        vertices_pixel: Any | None = None,
+        attributes: Any | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> np.ndarray:
+        """Return how the image (H, W, C + 1) changes in a direction of the inputs, exactly as `backward` has it: forward mode.
+
+        Each direction has the shape of its gradient, or all have one leading axis of D directions, which are done in one pass:
+        the result then has it too. What is not given stays. Raises ValueError for another shape, numbers that are not
+        finite, or a direction of what the raster does not have.
+        """
+        given = {"vertices_pixel": vertices_pixel, "attributes": attributes, "uv": uv, "texture": texture}
+        drawn, layer = self._drawn, self._layer
+        shapes = {
+            "vertices_pixel": self._fragments.points.shape,
+            "attributes": None if drawn is None else drawn.attributes.shape,
+            "uv": None if layer is None else layer.uv.attributes.shape,
+            "texture": None if layer is None else layer.sampled.shape,
+        }
+        directions, several = check_directions(given, shapes)
+        tangents = self.image_jvp(RasterDirections(**directions))
+        return tangents if several else tangents[0]
+
+    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
+        """Return how the image changes in directions that have been checked: (D, H, W, C + 1)."""
+        from .cpu.hard_tangent import areas_tangent, blend_tangent, straight_alpha_tangent
+
+        fragments, pairs, pixels = self._fragments, self._fragments.pairs, self._fragments.face_ids.size
+        count = len(next(given for given in directions if given is not None))
+        motions = fragments.points_motions(directions.vertices_pixel, count)
+        if self._drawn is None:
+            values = np.zeros((count, fragments.count, 1), self.image.dtype)
+        else:
+            values, _ = self._drawn.points_jvp(motions, directions.attributes)
+        if self._layer is not None:
+            self._layer_jvp(self._layer, motions, directions, values)
+        of_areas = np.zeros((count, len(pairs.areas)))
+        if directions.vertices_pixel is not None:
+            surface, hangs_on = (fragments.points, fragments.faces), (pairs.owners, pairs.numbers, pairs.cutters)
+            rows = np.zeros(fragments.points.shape)
+            areas_tangent(*surface, pairs.pixels, fragments.size[1], *hangs_on, motions, rows, of_areas)
+        blend_tangent(pairs.pixels, pairs.sides, pairs.areas, self._jumps, of_areas, values)
+        if self._background is not None:
+            image, marks = self.image.reshape(pixels, -1), np.zeros(pixels, np.bool_)
+            straight_alpha_tangent(pairs.pixels, _FAINT, self._background, image, marks, values)
+        return np.ascontiguousarray(values[:, :pixels]).reshape(count, *self.image.shape)
+
+    def _layer_jvp(self, layer: _Layer, motions: np.ndarray, directions: RasterDirections, values: np.ndarray) -> None:
+        """Turn how the colours that the texture is multiplied by change (D, S, 4) into how the products do."""
+        from .cpu.texturing import multiply_tangent
+
+        assert self._drawn is not None
+        moves = layer.uv.points_jvp(motions, directions.uv, layer.sampled.takes_slopes)
+        colors = layer.sampled.values_jvp(*moves, directions.texture)
+        run_on_workers(multiply_tangent, self._drawn.values, layer.sampled.values, colors, values)
 
 
 def draw_hard(

@@ -91,6 +91,26 @@ class Interpolation:
         kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, shrinking, *into)
         return into[0], into[1].astype(attributes.dtype)
 
+    def points_jvp(
+        self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how the values (D, S, C) and, if asked for, the slopes (D, S, C, 2) change as the fragments' points do, motions
+        (V, D, 3), and the attributes (D, T, C), if at all."""
+        from .cpu.hard_tangent import interpolate_centers_tangent, interpolate_places_tangent
+
+        fragments, given, dtype = self._fragments, self._arguments, self.values.dtype
+        count, shape = motions.shape[1], self.values.shape
+        painted = np.empty((0, count, self.attributes.shape[1]), dtype)
+        if attributes is not None:
+            painted = np.ascontiguousarray(attributes.transpose(1, 0, 2), dtype)
+        values = np.zeros((count, *shape), dtype)
+        slopes = np.zeros((count if with_slopes else 0, *shape, 2), dtype)
+        surface, into = (fragments.points, fragments.faces), (motions, painted, values, slopes)
+        turn = np.zeros(1, np.int64)
+        run_on_workers(interpolate_centers_tangent, turn, *surface, *given, *fragments.seen, self._planes, *into)
+        interpolate_places_tangent(*surface, *fragments.places, fragments.size[1], *given, *into)
+        return values, slopes
+
     def _slopes_backward(
         self, grad_slopes: np.ndarray, grad_values: np.ndarray, shrinking: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

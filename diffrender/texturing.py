@@ -7,7 +7,7 @@ import numpy as np
 
 from .checks import check_background
 from .fragments import Fragments
-from .pyramid import CHANNELS, Pyramid, build_pyramid
+from .pyramid import CHANNELS, Pyramid, build_pyramid, fill_pyramid
 from .texture import Texture
 from .threads import run_on_workers
 
@@ -27,6 +27,16 @@ class Sampled:
         self.values = values
         self._fragments, self._pyramid, self._uv, self._slopes = fragments, pyramid, uv, slopes
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of the texture's image."""
+        return (*self._pyramid.size, CHANNELS)
+
+    @property
+    def takes_slopes(self) -> bool:
+        """Whether the colours depend on the slopes."""
+        return len(self._slopes) > 0
+
     def backward(self, grad_values: np.ndarray) -> SampledGradients:
         """Return the gradients for grad_values (S, 3). Raises ValueError for another shape."""
         if np.shape(grad_values) != self.values.shape:
@@ -41,6 +51,21 @@ class Sampled:
         grads = (grad_values, grad_uv, grad_slopes)
         grad_texture = texture_gradient(self._pyramid, unit, look_up_backward, *given, *grads)
         return SampledGradients(grad_uv, grad_slopes if len(grad_slopes) else None, grad_texture)
+
+    def values_jvp(self, uv: np.ndarray, slopes: np.ndarray, texture: np.ndarray | None) -> np.ndarray:
+        """Return how the values (D, S, 3) change as uv (D, S, 2), slopes (D, S, 2, 2) and the texture (D, H, W, 3), if any, do."""
+        from .cpu.texturing import look_up_tangent
+
+        pyramid, dtype = self._pyramid, self.values.dtype
+        painted = np.empty((0, 1), dtype)
+        if texture is not None:
+            painted = np.empty((len(uv), len(pyramid.texels)), dtype)
+            for image, texels in zip(texture, painted, strict=True):
+                fill_pyramid(pyramid, image, texels)
+        tangents = np.empty((len(uv), *self.values.shape), dtype)
+        given = (np.zeros(1, np.int64), self._fragments.covered, self._uv, self._slopes, pyramid.arguments)
+        run_on_workers(look_up_tangent, *given, uv, slopes, painted, tangents)
+        return tangents
 
 
 def sample_texture(

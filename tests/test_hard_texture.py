@@ -7,6 +7,9 @@ import pytest
 import scenes
 from gradcheck import relative_l2
 from meshes import bumpy, tilted_camera
+from test_hard import boxes
+from test_jvp import assert_transposed
+from test_rendering import textured as textured_mesh
 
 import diffrender as dr
 from diffrender.camera import project
@@ -289,6 +292,33 @@ def test_gradients_of_attributes_in_single_precision_are_those_in_double():
             found.append([value for value in grads if value is not None])
         assert all(np.any(value) for value in found[0][:2])
         assert all(relative_l2(single, double) < 2e-3 for double, single in zip(*found))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_the_forward_mode_is_the_transpose_of_the_way_back(dtype, tolerance):
+    """Where outlines and surfaces cross, and of a texture in its places."""
+    vertices, faces, colors, size = boxes()
+    crossing = draw_hard(vertices.astype(dtype), faces, size, dr.Hard(), colors.astype(dtype))
+    assert (crossing._fragments.pairs.owners[:, 0] < 0).any() and (crossing._fragments.pairs.cutters < -1).any()
+    faces, size, inputs, faces_uv = covered_sphere()
+    vertices, colors, uv, image = (values.astype(dtype) for values in inputs.values())
+    cover = Cover(dr.Texture(image, "clamp"), uv, faces_uv)
+    settings = dr.Hard(background=(0.1, 0.2, 0.3), perspective_correct=False)
+    for out in (crossing, draw_hard(vertices, faces, size, settings, colors, cover=cover)):
+        grad = np.random.default_rng(1).normal(size=out.image.shape).astype(dtype)
+        assert_transposed(out.image, out.backward(grad), out.jvp, grad, tolerance)
+    silhouette = draw_hard(vertices, faces, size, dr.Hard(), None)
+    grad = np.random.default_rng(1).normal(size=silhouette.image.shape).astype(dtype)
+    assert_transposed(silhouette.image, silhouette.backward(grad), silhouette.jvp, grad, tolerance)
+
+
+@pytest.mark.parametrize("filter", ["", "trilinear"])
+def test_whole_renderings_have_a_forward_mode(filter):
+    mesh = textured_mesh(bumpy(1), filter) if filter else bumpy(1)
+    settings = dr.Hard(background=(0.3, 0.1, 0.2), near=3.2)
+    rendering = dr.render(mesh, tilted_camera(), settings, dr.Light())
+    grad = np.random.default_rng(1).normal(size=rendering.image.shape)
+    assert_transposed(rendering.image, rendering.backward(grad), rendering.jvp, grad, 1e-12)
 
 
 def test_wrong_input_is_refused():

@@ -11,7 +11,7 @@ from ..jit import borrower, kernel, prefer_wide_vectors
 from ..lanes import LANES, at, load, put
 from ..spin import claim, lead, publish
 from .blocks import aligned, fill
-from .sample import CELLS, PLACES, SAMPLED, put_levels, sample, sample_backward
+from .sample import CELLS, PLACES, SAMPLED, SLOPES, put_levels, sample, sample_backward, sample_slopes
 
 CHUNK = 512  # fragments, a multiple of LANES
 _GRADS = 4 * LANES  # where the gradients of a colour are in the places
@@ -161,6 +161,63 @@ def look_up_backward(
 
 
 @kernel
+def look_up_tangent(share, shares, board, turn, covered, uv, slopes, texture, uv_moves, slope_moves, painted, tangents):
+    """Fill tangents (D, S, 3) with how colours change, as uv does (D, S, 2), slopes (D, S, 2, 2), and texels: painted
+    (D, 3 N + 1), or none."""
+    if share < 0:
+        lead(publish(board))
+        return
+    prefer_wide_vectors()
+    texels, offsets, sizes, repeat = texture
+    places, sampled, cells = aligned(PLACES, uv), aligned(SLOPES, uv), aligned(CELLS, np.empty(1, np.int32))
+    squares, added = aligned(LANES, uv), aligned(SAMPLED, uv)
+    fill(places, 0, PLACES, ZERO)
+    count, last, real = len(covered), sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
+    width, height = at(sizes, 0), at(sizes, 1)
+    while True:
+        chunk = claim(turn) * CHUNK
+        if chunk >= count:
+            break
+        for begin in range(chunk, min(chunk + CHUNK, count), LANES):
+            here = min(LANES, count - begin)
+            fill(sampled, 0, SLOPES, ZERO)
+            any_covered = _put_places(covered, uv, slopes, sizes, begin, here, places, squares)
+            levels = 0
+            if any_covered:
+                levels = 1
+                if len(slopes) > 0:
+                    square = load(squares, 0)
+                    levels = put_levels(square > ZERO, square, last, places)
+            for step in range(levels):
+                sample_slopes(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
+            for d in range(len(tangents)):
+                fill(added, 0, SAMPLED, ZERO)
+                if len(painted) > 0:
+                    for step in range(levels):
+                        sample(painted[d], offsets, sizes, repeat, real(step), places, cells, added)
+                for lane in range(here):
+                    fragment, wider = begin + lane, real(0)
+                    if covered[fragment] == 0:
+                        for channel in range(3):
+                            tangents[d, fragment, channel] = 0
+                        continue
+                    if len(slopes) > 0:
+                        steps, moves = slopes[fragment], slope_moves[d, fragment]
+                        ux, vx, uy, vy = squared_step_backward(
+                            real(1), steps[0, 0], steps[1, 0], steps[0, 1], steps[1, 1], width, height
+                        )
+                        wider = ux * moves[0, 0] + vx * moves[1, 0] + uy * moves[0, 1] + vy * moves[1, 1]
+                    for channel in range(3):
+                        into = channel * LANES + lane
+                        change = added[into] + sampled[3 * LANES + into] * uv_moves[d, fragment, 0]
+                        change += sampled[6 * LANES + into] * uv_moves[d, fragment, 1]
+                        by_level = sampled[9 * LANES + into]
+                        if by_level != 0:  # where the level does not depend on the size, that may be infinite
+                            change += by_level * wider
+                        tangents[d, fragment, channel] = change
+
+
+@kernel
 def multiply(share, shares, board, values, colors, products):
     """Fill products (S, 4) with the first three channels of values (S, 4) times colors (S, 3), and the last one as it is."""
     if share < 0:
@@ -185,3 +242,17 @@ def multiply_backward(share, shares, board, values, colors, grad_products, grad_
             grad = grad_products[row, channel]
             grad_colors[row, channel] = grad * values[row, channel]
             grad_products[row, channel] = grad * colors[row, channel]
+
+
+@kernel
+def multiply_tangent(share, shares, board, values, colors, color_moves, tangents):
+    """Turn how values change (D, S, 4) into how their products with colours (S, 3) do, which change too (D, S, 3)."""
+    if share < 0:
+        lead(publish(board))
+        return
+    count = len(values)
+    for d in range(len(tangents)):
+        for row in range(count * share // shares, count * (share + 1) // shares):
+            for channel in range(3):
+                by = tangents[d, row, channel] * colors[row, channel]
+                tangents[d, row, channel] = by + values[row, channel] * color_moves[d, row, channel]
