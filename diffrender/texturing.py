@@ -53,7 +53,7 @@ class Sampled:
         return SampledGradients(grad_uv, grad_slopes if len(grad_slopes) else None, grad_texture)
 
     def values_jvp(self, uv: np.ndarray, slopes: np.ndarray, texture: np.ndarray | None) -> np.ndarray:
-        """Return how the values (D, S, 3) change as uv (D, S, 2), slopes (D, S, 2, 2) and the texture (D, H, W, 3), if any, do."""
+        """Return how the values (D, S, 3) change as uv (D, S, 2), slopes (D, S, 2, 2) and the image (D, H, W, 3), if any, do."""
         from .cpu.texturing import look_up_tangent
 
         pyramid, dtype = self._pyramid, self.values.dtype
@@ -89,9 +89,10 @@ def sample_texture(
     pyramid = build_pyramid(texture)
     steps = np.empty((0, 2, 2), dtype)
     if texture.filter == "trilinear":
-        if np.shape(slopes) != (fragments.count, 2, 2):
+        if slopes is None or np.shape(slopes) != (fragments.count, 2, 2):
+            found = None if slopes is None else np.shape(slopes)
             raise ValueError(
-                f"a trilinear texture needs slopes of shape {(fragments.count, 2, 2)}, got {np.shape(slopes)}: "
+                f"a trilinear texture needs slopes of shape {(fragments.count, 2, 2)}, got {found}: "
                 "give those of dr.interpolate, or a bilinear texture"
             )
         steps = np.ascontiguousarray(slopes, dtype)
