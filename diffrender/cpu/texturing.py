@@ -18,9 +18,9 @@ _GRADS = 4 * LANES  # where the gradients of a colour are in the places
 
 
 @borrower
-def _put_places(covered, uv, slopes, sizes, begin, count, places, squares):
-    """Write where in the texture fragments are, and the squared lengths of their steps; 0 for those on no face. Return whether
-    any is on one."""
+def _put_places(covered, uv, slopes, sizes, last, begin, count, places, squares):
+    """Write where in the texture fragments are, and their levels, anywhere for those on no face; return how many levels are
+    blended, 0 if none is on a face."""
     any_covered = False
     width, height = at(sizes, 0), at(sizes, 1)
     for lane in range(LANES):
@@ -36,7 +36,12 @@ def _put_places(covered, uv, slopes, sizes, begin, count, places, squares):
                 steps = slopes[fragment]
                 square = squared_step(steps[0, 0], steps[1, 0], steps[0, 1], steps[1, 1], width, height)
                 put(squares, lane, square)
-    return any_covered
+    if not any_covered:
+        return 0
+    if len(slopes) == 0:
+        return 1
+    square = load(squares, 0)
+    return put_levels(square > ZERO, square, last, places)
 
 
 @kernel
@@ -60,14 +65,9 @@ def look_up(share, shares, board, turn, covered, uv, slopes, texture, background
             break
         for begin in range(chunk, min(chunk + CHUNK, count), LANES):
             here = min(LANES, count - begin)
-            if _put_places(covered, uv, slopes, sizes, begin, here, places, squares):
-                levels = 1
-                if len(slopes) > 0:
-                    square = load(squares, 0)
-                    levels = put_levels(square > ZERO, square, last, places)
-                fill(sampled, 0, SAMPLED, ZERO)
-                for step in range(levels):
-                    sample(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
+            fill(sampled, 0, SAMPLED, ZERO)
+            for step in range(_put_places(covered, uv, slopes, sizes, last, begin, here, places, squares)):
+                sample(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
             for lane in range(here):
                 for channel in range(3):
                     color = background[channel]
@@ -129,12 +129,7 @@ def look_up_backward(
             here = min(LANES, count - begin)
             fill(sampled, 0, SAMPLED, ZERO)
             if _put_grads(covered, grad_colors, begin, here, places):
-                _put_places(covered, uv, slopes, sizes, begin, here, places, squares)
-                levels = 1
-                if len(slopes) > 0:
-                    square = load(squares, 0)
-                    levels = put_levels(square > ZERO, square, last, places)
-                for step in range(levels):
+                for step in range(_put_places(covered, uv, slopes, sizes, last, begin, here, places, squares)):
                     sample_backward(
                         texels,
                         offsets,
@@ -181,13 +176,7 @@ def look_up_tangent(share, shares, board, turn, covered, uv, slopes, texture, uv
         for begin in range(chunk, min(chunk + CHUNK, count), LANES):
             here = min(LANES, count - begin)
             fill(sampled, 0, SLOPES, ZERO)
-            any_covered = _put_places(covered, uv, slopes, sizes, begin, here, places, squares)
-            levels = 0
-            if any_covered:
-                levels = 1
-                if len(slopes) > 0:
-                    square = load(squares, 0)
-                    levels = put_levels(square > ZERO, square, last, places)
+            levels = _put_places(covered, uv, slopes, sizes, last, begin, here, places, squares)
             for step in range(levels):
                 sample_slopes(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
             for d in range(len(tangents)):
