@@ -188,7 +188,7 @@ class HardRaster:
         if self._background is not None:
             image, marks = self.image.reshape(pixels, -1), np.zeros(pixels, np.bool_)
             straight_alpha_tangent(pairs.pixels, _FAINT, self._background, image, marks, values)
-        return np.ascontiguousarray(values[:, :pixels]).reshape(count, *self.image.shape)
+        return values[:, :pixels].reshape(count, *self.image.shape)
 
     def _layer_jvp(self, layer: _Layer, motions: np.ndarray, directions: RasterDirections, values: np.ndarray) -> None:
         """Turn how the colours that the texture is multiplied by change (D, S, 4) into how the products do."""
