@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .backend import on_device
+
 
 def check_directions(
     given: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...] | None]
@@ -28,6 +30,10 @@ def check_directions(
 def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
     if shape is None:
         raise ValueError(f"a direction of {name} was given, but there is no {name} that the image depends on")
+    if on_device(value):
+        from .cuda.arrays import as_device
+
+        value = as_device(value, name).copy_to_host()
     try:
         return np.asarray(value, np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64)
     except (TypeError, ValueError) as error:
