@@ -43,9 +43,9 @@ def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray
 def _count_of(name: str, value: np.ndarray, shape: tuple[int, ...]) -> int | None:
     """Return how many directions a value has, None without the axis."""
     if value.shape != shape and (value.shape[1:] != shape or value.ndim != len(shape) + 1 or not len(value)):
-        wanted = ", ".join(map(str, shape))
+        several = ", ".join(map(str, ("D", *shape)))
         raise ValueError(
-            f"the direction of {name} must have shape ({wanted}) or (D, {wanted}) for D of them, got {value.shape}"
+            f"the direction of {name} must have shape {shape}, or ({several}) for D of them, got {value.shape}"
         )
     if not np.isfinite(value).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(value))[0]))

@@ -159,6 +159,12 @@ KINDS = [
 ]
 
 
+def joined(raster):
+    """Return a raster's colour, if any, and alpha, or how they change, as one image."""
+    alpha = raster.alpha[..., None]
+    return alpha if raster.color is None else np.concatenate([raster.color, alpha], axis=-1)
+
+
 def small_scene(on):
     """Faces that lie over each other, fewer of them in the simulator."""
     if on.simulated:
@@ -241,9 +247,9 @@ def test_errors_show_the_value():
     rendering, silhouette = dr.render(mesh, tilted_camera(), SOFT, LIGHT), dr.render_silhouette(mesh, tilted_camera())
     with pytest.raises(ValueError, match="at least one of vertices, rotation, translation, K, distortion, got none"):
         silhouette.jvp()
-    with pytest.raises(ValueError, match=r"rotation must have shape \(3,\) or \(D, 3\) for D of them, got \(4,\)"):
+    with pytest.raises(ValueError, match=r"rotation must have shape \(3,\), or \(D, 3\) for D of them, got \(4,\)"):
         rendering.jvp(rotation=np.zeros(4))
-    with pytest.raises(ValueError, match=r"vertices must have shape \(42, 3\) .*, got \(0, 42, 3\)"):
+    with pytest.raises(ValueError, match=r"vertices must have shape \(42, 3\), .*, got \(0, 42, 3\)"):
         rendering.jvp(vertices=np.zeros((0, 42, 3)))
     with pytest.raises(ValueError, match=r"of the same length, or none, got rotation \(2, 3\), translation \(3,\)"):
         rendering.jvp(rotation=np.zeros((2, 3)), translation=np.zeros(3))
