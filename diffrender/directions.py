@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .backend import on_device
+
 
 def check_directions(
     given: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...] | None]
@@ -28,6 +30,10 @@ def check_directions(
 def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
     if shape is None:
         raise ValueError(f"a direction of {name} was given, but there is no {name} that the image depends on")
+    if on_device(value):
+        from .cuda.arrays import as_device
+
+        value = as_device(value, name).copy_to_host()
     try:
         return np.asarray(value, np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64)
     except (TypeError, ValueError) as error:
@@ -37,9 +43,9 @@ def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray
 def _count_of(name: str, value: np.ndarray, shape: tuple[int, ...]) -> int | None:
     """Return how many directions a value has, None without the axis."""
     if value.shape != shape and (value.shape[1:] != shape or value.ndim != len(shape) + 1 or not len(value)):
-        wanted = ", ".join(map(str, shape))
+        several = ", ".join(map(str, ("D", *shape)))
         raise ValueError(
-            f"the direction of {name} must have shape ({wanted}) or (D, {wanted}) for D of them, got {value.shape}"
+            f"the direction of {name} must have shape {shape}, or ({several}) for D of them, got {value.shape}"
         )
     if not np.isfinite(value).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(value))[0]))
