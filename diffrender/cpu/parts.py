@@ -9,7 +9,7 @@ from .hard import NEARER, RING
 from .sheet import depth_along, outward_ends, plane_at, same_depth, walk
 
 _UNFAIR = 1e-6  # rounding of a share
-_BASE, _HIDDEN = np.int64(-1), np.int64(-3)
+BASE, _HIDDEN = np.int64(-1), np.int64(-3)  # what has no outline in a pixel
 UNKNOWN, NOTHING = np.int64(-2), np.int64(-1)
 PARTS = 4 * MOST  # in one pixel; more are left out
 
@@ -109,7 +109,7 @@ def _insert(cuts, cut_by, count, value, by):
 @borrower
 def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by):
     """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there; return the number of
-    parts: outlines of other sheets cut, and what lies beside if the edge goes under it."""
+    parts: the candidates of other sheets, `count` of them, cut, and what lies beside if the edge goes under it."""
     ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
     t0, t1 = known[k, T0], known[k, T1]
     cuts[0], cut_by[0], ends = t0, NOTHING, 1
@@ -119,7 +119,7 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
             along, across = crossing(ax, ay, bx, by, cx, cy, dx, dy)
             if t0 < along < t1 and known[other, T0] < across < known[other, T1]:
                 ends = _insert(cuts, cut_by, ends, along, other)
-    if beside >= 0:
+    if beside >= 0 and sheets[k] != BASE:
         a, b = outward_ends(faces, signs, here[k])
         t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
         if met != NOTHING:
@@ -130,12 +130,12 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
 
 @borrower
 def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py):
-    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, _BASE if none does; or _HIDDEN."""
+    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, BASE if none does; or _HIDDEN."""
     a, b = outward_ends(faces, signs, here[k])
     x, y = known[k, AX] + t * (known[k, BX] - known[k, AX]), known[k, AY] + t * (known[k, BY] - known[k, AY])
     own = (1.0 - t) * points[a, 2] + t * points[b, 2]
-    outer, deepest = _BASE, 0.0
-    if beside >= 0:
+    outer, deepest = BASE, 0.0
+    if beside >= 0 and sheets[k] != BASE:
         deepest, _ = depth_along(points, faces, linked, signs, ring, beside, px + x, py + y)
         if deepest >= NEARER * own:
             return _HIDDEN
@@ -167,6 +167,7 @@ def find_parts(
     sheets,
     closest,
     center_in,
+    outlines,
     count,
     beside,
     px,
@@ -176,21 +177,37 @@ def find_parts(
     parts,
     part_spans,
 ):
-    """Fill parts (P, 4) with the candidate of each part that is seen, the sheet beyond it, and what cuts it at both ends, and
-    part_spans (P, 2) with these; return how many there are."""
+    """Fill parts (P, 4 or more) with the candidate of each part that is seen, the sheet beyond it, and what cuts it at both ends,
+    and part_spans (P, 2) with these; return how many there are. Seams are cut by outlines alone, and have their own sheet beyond."""
     found = 0
     for k in range(count):
-        ends = _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by)
+        cutting = count if k < outlines else outlines
+        ends = _cut(points, faces, linked, signs, ring, here, known, sheets, cutting, k, beside, px, py, cuts, cut_by)
         for part in range(ends):
             begin, end = cuts[part], cuts[part + 1]
             if not begin < end or found == PARTS:
                 continue
             t = 0.5 * (begin + end)
             outer = _outer_of(
-                points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                sheets,
+                closest,
+                center_in,
+                outlines,
+                k,
+                t,
+                beside,
+                px,
+                py,
             )
             if outer != _HIDDEN:
-                parts[found, 0], parts[found, 1] = k, outer
+                parts[found, 0], parts[found, 1] = k, outer if k < outlines else sheets[k]
                 parts[found, 2], parts[found, 3] = cut_by[part], cut_by[part + 1]
                 part_spans[found, 0], part_spans[found, 1] = begin, end
                 found += 1
