@@ -216,7 +216,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         )
         counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
         turn = np.zeros(1, np.int64)
-        given, into = (*surface, linked.charts, *around, *outlines), (*pairs, *places, counts)
+        given, into = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places, counts)
         run_on_workers(resolve_outlines, turn, *given, *into, most=found // _LEAST)
         needed, *resolved = close_gaps(counts, height * width + 1, *pairs, *places)
         if needed > room:

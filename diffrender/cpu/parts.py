@@ -5,12 +5,12 @@ import numpy as np
 from ..formulas.edge import crossing, shadow_area
 from ..jit import borrower, subroutine
 from .candidates import AX, AY, BX, BY, DEPTH, MOST, T0, T1, nearest_point
-from .hard import NEARER, RING
-from .sheet import depth_along, outward_ends, plane_at, same_depth, walk
+from .hard import NEARER, RING, ROWS
+from .sheet import covers_point, depth_along, outward_ends, plane_at, same_depth, walk
 
 _UNFAIR = 1e-6  # rounding of a share
 BASE, _HIDDEN = np.int64(-1), np.int64(-3)  # what has no outline in a pixel
-UNKNOWN, NOTHING = np.int64(-2), np.int64(-1)
+NOTHING = np.int64(-1)
 PARTS = 4 * MOST  # in one pixel; more are left out
 
 
@@ -49,10 +49,51 @@ def _is_apart(points, faces, linked, signs, ring, face, row, column, known, shee
     return True
 
 
+@subroutine
+def _next_below(
+    points, faces, linked, signs, ring, bounds, starts, entries, seen_sign, row, column, known, sheets, closest, count
+):
+    """Return the nearest face at a pixel's centre that is of none of the sheets that have outlines there, or -1."""
+    below, nearest, x, y = np.int64(-1), 0.0, column + 0.5, row + 0.5
+    strip, j, i = (row + RING) // ROWS, column + RING, row + RING
+    for entry in range(starts[strip], starts[strip + 1]):
+        face = np.int64(entries[entry])
+        if i < bounds[face, 2] or i > bounds[face, 3] or j < bounds[face, 0] or j > bounds[face, 1]:
+            continue
+        if seen_sign != 0 and signs[face] != seen_sign:
+            continue
+        if not covers_point(points, faces, signs, face, x, y):
+            continue
+        depth = plane_at(points, faces, face, x, y)
+        if depth > nearest and _is_apart(
+            points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count
+        ):
+            below, nearest = face, depth
+    return below
+
+
 @borrower
-def face_beside(points, faces, linked, signs, ring, ids, under, row, column, known, sheets, closest, count):
+def face_beside(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    bounds,
+    starts,
+    entries,
+    seen_sign,
+    ids,
+    under,
+    row,
+    column,
+    known,
+    sheets,
+    closest,
+    count,
+):
     """Return the face that lies below the sheets with outlines in a pixel, -1 for none: the next below the centre, or what a
-    neighbour on the outer side sees; or UNKNOWN."""
+    neighbour on the outer side sees; else the next below the centre that is of none of these sheets."""
     for k in range(-1, count):
         face = under
         if k >= 0:
@@ -63,7 +104,9 @@ def face_beside(points, faces, linked, signs, ring, ids, under, row, column, kno
                 face = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
         if face < 0 or _is_apart(points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count):
             return face
-    return UNKNOWN
+    return _next_below(
+        points, faces, linked, signs, ring, bounds, starts, entries, seen_sign, row, column, known, sheets, closest, count
+    )
 
 
 @subroutine

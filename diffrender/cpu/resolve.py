@@ -10,7 +10,7 @@ from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
 from .hard import RING
-from .parts import BASE, NOTHING, PARTS, UNKNOWN, are_fair, face_beside, find_parts, part_area
+from .parts import BASE, NOTHING, PARTS, are_fair, face_beside, find_parts, part_area
 from .seams import are_patches_fair, half_of, name_patches, place_seams
 from .sheet import outward_ends, walk
 
@@ -116,6 +116,10 @@ def resolve_outlines(
     signs,
     ring,
     charts,
+    bounds,
+    starts,
+    entries,
+    seen_sign,
     nearest,
     ids,
     under,
@@ -200,10 +204,24 @@ def resolve_outlines(
             if front >= 0:
                 below = np.int64(under[pixel])
                 beside = face_beside(
-                    points, faces, linked, signs, ring, ids, below, row, column, known, sheets, closest, outlines
+                    points,
+                    faces,
+                    linked,
+                    signs,
+                    ring,
+                    bounds,
+                    starts,
+                    entries,
+                    seen_sign,
+                    ids,
+                    below,
+                    row,
+                    column,
+                    known,
+                    sheets,
+                    closest,
+                    outlines,
                 )
-                if beside == UNKNOWN:
-                    continue
             if count > outlines:
                 count = place_seams(
                     points,

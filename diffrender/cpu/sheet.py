@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes, side_of
+from ..formulas.edge import barycentric_slopes, is_inside, side_of
 from ..jit import borrower, subroutine
 from .fragments import barycentrics_at, clipped_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
@@ -59,6 +59,17 @@ def plane_at(points, faces, face, x, y):
     ba, bb, bc = barycentrics_at(corners, barycentric_slopes(*corners), x, y)
     qa, qb, qc = inverse_depths_of(points, faces, face)
     return ba * qa + bb * qb + bc * qc
+
+
+@borrower
+def covers_point(points, faces, signs, face, x, y):
+    """Whether a face covers (x, y), by the top-left rule on its border."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    if signs[face] < 0:
+        b, c = c, b
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
+    return is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)
 
 
 @subroutine
