@@ -163,7 +163,8 @@ def resolve_outlines(
     sheets, closest, across = np.empty(MOST, np.int64), np.empty(MOST, np.int64), np.empty(MOST, np.int64)
     center_in, center_depth = np.empty(MOST, np.bool_), np.empty(MOST)
     patches, closest_sides = np.empty(2 * MOST, np.int64), np.empty(2 * MOST, np.int64)
-    rows, gained = np.empty(2 * MOST + 1, np.int64), np.empty(2 * MOST + 1)
+    rows = np.empty(2 * MOST + 1, np.int64)
+    gained, gained_by_patches = np.empty(MOST + 1), np.empty(2 * MOST + 1)
     cuts, cut_by = np.empty(MOST + 3), np.empty(MOST + 3, np.int64)
     parts, part_spans = np.empty((PARTS, 6), np.int64), np.empty((PARTS, 2))
     portions, room, place_room = len(counts), len(pixels) // len(counts), len(place_faces) // len(counts)
@@ -282,6 +283,7 @@ def resolve_outlines(
                     here,
                     across,
                     known,
+                    inner,
                     sheets,
                     closest,
                     outlines,
@@ -296,7 +298,7 @@ def resolve_outlines(
                     part_spans,
                     found,
                 )
-                if are_patches_fair(known, inner, parts, part_spans, found, at_center, of_base, gained):
+                if are_patches_fair(known, inner, parts, part_spans, found, at_center, of_base, gained_by_patches):
                     break
                 count = outlines  # without the seams, then
             if not are_fair(

@@ -175,10 +175,26 @@ def find_patches(
 
 @subroutine
 def patch_at(
-    points, faces, linked, signs, charts, here, across, sheets, closest, patches, outlines, count, sheet, below, x, y
+    points,
+    faces,
+    linked,
+    signs,
+    charts,
+    here,
+    across,
+    inner,
+    sheets,
+    closest,
+    patches,
+    outlines,
+    count,
+    sheet,
+    below,
+    x,
+    y,
 ):
     """Return the patch of a sheet at (x, y), in which one of its sides lies; or BASE for that of the face `below`, unless that is
-    -1, or if there is no other."""
+    -1, or if there is no other. The pixel's centre is on the side that `inner` says, should it lie on a seam."""
     if sheet == BASE and below >= 0:
         _, arrived = walk(points, faces, linked, signs, charts, below, x, y)
         if arrived:
@@ -186,7 +202,9 @@ def patch_at(
     for k in range(count):
         if sheets[k] != sheet:
             continue
-        for side in range(2 * k, 2 * k + (1 if k < outlines else 2)):
+        first = 0 if k < outlines or inner[k] else 1
+        for turn in range(1 if k < outlines else 2):
+            side = 2 * k + (first + turn) % 2
             _, arrived = walk(points, faces, linked, signs, charts, half_of(here, across, side) // 3, x, y)
             if arrived:
                 return patches[side]
@@ -203,6 +221,7 @@ def name_patches(
     here,
     across,
     known,
+    inner,
     sheets,
     closest,
     outlines,
@@ -222,7 +241,7 @@ def name_patches(
     find_patches(
         points, faces, linked, signs, charts, here, across, known, sheets, outlines, count, px, py, patches, closest_sides
     )
-    of = (here, across, sheets, closest, patches, outlines, count)
+    of = (here, across, inner, sheets, closest, patches, outlines, count)
     for part in range(found):
         k, outer = parts[part, 0], parts[part, 1]
         parts[part, 4] = patches[2 * k]
