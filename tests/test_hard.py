@@ -40,7 +40,7 @@ def cube(turn=None, size=(20, 24)):
     squares = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     vertices = corners[np.ravel(squares)]
     faces = (np.array([(0, 1, 2), (0, 2, 3)]) + 4 * np.arange(6)[:, None, None]).reshape(-1, 3).astype(np.int32)
-    colors = np.array([(0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.1, 0.1, 0.9), (0.9, 0.9, 0.1), (0.1, 0.9, 0.9), (0.9, 0.1, 0.9)])
+    colors = 0.1 + 0.8 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 1)])
     camera = dr.Camera.look_at((1.2, 1.4, 5), fov_degrees=42, size=size)
     return vertices if turn is None else vertices @ turn.T, faces, np.repeat(colors, 4, axis=0), camera
 
@@ -338,7 +338,8 @@ def flat_sphere():
     """A sphere with a colour on each face."""
     vertices, faces, _, size = sphere(1)
     corners = np.arange(faces.size, dtype=np.int32).reshape(-1, 3)
-    return vertices[faces].reshape(-1, 3), corners, np.repeat(np.random.default_rng(0).uniform(size=(len(faces), 3)), 3, 0), size
+    colors = np.random.default_rng(0).uniform(size=(len(faces), 3))
+    return vertices[faces].reshape(-1, 3), corners, np.repeat(colors, 3, axis=0), size
 
 
 def aligned_cube(shift):
@@ -378,10 +379,10 @@ def test_seams_are_antialiased_and_have_the_gradient_of_their_areas(make):
 
 def test_a_turning_cube_with_coloured_faces_never_jumps():
     """One alone, and one before another: what a step moves is all that changes."""
-    vertices, faces, colors, camera = cube()
+    *one, camera = cube()
     other = 0.4 * cube(turned((1, 0, 2), 1.1))[0] + [0.2, 0.4, 2.2]
-    pair = np.concatenate([vertices, other]), np.concatenate([faces, faces + 24]), np.tile(colors, (2, 1))
-    for vertices, faces, colors in ((vertices, faces, colors), pair):
+    pair = np.concatenate([one[0], other]), np.concatenate([one[1], one[1] + 24]), np.tile(one[2], (2, 1))
+    for vertices, faces, colors in (one, pair):
         before, largest = None, 0.0
         for k in range(60):
             pixel = project(vertices @ turned((1, 2, 3), 0.002 * k).T, camera)

@@ -91,8 +91,8 @@ def add_candidates(
     count,
     found,
 ):
-    """Write a candidate for each pixel that the edge a to b passes, unless all is nearer around it than 1 / depth `highest`; return
-    how many candidates and pixels there are now. `code` is -1 - half of a seam, which needs no tile to be marked."""
+    """Write a candidate for each pixel that the edge a to b passes, unless all is nearer around it than 1 / depth `highest`;
+    return how many candidates and pixels there are now. `code` is -1 - half of a seam, which needs no tile to be marked."""
     height, width = nearest.shape[0] - 2 * RING, nearest.shape[1] - 2 * RING
     ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
     dx, dy = bx - ax, by - ay

@@ -105,7 +105,21 @@ def face_beside(
         if face < 0 or _is_apart(points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count):
             return face
     return _next_below(
-        points, faces, linked, signs, ring, bounds, starts, entries, seen_sign, row, column, known, sheets, closest, count
+        points,
+        faces,
+        linked,
+        signs,
+        ring,
+        bounds,
+        starts,
+        entries,
+        seen_sign,
+        row,
+        column,
+        known,
+        sheets,
+        closest,
+        count,
     )
 
 
@@ -221,7 +235,8 @@ def find_parts(
     part_spans,
 ):
     """Fill parts (P, 4 or more) with the candidate of each part that is seen, the sheet beyond it, and what cuts it at both ends,
-    and part_spans (P, 2) with these; return how many there are. Seams are cut by outlines alone, and have their own sheet beyond."""
+    and part_spans (P, 2) with these; return how many there are. Seams are cut by outlines alone, and have their own sheet
+    beyond."""
     found = 0
     for k in range(count):
         cutting = count if k < outlines else outlines

@@ -40,8 +40,8 @@ def find_seam_candidates(
     spans,
     before,
 ):
-    """Write a candidate for each pixel that a seam passes, unless all is nearer around it, as `find_outlines` does; halves (N,) is
-    -1 - its half edge."""
+    """Write a candidate for each pixel that a seam passes, unless all is nearer around it, as `find_outlines` does; halves (N,)
+    is -1 - its half edge."""
     count, found = 0, 0
     for head in seams:
         half = np.int64(head)
@@ -111,9 +111,7 @@ def place_seams(
     candidates are left."""
     kept = outlines
     for k in range(outlines, count):
-        sheet = _sheet_of(
-            points, faces, linked, signs, ring, here, across, known, sheets, outlines, k, beside, px, py
-        )
+        sheet = _sheet_of(points, faces, linked, signs, ring, here, across, known, sheets, outlines, k, beside, px, py)
         if sheet == -2:
             continue
         here[kept], across[kept], inner[kept], sheets[kept] = here[k], across[k], inner[k], sheet
@@ -145,8 +143,8 @@ def _same_patch(points, faces, linked, signs, charts, here, across, known, side,
 def find_patches(
     points, faces, linked, signs, charts, here, across, known, sheets, outlines, count, px, py, patches, closest_sides
 ):
-    """Fill patches (2 M,) with one number for all sides of one patch, that of the side whose edge is nearest to the pixel's centre;
-    closest_sides (2 M,) is room to work in. Two patches may be one: then it has two rows of values, either true.
+    """Fill patches (2 M,) with one number for all sides of one patch, that of the side whose edge is nearest to the pixel's
+    centre; closest_sides (2 M,) is room to work in. Two patches may be one: then it has two rows of values, either true.
     """
     for side in range(2 * count):
         patches[side], closest_sides[side] = side, -1
@@ -239,7 +237,21 @@ def name_patches(
     """Fill the columns 4 and 5 of parts (P, 6) with the patches at a part's inner and its outer side; return that of the centre,
     and that which BASE has there, as far as it has one with a side."""
     find_patches(
-        points, faces, linked, signs, charts, here, across, known, sheets, outlines, count, px, py, patches, closest_sides
+        points,
+        faces,
+        linked,
+        signs,
+        charts,
+        here,
+        across,
+        known,
+        sheets,
+        outlines,
+        count,
+        px,
+        py,
+        patches,
+        closest_sides,
     )
     of = (here, across, inner, sheets, closest, patches, outlines, count)
     for part in range(found):
