@@ -14,6 +14,7 @@ from .threads import run_on_workers, share_out
 _PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
 _LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
+_OF_SEAM = 6  # pixels that a seam passes
 
 
 class Places(NamedTuple):
@@ -187,7 +188,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
-    room = _ROOM * (height + width) + _SPARE
+    room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
     marked_tiles = np.zeros(farthest.shape, np.bool_)
     while True:
         last = np.full(height * width, -1, np.int32)
@@ -202,6 +203,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         if count <= room:
             break
         room = count
+    room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
     marks = (seen_sign, marked_tiles, last)
     run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
     suspects = np.zeros((*ids.shape, 2), np.bool_)
