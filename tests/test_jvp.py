@@ -263,6 +263,8 @@ def test_errors_show_the_value():
         rendering.jvp(light=3)
     with pytest.raises(ValueError, match="rendered without a light: 3"):
         dr.render(mesh, tilted_camera()).jvp(light=3)
+    with pytest.raises(ValueError, match="images of Hard have no forward mode yet"):
+        dr.render(mesh, tilted_camera(), dr.Hard()).jvp(rotation=np.ones(3))
     with pytest.raises(ValueError, match="there is no attributes"):
         dr.rasterize_soft(*scenes.duplicates()).jvp(attributes=np.zeros((3, 3)))
 
