@@ -9,6 +9,7 @@ arrays on the device. Works in Numba's simulator too, with --small; its times me
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +28,7 @@ SUBDIVISIONS = (4, 6, 8)  # 5,120, 81,920 and 1,310,720 faces
 SIGMA = 1.64  # px^2
 FILL = 0.7  # of the image's side that the sphere's diameter takes
 REPEATS = 30
+LARGEST_ON_CPU = 100_000  # faces that are drawn on the CPU too, by all its threads
 RUNS_FOR_BITS = 20
 AS_GOOD = 2  # times the CPU's error in the same precision
 # Floating-point operations of a (pixel, face) pair, counted in the formulas: an exponential is 14, a division 1.
@@ -143,6 +145,17 @@ def _milliseconds(work: Any, repeats: int) -> float:
     return median(times)
 
 
+def _wall_milliseconds(work: Any, repeats: int) -> float:
+    """Return the median time of `work`, which waits for what it starts, after a run that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - begin))
+    return median(times)
+
+
 def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) -> dict[str, float | int]:
     """Time the silhouette and the colour, forward and backward, with everything on the device."""
     host_vertices, host_faces = sphere(subdivisions, side)
@@ -178,6 +191,13 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     entries = int(
         bins.ends[bins.ends.size - len(host_faces) - 2 : bins.ends.size - len(host_faces) - 1].copy_to_host()[0]
     )
+    if len(host_faces) <= LARGEST_ON_CPU:
+        given = (host_vertices, host_faces, (side, side), SIGMA)
+        grad = grad_alpha.copy_to_host()
+        for backend in ("cpu", "cuda"):
+            row[f"{backend}, arrays of the host, silhouette both ms"] = _wall_milliseconds(
+                lambda backend=backend: dr.rasterize_soft(*given, backend=backend).backward(grad), repeats
+            )
     moved = {
         "forward": FORWARD_BYTES * entries + 8 * side**2,
         "backward": BACKWARD_BYTES * bins.slot_count + 8 * side**2,
