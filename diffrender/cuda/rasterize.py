@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces, on_device
+from ..backend import BackendError, Drawn, RasterDirections, RasterGradients, RasterSettings, TexturedFaces, on_device
 from ..formulas.shape import shape_of
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from .arrays import Workspace, allocate, download, stream_of, wait_for
@@ -217,3 +217,8 @@ def _on_device(array: Any, workspace: Workspace) -> Any:
 
 def _result(array: Any, saved: _Saved) -> Any:
     return array if saved.stays else download(array, saved.workspace.stream)
+
+
+def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
+    """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
+    raise BackendError("the forward mode runs on backend 'cpu' only")
