@@ -15,10 +15,10 @@ def check_directions(
 
     `shapes` has the shape of each gradient, None where there is none. Raises ValueError that shows what is wrong.
     """
-    present = {name: _numbers(name, value, shapes[name]) for name, value in given.items() if value is not None}
+    present = {name: _numbers(name, value, shapes.get(name)) for name, value in given.items() if value is not None}
     if not present:
         raise ValueError(f"jvp needs a direction of at least one of {', '.join(given)}, got none")
-    counts = {name: _count_of(name, value, shapes[name] or ()) for name, value in present.items()}
+    counts = {name: _count_of(name, value, shapes.get(name) or ()) for name, value in present.items()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{name} {value.shape}" for name, value in present.items())
         raise ValueError(f"directions must all have one leading axis of the same length, or none, got {found}")

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..backend import Drawn, RasterDirections
 from ..pyramid import fill_pyramid
-from .arrays import Workspace, allocate
-from .bins import TILE, download
+from .arrays import Workspace, allocate, download
+from .bins import TILE
 from .color import CHANNELS
 from .jit import THREADS, blocks
 from .silhouette import PIXELS

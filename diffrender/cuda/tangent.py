@@ -33,6 +33,7 @@ DIRECTIONS = 4  # that a launch takes: their sums stay in registers; more direct
 _STAGED = 8 if SIMULATED else 128  # faces that a block keeps in shared memory at a time
 # How a face goes in a direction: x, y of its corners, their depth logits; (u, v) of the corners in the texture, the density.
 OUTLINE, SOLID, LAID = 6, 9, 21
+_CHANGED = CHANNELS + 1  # and alpha
 _LARGEST = np.float32(1e30)
 
 
@@ -281,7 +282,7 @@ def color_tangent(
     staged = cuda.shared.array((16, _STAGED), geometry.dtype)
     numbers = cuda.shared.array(_STAGED, np.int32)
     boxes = cuda.shared.array((4, _STAGED), np.int32)
-    change = cuda.local.array((DIRECTIONS, CHANNELS + 1), geometry.dtype)
+    change = cuda.local.array((DIRECTIONS, _CHANGED), geometry.dtype)
     going = cuda.local.array(
         (DIRECTIONS, 3), geometry.dtype
     )  # the coverage logit, and the way of the pixel on the face
@@ -304,7 +305,7 @@ def color_tangent(
             owner = owners[0][row, column]
     directions = min(DIRECTIONS, len(tangent) - first_direction)
     for d in range(DIRECTIONS):
-        for k in range(CHANNELS + 1):
+        for k in range(_CHANGED):
             change[d, k] = ZERO
     start, end = entries_of_tile(ends, columns, tile_y * cuda.gridDim.x + tile_x)
     while start < end:
