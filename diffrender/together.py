@@ -28,7 +28,7 @@ from .rendering import (
     raster_settings,
     split_channels,
 )
-from .shading import Light, LightGradients, ShadingGradients, normal_sums_of_meshes, shade_views_backward, shade_with
+from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with, unit_direction
 from .threads import run_on_workers
 
 View = tuple[Mesh, Camera]
@@ -83,7 +83,7 @@ class Together:
         if self._light is None:
             colors = self._albedo
         else:
-            self._normals = normal_sums_of_meshes(self._vertices, self._faces, self._of_meshes)
+            self._normals = _joined([normal_sums(mesh.vertices, mesh.faces) for mesh in self._meshes])
             if isinstance(self._light, Light):
                 colors = shade_with(self._normals, self._albedo, self._light)
             else:
@@ -172,13 +172,21 @@ class Together:
                 lit_colors_backward(*given[:2], of_view, *given[2:], grad)
                 for given, of_view, grad in zip(lit, faces, grads, strict=True)
             ]
-        given = (self._normals, self._vertices, self._faces, self._ranges, self._albedo, self._light)
-        lit = shade_views_backward(*given, np.concatenate(grads))
-        lights = zip(lit.light.direction, lit.light.ambient.tolist(), lit.light.diffuse.tolist(), strict=True)
+        from .by_view import shade_views_backward
+
+        light, (unit, length) = self._light, unit_direction(self._light)
+        grad_color = np.concatenate(grads)
+        grad_albedo, grad_sums = np.empty_like(grad_color), np.empty(grad_color.shape)
+        grad_vertices, totals = np.zeros(grad_color.shape), np.zeros((self.count, 5))
+        given = (self._vertices, self._faces, *self._ranges, self._normals)
+        numbers = (unit, light.ambient, light.diffuse, light.softness, self._albedo)
+        into = (grad_albedo, grad_sums, grad_vertices, totals)
+        run_on_workers(shade_views_backward, *given, *numbers, grad_color, *into, most=self.count)
+        grad_vertices = grad_vertices.astype(grad_color.dtype)
         rows = (_rows(self._ranges, view) for view in range(self.count))
         return [
-            ShadingGradients(lit.vertices[part], lit.albedo[part], LightGradients(*light))
-            for part, light in zip(rows, lights, strict=True)
+            ShadingGradients(grad_vertices[part], grad_albedo[part], light_gradients(of_view, unit, length))
+            for part, of_view in zip(rows, totals, strict=True)
         ]
 
     def _gradients(self, view: int, behind: Behind, lit: _Lit) -> RenderGradients:
