@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,13 @@ class Light:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"light {name} must be finite and >= 0, got {value}")
+
+    @cached_property
+    def unit(self) -> tuple[np.ndarray, float]:
+        """The direction (3,) with length 1, and the length it was given."""
+        direction = np.asarray(self.direction, np.float64)
+        length = math.sqrt(direction @ direction)
+        return direction / length, length
 
 
 class LightGradients(NamedTuple):
@@ -63,7 +71,7 @@ def shade_backward(
 def shade_with(sums: np.ndarray, albedo: np.ndarray, light: Light) -> np.ndarray:
     """Return `shade` for the sums (V, 3) of the areas around vertices, see `normal_sums`."""
     color = np.empty_like(albedo, order="C")
-    unit, _ = unit_direction(light)
+    unit, _ = light.unit
     _shade(sums, unit, light.ambient, light.diffuse, light.softness, np.ascontiguousarray(albedo), color)
     return color
 
@@ -77,7 +85,7 @@ def shade_with_backward(
     grad_color: np.ndarray,
 ) -> ShadingGradients:
     """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
-    unit, length = unit_direction(light)
+    unit, length = light.unit
     grad_albedo, grad_sums, totals = np.empty_like(albedo, order="C"), np.empty_like(sums), np.zeros(5)
     numbers = (light.ambient, light.diffuse, light.softness)
     arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
@@ -114,13 +122,6 @@ def normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.
         np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices
     )
     return grad_vertices.astype(vertices.dtype)
-
-
-def unit_direction(light: Light) -> tuple[np.ndarray, float]:
-    """Return a light's direction (3,) with length 1, and the length it was given."""
-    direction = np.asarray(light.direction, np.float64)
-    length = math.sqrt(direction @ direction)
-    return direction / length, length
 
 
 @formula

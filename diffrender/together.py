@@ -14,7 +14,7 @@ from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
 from .mesh import Mesh
-from .ranges import Ranges, ranges_of
+from .ranges import Ranges, most_by_view, ranges_of
 from .rasterize import Raster
 from .rendering import (
     RenderGradients,
@@ -28,7 +28,7 @@ from .rendering import (
     raster_settings,
     split_channels,
 )
-from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with, unit_direction
+from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with
 from .threads import run_on_workers
 
 View = tuple[Mesh, Camera]
@@ -108,8 +108,7 @@ class Together:
         starts = self._ranges.vertices
         pixel = project_views(self._vertices, starts, self._cameras)
         depth = pixel[:, 2]
-        farthest = np.maximum.reduceat(depth, starts[:-1])
-        return pixel if farthest.min() > near and (near <= 0 or depth.min() >= near) else None
+        return pixel if most_by_view(depth, starts).min() > near and (near <= 0 or depth.min() >= near) else None
 
     def _front(self, view: int, settings: Soft, colors: np.ndarray | None) -> InFront:
         given = None if colors is None else colors[_rows(self._ranges, view)]
@@ -174,7 +173,7 @@ class Together:
             ]
         from .by_view import shade_views_backward
 
-        light, (unit, length) = self._light, unit_direction(self._light)
+        light, (unit, length) = self._light, self._light.unit
         grad_color = np.concatenate(grads)
         grad_albedo, grad_sums = np.empty_like(grad_color), np.empty(grad_color.shape)
         grad_vertices, totals = np.zeros(grad_color.shape), np.zeros((self.count, 5))
