@@ -106,6 +106,12 @@ class Raster:
             return work(load("cpu"))
 
 
+def gradient_shapes(vertices: Any, attributes: Any | None) -> dict[str, tuple[int, ...] | None]:
+    """Return what a raster without a texture has gradients of, by name, as `Raster` takes it."""
+    colored = None if attributes is None else tuple(attributes.shape)
+    return {"vertices_pixel": tuple(vertices.shape), "attributes": colored, "uv": None, "texture": None}
+
+
 def rasterize_soft(
     vertices_pixel: Any,
     faces: Any,
@@ -171,9 +177,7 @@ def rasterize_soft(
     )
     settings = check_settings(how, background, channels, vertices.dtype)
     arguments = (vertices, faces, size, settings, attributes, textured)
-    shapes = {
-        "vertices_pixel": vertices.shape,
-        "attributes": attributes.shape if attributes is not None and painted else None,
+    shapes = gradient_shapes(vertices, attributes if painted else None) | {
         "uv": None if textured is None else textured.uv.shape,
         "texture": None if texture is None else texture.image.shape,
     }

@@ -1,12 +1,14 @@
 """The whole walk from a mesh to an image, and back: project, shade, rasterize."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import BackendError, CoverageName, Name, RasterGradients, RasterSettings, UnionName
+from .backend import BackendError, CoverageName, Name, RasterGradients, RasterSettings, UnionName, choose, load
 from .camera import Camera, project
+from .checks import check_attributes, check_finite
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
 from .forward_mode import image_jvp, light_directions, light_shapes, lit_colors_change, mesh_shapes, pose_shapes
@@ -16,7 +18,7 @@ from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
 from .lights import Lights, LightsGradients
 from .mesh import Mesh
-from .rasterize import Raster, check_settings, rasterize_soft
+from .rasterize import Raster, check_settings, gradient_shapes, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
 from .spin import lead, publish
 from .texture import Texture
@@ -347,6 +349,13 @@ def near_plane(settings: Soft | Hard) -> float:
 
 def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
     """Return settings as a backend takes them, for attributes (V, C) or None. Raises ValueError for numbers out of range."""
+    try:
+        return _known_settings(settings, channels, dtype)
+    except TypeError:  # a background that is an array has no hash
+        return _checked_settings(settings, channels, dtype)
+
+
+def _checked_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
     how = RasterSettings(
         settings.sigma,
         settings.cutoff,
@@ -360,6 +369,9 @@ def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> Ra
         settings.union,
     )
     return check_settings(how, settings.background, channels, dtype)
+
+
+_known_settings = lru_cache(maxsize=32)(_checked_settings)  # the same ones are checked for image after image
 
 
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
@@ -376,6 +388,15 @@ def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:
     """Rasterize what is in front of a camera, with its attributes and texture or without any."""
+    chosen = choose(backend)
+    if chosen == "cpu" and texture is None:  # what comes from a mesh need not be looked at again
+        pixel, attributes = front.vertices_pixel, front.attributes
+        check_finite("vertices_pixel", pixel)
+        if attributes is not None:
+            attributes = check_attributes(attributes, pixel)
+        how = raster_settings(settings, None if attributes is None else attributes.shape[1], pixel.dtype)
+        drawn = load("cpu").draw(pixel, front.faces, front.camera.size, how, attributes)
+        return Raster(drawn, "cpu", gradient_shapes(pixel, attributes))
     textured: dict[str, Any] = {}
     if texture is not None:
         textured = {"texture": texture, "uv": front.uv, "faces_uv": front.faces_uv}

@@ -14,8 +14,8 @@ from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
 from .mesh import Mesh
-from .ranges import Ranges, ranges_of
-from .rasterize import Raster
+from .ranges import Ranges, most_by_view, ranges_of
+from .rasterize import Raster, gradient_shapes
 from .rendering import (
     RenderGradients,
     SilhouetteGradients,
@@ -28,7 +28,7 @@ from .rendering import (
     raster_settings,
     split_channels,
 )
-from .shading import Light, LightGradients, ShadingGradients, normal_sums_of_meshes, shade_views_backward, shade_with
+from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with
 from .threads import run_on_workers
 
 View = tuple[Mesh, Camera]
@@ -66,8 +66,7 @@ class Together:
         how = raster_settings(settings, 3 if painted else None, pixel.dtype)
         alpha = None if painted else image.reshape(-1, size[1])
         drawn = draw_views(pixel, faces, ranges, size, how, colors, alpha=alpha)
-        shapes = {"vertices_pixel": pixel.shape, "attributes": None if colors is None else colors.shape}
-        self._raster, self._drawn_ranges = Raster(drawn, "cpu", shapes), ranges
+        self._raster, self._drawn_ranges = Raster(drawn, "cpu", gradient_shapes(pixel, colors)), ranges
         if drawn.color is not None:
             run_on_workers(join_channels, drawn.color, drawn.alpha, image.reshape(-1, size[1], 4))
 
@@ -84,7 +83,7 @@ class Together:
         if self._light is None:
             colors = self._albedo
         else:
-            self._normals = normal_sums_of_meshes(self._vertices, self._faces, self._of_meshes)
+            self._normals = _joined([normal_sums(mesh.vertices, mesh.faces) for mesh in self._meshes])
             if isinstance(self._light, Light):
                 colors = shade_with(self._normals, self._albedo, self._light)
             else:
@@ -109,8 +108,7 @@ class Together:
         starts = self._ranges.vertices
         pixel = project_views(self._vertices, starts, self._cameras)
         depth = pixel[:, 2]
-        farthest = np.maximum.reduceat(depth, starts[:-1])
-        return pixel if farthest.min() > near and (near <= 0 or depth.min() >= near) else None
+        return pixel if most_by_view(depth, starts).min() > near and (near <= 0 or depth.min() >= near) else None
 
     def _front(self, view: int, settings: Soft, colors: np.ndarray | None) -> InFront:
         given = None if colors is None else colors[_rows(self._ranges, view)]
@@ -173,13 +171,21 @@ class Together:
                 lit_colors_backward(*given[:2], of_view, *given[2:], grad)
                 for given, of_view, grad in zip(lit, faces, grads, strict=True)
             ]
-        given = (self._normals, self._vertices, self._faces, self._ranges, self._albedo, self._light)
-        lit = shade_views_backward(*given, np.concatenate(grads))
-        lights = zip(lit.light.direction, lit.light.ambient.tolist(), lit.light.diffuse.tolist(), strict=True)
+        from .by_view import shade_views_backward
+
+        light, (unit, length) = self._light, self._light.unit
+        grad_color = np.concatenate(grads)
+        grad_albedo, grad_sums = np.empty_like(grad_color), np.empty(grad_color.shape)
+        grad_vertices, totals = np.zeros(grad_color.shape), np.zeros((self.count, 5))
+        given = (self._vertices, self._faces, *self._ranges, self._normals)
+        numbers = (unit, light.ambient, light.diffuse, light.softness, self._albedo)
+        into = (grad_albedo, grad_sums, grad_vertices, totals)
+        run_on_workers(shade_views_backward, *given, *numbers, grad_color, *into, most=self.count)
+        grad_vertices = grad_vertices.astype(grad_color.dtype)
         rows = (_rows(self._ranges, view) for view in range(self.count))
         return [
-            ShadingGradients(lit.vertices[part], lit.albedo[part], LightGradients(*light))
-            for part, light in zip(rows, lights, strict=True)
+            ShadingGradients(grad_vertices[part], grad_albedo[part], light_gradients(of_view, unit, length))
+            for part, of_view in zip(rows, totals, strict=True)
         ]
 
     def _gradients(self, view: int, behind: Behind, lit: _Lit) -> RenderGradients:
