@@ -168,7 +168,7 @@ def joined(raster):
 def small_scene(on):
     """Faces that lie over each other, fewer of them in the simulator."""
     if on.simulated:
-        return scenes.shared_vertices(vertices=6, count=5, size=(9, 12))
+        return scenes.shared_vertices(vertices=6, count=4, size=(7, 12))
     return scenes.shared_vertices()
 
 
