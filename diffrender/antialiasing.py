@@ -35,9 +35,7 @@ class Antialiased:
         grad_points = np.zeros(fragments.points.shape)
         blend_backward(fragments, self._jumps, grad_values, grad_points)
         grad_vertices = np.zeros(fragments.vertices_pixel.shape, self.image.dtype)
-        vertices_backward(
-            fragments.points, fragments.faces, pairs.owners, pairs.cutters, grad_points, grad_vertices
-        )
+        vertices_backward(fragments.points, fragments.faces, pairs.owners, pairs.cutters, grad_points, grad_vertices)
         return AntialiasGradients(grad_vertices, grad_values)
 
 
