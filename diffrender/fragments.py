@@ -194,12 +194,12 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         last = np.full(height * width, -1, np.int32)
         order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
-        into = (nearest, farthest, marked_tiles, last, order, under, depths, *outlines)
+        into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
         count, found = 0, 0
         if len(linked.seams):  # first: those of a pixel are read last
-            count, found = find_seam_candidates(*surface, linked.seams, seen_sign, *into)
+            count, found = find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
         edges = (links.heads, links.seconds, seen_sign)
-        count, found = find_outlines(*surface, *edges, *into, count, found)
+        count, found = find_outlines(*surface, links.pieces, *edges, *into, count, found)
         if count <= room:
             break
         room = count

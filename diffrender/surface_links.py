@@ -18,6 +18,7 @@ class Links(NamedTuple):
     heads: np.ndarray  # (E,) int32 one half edge of each edge
     seconds: np.ndarray  # (E,) int32 the other, if there are two and they run in opposite directions, else -1
     is_open: bool  # whether an edge has but one face
+    pieces: np.ndarray  # (F,) int32 the first face of the piece that each face is in
 
 
 class Surface(NamedTuple):
@@ -69,13 +70,15 @@ def _links_of(faces: np.ndarray, count: int) -> Links:
     for links in list(_remembered):
         if links.faces.shape == faces.shape and np.array_equal(links.faces, faces):
             return links
-    from .cpu.half_edges import link_half_edges, pair_half_edges
+    from .cpu.half_edges import label_pieces, link_half_edges, pair_half_edges
 
     ring, heads = (np.empty(faces.size, np.int32) for _ in range(2))
     edges, single = link_half_edges(faces, count, ring, heads)
     heads, seconds = heads[:edges].copy(), np.empty(edges, np.int32)
     pair_half_edges(faces, ring, heads, seconds)
-    links = Links(faces.copy(), ring, heads, seconds, single > 0)
+    pieces = np.empty(len(faces), np.int32)
+    label_pieces(ring, pieces)
+    links = Links(faces.copy(), ring, heads, seconds, single > 0, pieces)
     with _turn:
         _remembered.insert(0, links)
         del _remembered[_KEPT:]

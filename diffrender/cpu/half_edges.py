@@ -69,6 +69,26 @@ def pair_half_edges(faces, ring, heads, seconds):
 
 
 @subroutine
+def _root_of(pieces, face):
+    while pieces[face] != face:
+        pieces[face] = pieces[pieces[face]]
+        face = pieces[face]
+    return face
+
+
+@kernel
+def label_pieces(ring, pieces):
+    """Fill pieces (F,) with the first face of the piece of the surface, joined by edges, that each face is in."""
+    for face in range(len(pieces)):
+        pieces[face] = face
+    for half in range(len(ring)):
+        one, other = _root_of(pieces, half // 3), _root_of(pieces, ring[half] // 3)
+        pieces[max(one, other)] = min(one, other)
+    for face in range(len(pieces)):
+        pieces[face] = _root_of(pieces, face)
+
+
+@subroutine
 def _hash_of(x):
     """Return the bits of a coordinate, of both zeros the same."""
     return np.int64(0) if x == 0.0 else np.float64(x).view(np.int64)

@@ -8,7 +8,7 @@ from ..formulas.edge import interval_within
 from ..jit import borrower, kernel, subroutine
 from .half_edges import ends_of
 from .hard import RING, TILE
-from .sheet import lies_beyond, outward_ends
+from .sheet import lies_beyond, outward_ends, walk
 
 
 @borrower
@@ -71,14 +71,41 @@ def _any_farther(farthest, first_column, last_column, first_row, last_row, inver
     return False
 
 
+@borrower
+def _shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, column, dx, dy):
+    """Whether the sheet of an outline is seen at a pixel's centre that it passes, or at that of the neighbour on its inner side.
+
+    Then it may border a slit between two sheets so narrow that no pixel's centre sees what lies behind.
+    """
+    piece = pieces[half // 3]
+    for neighbour in range(2):
+        i, j = row + RING, column + RING
+        if neighbour and abs(dy) >= abs(dx):
+            j += -1 if dy > 0.0 else 1
+        elif neighbour:
+            i += 1 if dx > 0.0 else -1
+        seen = ids[i, j]
+        if seen >= 0 and pieces[seen] == piece:
+            there, arrived = walk(points, faces, linked, signs, ring, half // 3, j - RING + 0.5, i - RING + 0.5)
+            if arrived and there == seen:
+                return True
+    return False
+
+
 @subroutine
 def add_candidates(
     points,
+    faces,
+    linked,
+    signs,
+    ring,
+    pieces,
     a,
     b,
     highest,
     code,
     nearest,
+    ids,
     farthest,
     marked_tiles,
     last,
@@ -113,7 +140,11 @@ def add_candidates(
         last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
         for column in range(first_column, last_column + 1):
             t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
-            if not t0 < t1 or _hidden_around(nearest, row, column, highest):
+            if not t0 < t1:
+                continue
+            if _hidden_around(nearest, row, column, highest) and (
+                code < 0 or not _shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
+            ):
                 continue
             if count < len(halves):
                 pixel = row * width + column
@@ -135,10 +166,12 @@ def find_outlines(
     linked,
     signs,
     ring,
+    pieces,
     heads,
     seconds,
     seen_sign,
     nearest,
+    ids,
     farthest,
     marked_tiles,
     last,
@@ -170,11 +203,17 @@ def find_outlines(
         highest = max(points[a, 2], points[b, 2])
         count, found = add_candidates(
             points,
+            faces,
+            linked,
+            signs,
+            ring,
+            pieces,
             a,
             b,
             highest,
             half,
             nearest,
+            ids,
             farthest,
             marked_tiles,
             last,
