@@ -1,17 +1,15 @@
 """`diffrender fit`: a photo, or a folder of photos with cameras, to a mesh."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .options import BACKEND, Backend, resolve
+from .progress import progress
 
 if TYPE_CHECKING:
     from diffrender.fit_settings import FitSettings
-    from diffrender.fit_state import Step
     from diffrender.record.run import Run
 
 HELP = """Fit a coloured mesh to the object in a photo, or in a folder of photos whose cameras are known.
@@ -215,36 +213,15 @@ _FLAGS = ("camera_learning_rate", "exposure_learning_rate", "sparsity", "hold_sh
 
 def _advance(run: "Run") -> None:
     if not run.done:
-        with _progress("fitting", run.step) as report:
+        with progress("fitting", run.step) as report:
             run.advance(report)
 
 
 def _refine(run: "Run") -> None:
     if run.refines:
         typer.echo(f"texture of {run.request.texture} px: blending the photos")
-        with _progress("texture", 0) as report:
+        with progress("texture", 0) as report:
             run.refine(report)
-
-
-@contextmanager
-def _progress(title: str, done: int) -> Iterator[Callable[["Step"], None]]:
-    """Show a bar with the loss and the time left, moved by what it yields, from step `done` on."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task(title, total=None, completed=done, loss="-")
-
-        def report(step: "Step") -> None:
-            progress.update(task, total=step.steps, completed=step.step, loss=f"{step.loss:.4f}")
-
-        yield report
 
 
 def _report(run: "Run") -> None:

@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from . import convert, doctor, eval, fit, gif, gradcheck, mask, render
+from . import convert, doctor, eval, fit, gif, gradcheck, mask, pose, render
 
 app = typer.Typer(
     name="diffrender",
@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("fit", help=fit.HELP)(fit.fit)
+app.command("pose", help=pose.HELP)(pose.pose)
 app.command("render", help=render.HELP)(render.render)
 app.command("gif", help=gif.HELP)(gif.gif)
 app.command("mask", help=mask.HELP)(mask.mask)

@@ -1,0 +1,27 @@
+"""The bar that commands show while they optimise."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def progress(title: str, done: int) -> Iterator[Callable[[Any], None]]:
+    """Show a bar with the loss and the time left, moved by what it yields, from step `done` on; steps have `step`, `steps` and
+    `loss`."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task(title, total=None, completed=done, loss="-")
+
+        def report(step: Any) -> None:
+            bar.update(task, total=step.steps, completed=step.step, loss=f"{step.loss:.4f}")
+
+        yield report
