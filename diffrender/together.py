@@ -87,10 +87,10 @@ class Together:
             if isinstance(self._light, Light):
                 colors = shade_with(self._normals, self._albedo, self._light)
             else:
-                seen = (
-                    len(self._meshes) if self._light.specular is None else self.count
-                )  # from where matters to highlights
+                # A highlight depends on where it is seen from.
+                seen = len(self._meshes) if self._light.specular is None else self.count
                 colors = np.concatenate([lit_colors(*self._lit(view)) for view in range(seen)])
+        check_finite("attributes", colors)
         return colors if len(colors) == self._ranges.vertices[-1] else np.tile(colors, (self.count, 1))
 
     def _lit(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lights, np.ndarray]:
