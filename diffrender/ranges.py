@@ -22,7 +22,7 @@ class Ranges(NamedTuple):
 
 def one_view(vertices: int, faces: int) -> Ranges:
     """Return the ranges of a single view's V vertices and F faces."""
-    return Ranges(np.array((0, vertices)), np.array((0, faces)))
+    return Ranges(np.array((0, vertices), np.int64), np.array((0, faces), np.int64))
 
 
 def ranges_of(counts: Sequence[tuple[int, int]]) -> Ranges:

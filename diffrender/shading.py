@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,12 +33,17 @@ class Light:
             if not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"light {name} must be finite and >= 0, got {value}")
 
-    @cached_property
+    @property
     def unit(self) -> tuple[np.ndarray, float]:
         """The direction (3,) with length 1, and the length it was given."""
-        direction = np.asarray(self.direction, np.float64)
-        length = math.sqrt(direction @ direction)
-        return direction / length, length
+        return _unit_of(tuple(self.direction))
+
+
+@lru_cache(maxsize=8)
+def _unit_of(direction: tuple[float, ...]) -> tuple[np.ndarray, float]:
+    vector = np.asarray(direction, np.float64)
+    length = math.sqrt(vector @ vector)
+    return vector / length, length
 
 
 class LightGradients(NamedTuple):

@@ -87,10 +87,10 @@ class Together:
             if isinstance(self._light, Light):
                 colors = shade_with(self._normals, self._albedo, self._light)
             else:
-                seen = (
-                    len(self._meshes) if self._light.specular is None else self.count
-                )  # from where matters to highlights
+                # A highlight depends on where it is seen from.
+                seen = len(self._meshes) if self._light.specular is None else self.count
                 colors = np.concatenate([lit_colors(*self._lit(view)) for view in range(seen)])
+        check_finite("attributes", colors)
         return colors if len(colors) == self._ranges.vertices[-1] else np.tile(colors, (self.count, 1))
 
     def _lit(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lights, np.ndarray]:
@@ -144,8 +144,10 @@ class Together:
         # Views with a gradient of alpha alone go the way of the silhouette, whose rounding is another.
         whole = self._raster.backward(grad_alpha, grad_color)
         at_vertices = np.repeat(painted, np.diff(self._drawn_ranges.vertices))[:, None]
+        assert whole.attributes is not None and of_alpha.attributes is not None
         return RasterGradients(
-            *(np.where(at_vertices, both, one) for both, one in zip(whole[:2], of_alpha[:2], strict=True))
+            np.where(at_vertices, whole.vertices_pixel, of_alpha.vertices_pixel),
+            np.where(at_vertices, whole.attributes, of_alpha.attributes),
         )
 
     def _behind(self, raster: RasterGradients) -> list[Behind]:
@@ -165,12 +167,12 @@ class Together:
             return [None] * self.count
         grads = [behind.attributes for behind in found if behind.attributes is not None]
         if isinstance(self._light, Lights):
-            lit = [self._lit(view) for view in range(self.count)]
-            faces = [self._meshes[self._mesh_of(view)].faces for view in range(self.count)]
-            return [
-                lit_colors_backward(*given[:2], of_view, *given[2:], grad)
-                for given, of_view, grad in zip(lit, faces, grads, strict=True)
-            ]
+            lit = []
+            for view, grad in enumerate(grads):
+                sums, vertices, albedo, lights, eye = self._lit(view)
+                faces = self._meshes[self._mesh_of(view)].faces
+                lit.append(lit_colors_backward(sums, vertices, faces, albedo, lights, eye, grad))
+            return lit
         from .by_view import shade_views_backward
 
         light, (unit, length) = self._light, self._light.unit
