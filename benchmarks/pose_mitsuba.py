@@ -138,12 +138,12 @@ def rendered(mesh: dr.Mesh, camera: dr.Camera, random: np.random.Generator) -> n
         path = Path(folder) / "mesh.ply"
         _write_ply(mesh, path)
         center, distance = middle(mesh), float((camera.R @ middle(mesh) + camera.t)[2])
-        to_world = np.eye(4)
+        to_world = np.eye(4, dtype=np.float32)
         to_world[:3, :3] = camera.R.T @ np.diag([-1.0, -1.0, 1.0])  # Mitsuba: x left, y up, z forward
         to_world[:3, 3] = camera.center
         depth = distance * 1.6
         half = depth * np.tan(np.radians(FOV) / 2) * 1.6
-        wall = np.eye(4)
+        wall = np.eye(4, dtype=np.float32)
         wall[:3, :3] = camera.R.T @ np.diag([half, -half, -half])
         wall[:3, 3] = camera.center + depth * camera.R[2]
         lamp = camera.R.T @ (np.array([random.uniform(-1, 1), random.uniform(-1.2, -0.3), -0.8]) * distance) + center
