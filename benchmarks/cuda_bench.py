@@ -9,6 +9,7 @@ arrays on the device. Works in Numba's simulator too, with --small; its times me
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,7 +28,9 @@ SUBDIVISIONS = (4, 6, 8)  # 5,120, 81,920 and 1,310,720 faces
 SIGMA = 1.64  # px^2
 FILL = 0.7  # of the image's side that the sphere's diameter takes
 REPEATS = 30
+LARGEST_ON_CPU = 100_000  # faces that are drawn on the CPU too, by all its threads
 RUNS_FOR_BITS = 20
+AS_GOOD = 2  # times the CPU's error in the same precision
 # Floating-point operations of a (pixel, face) pair, counted in the formulas: an exponential is 14, a division 1.
 FORWARD_FLOPS, BACKWARD_FLOPS = 75, 80
 FORWARD_BYTES, BACKWARD_BYTES = 56, 80  # that an entry or a slot cannot do without: geometry, bounds, index, gradients
@@ -42,8 +45,8 @@ def sphere(subdivisions: int, side: int, dtype: Any = np.float32) -> tuple[np.nd
     return np.c_[flat, points[:, 2]].astype(np.float32).astype(dtype), ball.faces.astype(np.int32)
 
 
-def accuracy(subdivisions: int, side: int) -> dict[str, float]:
-    """Compare single precision on the device with the CPU's double precision, which the tests hold to the oracle."""
+def accuracy(subdivisions: int, side: int) -> dict[str, dict[str, float]]:
+    """Compare single precision, on the device and on the CPU, with the CPU's double, which the tests hold to the oracle."""
     random = np.random.default_rng(0)
     grad_alpha, grad_color = random.normal(size=(side, side)), random.normal(size=(side, side, 3))
 
@@ -55,15 +58,17 @@ def accuracy(subdivisions: int, side: int) -> dict[str, float]:
         )
         return raster, raster.backward(grad_alpha, grad_color if colored else None)
 
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for name, colored in (("silhouette", False), ("color", True)):
         expected, expected_grads = draw(np.float64, "cpu", colored)
-        actual, grads = draw(np.float32, "cuda", colored)
-        found[f"{name} alpha, largest"] = float(np.abs(actual.alpha - expected.alpha).max())
-        found[f"{name} vertices, relative L2"] = _relative(grads.vertices_pixel, expected_grads.vertices_pixel)
-        if colored:
-            found["color, largest"] = float(np.abs(actual.color - expected.color).max())
-            found["color attributes, relative L2"] = _relative(grads.attributes, expected_grads.attributes)
+        for backend in ("cpu", "cuda"):
+            actual, grads = draw(np.float32, backend, colored)
+            row = found.setdefault(backend, {})
+            row[f"{name} alpha, largest"] = float(np.abs(actual.alpha - expected.alpha).max())
+            row[f"{name} vertices, relative L2"] = _relative(grads.vertices_pixel, expected_grads.vertices_pixel)
+            if colored:
+                row["color, largest"] = float(np.abs(actual.color - expected.color).max())
+                row["color attributes, relative L2"] = _relative(grads.attributes, expected_grads.attributes)
     return found
 
 
@@ -88,7 +93,7 @@ def different_results(subdivisions: int, side: int, runs: int) -> int:
         )
         back, outline = raster.backward(*grads), raster.backward(grads[0])
         arrays = (raster.alpha, raster.color, *back, outline.vertices_pixel)
-        results.add(b"".join(array.tobytes() for array in arrays))
+        results.add(b"".join(array.tobytes() for array in arrays if array is not None))
     return len(results)
 
 
@@ -140,6 +145,17 @@ def _milliseconds(work: Any, repeats: int) -> float:
     return median(times)
 
 
+def _wall_milliseconds(work: Any, repeats: int) -> float:
+    """Return the median time of `work`, which waits for what it starts, after a run that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - begin))
+    return median(times)
+
+
 def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) -> dict[str, float | int]:
     """Time the silhouette and the colour, forward and backward, with everything on the device."""
     host_vertices, host_faces = sphere(subdivisions, side)
@@ -175,6 +191,13 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     entries = int(
         bins.ends[bins.ends.size - len(host_faces) - 2 : bins.ends.size - len(host_faces) - 1].copy_to_host()[0]
     )
+    if len(host_faces) <= LARGEST_ON_CPU:
+        given = (host_vertices, host_faces, (side, side), SIGMA)
+        grad = grad_alpha.copy_to_host()
+        for backend in ("cpu", "cuda"):
+            row[f"{backend}, arrays of the host, silhouette both ms"] = _wall_milliseconds(
+                lambda backend=backend: dr.rasterize_soft(*given, backend=backend).backward(grad), repeats
+            )
     moved = {
         "forward": FORWARD_BYTES * entries + 8 * side**2,
         "backward": BACKWARD_BYTES * bins.slot_count + 8 * side**2,
@@ -212,11 +235,12 @@ def main() -> None:
             print({name: round(value, 4) for name, value in row.items()}, flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    # Slivers at the rim of a fine mesh are ill-conditioned in single precision, whatever computes them.
     errors = [
-        (name, value)
+        (name, value, scene["cpu"][name])
         for scene in report["accuracy"].values()
-        for name, value in scene.items()
-        if value > (1e-4 if "relative" in name or name.startswith("color,") else 1e-5)
+        for name, value in scene["cuda"].items()
+        if value > AS_GOOD * scene["cpu"][name] + 1e-6
     ]
     if errors or report["different results"] != 1:
         sys.exit(f"off: {errors}, {report['different results']} different results")

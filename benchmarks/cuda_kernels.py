@@ -36,7 +36,7 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     """Return each kernel by name, with the types of its arguments in a precision."""
     from numba import types
 
-    from diffrender.cuda import bins, color, gather, inspect, scan, silhouette, surface
+    from diffrender.cuda import bins, color, gather, scan, silhouette, surface, tangent
     from diffrender.formulas.shape import Sigmoid
 
     real = getattr(types, precision)
@@ -46,18 +46,23 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     coverage = (*(real,) * 3, types.NamedTuple((real,), Sigmoid), types.Tuple(()))
     binned = (reals2, ints2, longs, i64, ints, *coverage)
     bands = (reals2, ints2, longs, i64, ints, *coverage, real)
+    tiles, reals4 = (*binned, real), real[:, :, :, ::1]
     depth = (real, reals2, real, real, reals2, i64)
     texture = (reals, longs, reals, types.boolean)
     surfaces = (real, reals2, reals2, i64, *texture)
     kernels: dict[str, tuple[Any, tuple]] = {
-        "bins.zero": (bins._zero, (ints,)),
+        "bins.zero": (bins._zero, (ints, longs)),
         "bins.prepare": (
             bins._prepare,
-            (reals2, ints2, real, real, real, types.boolean, i64, i64, i64, i64, ints2, reals2, ints2, ints),
+            (
+                *(reals2, reals2, i64[:, ::1], ints2, real, real, real, types.boolean, i64, i64, i64, i64),
+                *(ints2, ints2, reals2, ints2, ints, reals, longs),
+            ),
         ),
         "bins.fill": (bins._fill, (i64, ints2, longs, longs, i64, i64, ints, ints)),
         "scan.sum_chunks": (scan._sum_chunks, (ints, i64, longs)),
         "scan.scan_sums": (scan._scan_sums, (longs,)),
+        "scan.few": (scan._scan_few, (ints, i64, longs, i64, i64, longs)),
         "scan.spread": (scan._spread, (ints, i64, longs, longs, i64, i64, longs)),
         "silhouette_forward": (silhouette.silhouette_forward, (*binned, reals2, reals2)),
         "silhouette_backward": (silhouette.silhouette_backward, (*bands, reals2, reals2, reals2)),
@@ -87,6 +92,18 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
                 *(reals2, reals2, longs, real),
             ),
         ),
+        "prepare_ways": (
+            tangent.prepare_ways,
+            (ints2, reals2, ints2, reals3, real, reals2, real, ints2, reals3, reals3),
+        ),
+        "silhouette_tangent": (tangent.silhouette_tangent, (*tiles, reals2, reals3, i64, reals4)),
+        "color_tangent": (
+            tangent.color_tangent,
+            (
+                *(ints2, *tiles, *surfaces, real, types.boolean, reals2, reals3, reals2, reals2),
+                *(reals3, reals3, reals2, i64, reals4),
+            ),
+        ),
         "gather_uv": (surface.gather_uv, (longs, ints, ints2, longs, reals2, reals2)),
         "surface.clear": (surface.clear, (longs,)),
         "gather": (gather.gather, (longs, ints, ints2, longs, reals2, i64, real, reals2, reals2)),
@@ -94,9 +111,6 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "gather.count": (gather._count, (ints2, ints2, ints)),
         "gather.fill": (gather._fill, (ints2, longs, ints, ints)),
         "gather.order": (gather._order, (ints2, longs, ints, ints)),
-        "inspect.adopt_faces": (inspect._adopt_faces, (i64[:, ::1], i64, ints2, ints)),
-        "inspect.find_not_finite": (inspect._find_not_finite, (reals2, ints)),
-        "inspect.smallest_depth": (inspect._smallest_depth, (reals2, reals)),
     }
     return kernels
 

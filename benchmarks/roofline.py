@@ -171,7 +171,7 @@ def _forward_and_backward(mesh: dr.Mesh, camera: dr.Camera) -> None:
 def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float32]:
     pixel = project(mesh.vertices, camera)
     ranges, radius = one_view(len(pixel), len(mesh.faces)), float(np.sqrt(-_LOWEST * SIGMA))
-    bins = sort_into_bins(pixel, mesh.faces, ranges, camera.size, radius, False, False)
+    bins = sort_into_bins(pixel, mesh.faces, ranges, camera.size, radius, False, None)
     return bins, np.float32(bins.radius), np.float32(1 / np.sqrt(SIGMA))
 
 

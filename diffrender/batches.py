@@ -36,7 +36,8 @@ class BatchGradients(Sequence[_Gradients], Generic[_Gradients]):
     """The gradients of each view, in the order of the cameras."""
 
     def __init__(self, views: list[_Gradients], shared: bool):
-        self._views, self._shared = views, shared
+        self._views: list[_Gradients] = views
+        self._shared = shared
 
     def __len__(self) -> int:
         return len(self._views)
@@ -166,22 +167,21 @@ def _together(views: list[View], settings: Soft, light: Light | Lights | None, i
 
 def _paired(meshes: Mesh | Sequence[Mesh], cameras: Camera | Sequence[Camera]) -> tuple[list[View], bool]:
     """Return the mesh and the camera of each view, and whether all views have one mesh."""
-    several = [
-        [given] if isinstance(given, kind) else list(given) for given, kind in ((meshes, Mesh), (cameras, Camera))
-    ]
-    for name, kind, given in zip(("meshes", "cameras"), (Mesh, Camera), several, strict=True):
+    shown = [meshes] if isinstance(meshes, Mesh) else list(meshes)
+    seen_by = [cameras] if isinstance(cameras, Camera) else list(cameras)
+    for name, kind, given in (("meshes", Mesh, shown), ("cameras", Camera, seen_by)):
         if not given:
             raise ValueError(f"a batch needs at least one view, got no {name}")
         for number, value in enumerate(given):
             if not isinstance(value, kind):
                 raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r} for view {number}")
     if isinstance(meshes, Mesh):
-        several[0] *= len(several[1])
+        shown *= len(seen_by)
     elif isinstance(cameras, Camera):
-        several[1] *= len(several[0])
-    if len(several[0]) != len(several[1]):
-        raise ValueError(f"there must be as many meshes as cameras, got {len(several[0])} and {len(several[1])}")
-    views = list(zip(*several, strict=True))
+        seen_by *= len(shown)
+    if len(shown) != len(seen_by):
+        raise ValueError(f"there must be as many meshes as cameras, got {len(shown)} and {len(seen_by)}")
+    views = list(zip(shown, seen_by, strict=True))
     (first, camera), *_ = views
     for number, (mesh, other) in enumerate(views):
         if other.size != camera.size:

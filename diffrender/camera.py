@@ -51,11 +51,8 @@ class Camera(Interchange):
             raise ValueError(f"distortion must be a Distortion or None, got {self.distortion!r}")
         if self.orthographic and self.distortion is not None:
             raise ValueError(f"an orthographic camera has no angles for a lens to bend, got {self.distortion}")
-        for name, array in (("K", K), ("R", R), ("t", t)):
-            object.__setattr__(
-                self, name, np.ascontiguousarray(array)
-            )  # for another order, kernels would be compiled again
-        object.__setattr__(self, "size", check_size(self.size))
+        for name, value in (("K", K), ("R", R), ("t", t), ("size", check_size(self.size))):
+            object.__setattr__(self, name, value)
 
     @staticmethod
     def look_at(
@@ -197,7 +194,9 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     """
     pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
     if is_bare(camera):
-        _project_bare(vertices, np.array((0, len(pixel))), [camera], pixel)
+        from .pinhole import project_vertices
+
+        share_out(project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
     else:
         from .projection import project_bent
 
@@ -205,68 +204,58 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     return pixel
 
 
+def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
+    """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
+    vertices = np.ascontiguousarray(vertices_world)
+    grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
+    grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
+    if is_bare(camera):
+        from .pinhole import project_vertices_backward
+
+        project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
+    else:
+        from .projection import project_bent_backward
+
+        project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
+    if camera.distortion is not None:
+        grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
+        if camera.distortion.fisheye:
+            grad_lens[4:] = 0  # it has no p1 and p2
+    fx, skew, cx, fy, cy = sums[6:11]
+    grad_K = np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 0]])
+    return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
+
+
 def project_views(vertices_world: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
     """Project the vertices of B views by cameras that are bare pinholes, to vertices_pixel (V, 3) from starts (B + 1,) on.
 
     vertices_world are those of all views too, or of one mesh that all views show.
     """
+    from . import by_view
+
     pixel = np.empty((starts[-1], 3), vertices_world.dtype)
-    _project_bare(vertices_world, starts, cameras, pixel)
+    run_on_workers(by_view.project_views, vertices_world, starts, *_poses(cameras), pixel, most=len(cameras))
     return pixel
-
-
-def _project_bare(vertices: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera], pixel: np.ndarray) -> None:
-    from .pinhole import project_vertices
-
-    share_out(project_vertices, len(pixel), vertices, starts, *_poses(cameras), pixel)
-
-
-def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
-    """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
-    vertices = np.ascontiguousarray(vertices_world)
-    grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
-    if is_bare(camera):
-        return project_views_backward(vertices, np.array((0, len(grad))), [camera], grad)[0]
-    from .projection import project_bent_backward
-
-    grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
-    project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
-    if camera.distortion is not None:
-        grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
-        if camera.distortion.fisheye:
-            grad_lens[4:] = 0  # it has no p1 and p2
-    return ProjectGradients(grad_world, sums[3:6], sums[:3], _intrinsics_gradients(sums[None])[0], grad_lens)
 
 
 def project_views_backward(
     vertices_world: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera], grad_vertices_pixel: np.ndarray
 ) -> list[ProjectGradients]:
     """Return `project_backward` for each view of what `project_views` took, for grad_vertices_pixel (V, 3)."""
-    from .pinhole import project_vertices_backward
+    from . import by_view
 
     grad_world, sums = np.empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
     arguments = (vertices_world, starts, *_poses(cameras), grad_vertices_pixel, grad_world, sums)
-    run_on_workers(project_vertices_backward, *arguments, most=len(cameras))
-    return [
-        ProjectGradients(grad_world[begin:end], of_view[3:6], of_view[:3], grad_K, None)
-        for (begin, end), of_view, grad_K in zip(
-            pairwise(starts.tolist()), sums, _intrinsics_gradients(sums), strict=True
-        )
-    ]
-
-
-def _intrinsics_gradients(sums: np.ndarray) -> np.ndarray:
-    """Return the gradients of K (B, 3, 3) for sums (B, ...) that have those of fx, skew, cx, fy, cy from 6 on."""
-    grad_K = np.zeros((len(sums), 3, 3))
+    run_on_workers(by_view.project_views_backward, *arguments, most=len(cameras))
+    grad_K = np.zeros((len(cameras), 3, 3))
     grad_K[:, 0], grad_K[:, 1, 1:] = sums[:, 6:9], sums[:, 9:11]
-    return grad_K
+    parts = zip(pairwise(starts.tolist()), sums, grad_K, strict=True)
+    return [ProjectGradients(grad_world[begin:end], of[3:6], of[:3], of_K, None) for (begin, end), of, of_K in parts]
 
 
-def _poses(cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _poses(cameras: Sequence[Camera]) -> list[np.ndarray]:
     """Return K (B, 3, 3), R (B, 3, 3) and t (B, 3)."""
-    if len(cameras) == 1:
-        return cameras[0].K[None], cameras[0].R[None], cameras[0].t[None]
-    return tuple(np.array([getattr(camera, name) for camera in cameras]) for name in ("K", "R", "t"))  # type: ignore[return-value]
+    return [np.array([getattr(camera, name) for camera in cameras]) for name in ("K", "R", "t")]
 
 
 class ProjectDirections(NamedTuple):

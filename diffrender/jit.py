@@ -144,6 +144,7 @@ def _source_hash() -> str:
             *(
                 package / name
                 for name in (
+                    "by_view.py",
                     "grids.py",
                     "lanes.py",
                     "pinhole.py",

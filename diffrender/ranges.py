@@ -22,7 +22,7 @@ class Ranges(NamedTuple):
 
 def one_view(vertices: int, faces: int) -> Ranges:
     """Return the ranges of a single view's V vertices and F faces."""
-    return Ranges(np.array((0, vertices)), np.array((0, faces)))
+    return Ranges(np.array((0, vertices), np.int64), np.array((0, faces), np.int64))
 
 
 def ranges_of(counts: Sequence[tuple[int, int]]) -> Ranges:
@@ -30,6 +30,22 @@ def ranges_of(counts: Sequence[tuple[int, int]]) -> Ranges:
     ends = np.zeros((2, len(counts) + 1), np.int64)
     np.cumsum(np.transpose(counts), axis=1, out=ends[:, 1:])
     return Ranges(ends[0], ends[1])
+
+
+def least_by_view(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the least of each view's values (V,) as float64 (B,), 0 if there are none at all."""
+    return _by_view(np.minimum, values, starts)
+
+
+def most_by_view(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the largest of each view's values (V,) as float64 (B,), 0 if there are none at all."""
+    return _by_view(np.maximum, values, starts)
+
+
+def _by_view(function: np.ufunc, values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    if len(starts) == 2:
+        return np.array([function.reduce(values) if len(values) else 0], np.float64)
+    return function.reduceat(values, starts[:-1]).astype(np.float64)  # every view has vertices
 
 
 @formula

@@ -5,18 +5,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import BackendError, CoverageName, Name, RasterGradients, RasterSettings, UnionName
+from .backend import BackendError, CoverageName, Name, RasterGradients, RasterSettings, UnionName, choose, load
 from .camera import Camera, project
+from .checks import check_attributes, check_finite
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
 from .forward_mode import image_jvp, light_directions, light_shapes, lit_colors_change, mesh_shapes, pose_shapes
-from .hard import Hard, HardRaster, draw_hard
+from .hard import Cover, Hard, HardRaster, draw_hard
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
 from .lights import Lights, LightsGradients
 from .mesh import Mesh
-from .rasterize import Raster, check_settings, rasterize_soft
+from .rasterize import Raster, check_settings, gradient_shapes, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
 from .spin import lead, publish
 from .texture import Texture
@@ -268,8 +269,8 @@ def render(
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, or for a texture
-    with `Hard`, BackendError for `Hard` on "cuda".
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, BackendError for
+    `Hard` on "cuda".
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -347,33 +348,48 @@ def near_plane(settings: Soft | Hard) -> float:
 
 def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
     """Return settings as a backend takes them, for attributes (V, C) or None. Raises ValueError for numbers out of range."""
-    how = RasterSettings(
-        settings.sigma,
-        settings.cutoff,
-        settings.gamma,
-        settings.near,
-        settings.far,
-        None,
-        bool(settings.cull_backfaces),
-        bool(settings.perspective_correct),
-        settings.coverage,
-        settings.union,
-    )
-    return check_settings(how, settings.background, channels, dtype)
+    known = settings.__dict__.setdefault("_known", {})  # the same ones are checked for image after image
+    key = (channels, dtype)
+    if key not in known or not isinstance(settings.background, tuple):
+        how = RasterSettings(
+            settings.sigma,
+            settings.cutoff,
+            settings.gamma,
+            settings.near,
+            settings.far,
+            None,
+            bool(settings.cull_backfaces),
+            bool(settings.perspective_correct),
+            settings.coverage,
+            settings.union,
+        )
+        known[key] = check_settings(how, settings.background, channels, dtype)
+    return known[key]
 
 
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
     if isinstance(settings, Soft):
         return draw_soft(front, settings, backend, texture)
-    if texture is not None:
-        raise ValueError("Hard does not draw textures yet: use Soft, or diffrender.sampling.with_vertex_colors")
     if backend == "cuda":
         raise BackendError("Hard is drawn by backend 'cpu' only")
-    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
+    cover = None
+    if texture is not None:
+        assert front.uv is not None and front.faces_uv is not None
+        cover = Cover(texture, front.uv, front.faces_uv)
+    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes, cover=cover)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:
     """Rasterize what is in front of a camera, with its attributes and texture or without any."""
+    chosen = choose(backend)
+    if chosen == "cpu" and texture is None:  # what comes from a mesh need not be looked at again
+        pixel, attributes = front.vertices_pixel, front.attributes
+        check_finite("vertices_pixel", pixel)
+        if attributes is not None:
+            attributes = check_attributes(attributes, pixel)
+        how = raster_settings(settings, None if attributes is None else attributes.shape[1], pixel.dtype)
+        drawn = load("cpu").draw(pixel, front.faces, front.camera.size, how, attributes)
+        return Raster(drawn, "cpu", gradient_shapes(pixel, attributes))
     textured: dict[str, Any] = {}
     if texture is not None:
         textured = {"texture": texture, "uv": front.uv, "faces_uv": front.faces_uv}

@@ -14,8 +14,8 @@ from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
 from .mesh import Mesh
-from .ranges import Ranges, ranges_of
-from .rasterize import Raster
+from .ranges import Ranges, most_by_view, ranges_of
+from .rasterize import Raster, gradient_shapes
 from .rendering import (
     RenderGradients,
     SilhouetteGradients,
@@ -28,7 +28,7 @@ from .rendering import (
     raster_settings,
     split_channels,
 )
-from .shading import Light, LightGradients, ShadingGradients, normal_sums_of_meshes, shade_views_backward, shade_with
+from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with
 from .threads import run_on_workers
 
 View = tuple[Mesh, Camera]
@@ -66,7 +66,7 @@ class Together:
         how = raster_settings(settings, 3 if painted else None, pixel.dtype)
         alpha = None if painted else image.reshape(-1, size[1])
         drawn = draw_views(pixel, faces, ranges, size, how, colors, alpha=alpha)
-        self._raster, self._drawn_ranges = Raster(drawn, "cpu", painted), ranges
+        self._raster, self._drawn_ranges = Raster(drawn, "cpu", gradient_shapes(pixel, colors)), ranges
         if drawn.color is not None:
             run_on_workers(join_channels, drawn.color, drawn.alpha, image.reshape(-1, size[1], 4))
 
@@ -83,14 +83,14 @@ class Together:
         if self._light is None:
             colors = self._albedo
         else:
-            self._normals = normal_sums_of_meshes(self._vertices, self._faces, self._of_meshes)
+            self._normals = _joined([normal_sums(mesh.vertices, mesh.faces) for mesh in self._meshes])
             if isinstance(self._light, Light):
                 colors = shade_with(self._normals, self._albedo, self._light)
             else:
-                seen = (
-                    len(self._meshes) if self._light.specular is None else self.count
-                )  # from where matters to highlights
+                # A highlight depends on where it is seen from.
+                seen = len(self._meshes) if self._light.specular is None else self.count
                 colors = np.concatenate([lit_colors(*self._lit(view)) for view in range(seen)])
+        check_finite("attributes", colors)
         return colors if len(colors) == self._ranges.vertices[-1] else np.tile(colors, (self.count, 1))
 
     def _lit(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lights, np.ndarray]:
@@ -108,8 +108,7 @@ class Together:
         starts = self._ranges.vertices
         pixel = project_views(self._vertices, starts, self._cameras)
         depth = pixel[:, 2]
-        farthest = np.maximum.reduceat(depth, starts[:-1])
-        return pixel if farthest.min() > near and (near <= 0 or depth.min() >= near) else None
+        return pixel if most_by_view(depth, starts).min() > near and (near <= 0 or depth.min() >= near) else None
 
     def _front(self, view: int, settings: Soft, colors: np.ndarray | None) -> InFront:
         given = None if colors is None else colors[_rows(self._ranges, view)]
@@ -145,8 +144,10 @@ class Together:
         # Views with a gradient of alpha alone go the way of the silhouette, whose rounding is another.
         whole = self._raster.backward(grad_alpha, grad_color)
         at_vertices = np.repeat(painted, np.diff(self._drawn_ranges.vertices))[:, None]
+        assert whole.attributes is not None and of_alpha.attributes is not None
         return RasterGradients(
-            *(np.where(at_vertices, both, one) for both, one in zip(whole[:2], of_alpha[:2], strict=True))
+            np.where(at_vertices, whole.vertices_pixel, of_alpha.vertices_pixel),
+            np.where(at_vertices, whole.attributes, of_alpha.attributes),
         )
 
     def _behind(self, raster: RasterGradients) -> list[Behind]:
@@ -166,19 +167,27 @@ class Together:
             return [None] * self.count
         grads = [behind.attributes for behind in found if behind.attributes is not None]
         if isinstance(self._light, Lights):
-            lit = [self._lit(view) for view in range(self.count)]
-            faces = [self._meshes[self._mesh_of(view)].faces for view in range(self.count)]
-            return [
-                lit_colors_backward(*given[:2], of_view, *given[2:], grad)
-                for given, of_view, grad in zip(lit, faces, grads, strict=True)
-            ]
-        given = (self._normals, self._vertices, self._faces, self._ranges, self._albedo, self._light)
-        lit = shade_views_backward(*given, np.concatenate(grads))
-        lights = zip(lit.light.direction, lit.light.ambient.tolist(), lit.light.diffuse.tolist(), strict=True)
+            lit = []
+            for view, grad in enumerate(grads):
+                sums, vertices, albedo, lights, eye = self._lit(view)
+                faces = self._meshes[self._mesh_of(view)].faces
+                lit.append(lit_colors_backward(sums, vertices, faces, albedo, lights, eye, grad))
+            return lit
+        from .by_view import shade_views_backward
+
+        light, (unit, length) = self._light, self._light.unit
+        grad_color = np.concatenate(grads)
+        grad_albedo, grad_sums = np.empty_like(grad_color), np.empty(grad_color.shape)
+        grad_vertices, totals = np.zeros(grad_color.shape), np.zeros((self.count, 5))
+        given = (self._vertices, self._faces, *self._ranges, self._normals)
+        numbers = (unit, light.ambient, light.diffuse, light.softness, self._albedo)
+        into = (grad_albedo, grad_sums, grad_vertices, totals)
+        run_on_workers(shade_views_backward, *given, *numbers, grad_color, *into, most=self.count)
+        grad_vertices = grad_vertices.astype(grad_color.dtype)
         rows = (_rows(self._ranges, view) for view in range(self.count))
         return [
-            ShadingGradients(lit.vertices[part], lit.albedo[part], LightGradients(*light))
-            for part, light in zip(rows, lights, strict=True)
+            ShadingGradients(grad_vertices[part], grad_albedo[part], light_gradients(of_view, unit, length))
+            for part, of_view in zip(rows, totals, strict=True)
         ]
 
     def _gradients(self, view: int, behind: Behind, lit: _Lit) -> RenderGradients:

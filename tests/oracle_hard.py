@@ -43,9 +43,8 @@ def supersampled(vertices, faces, size, attributes, samples=8):
 def outlined(vertices, faces, size, attributes, perspective_correct=True):
     """Return straight colours and alpha (H, W, C + 1) of a convex closed surface with nothing behind it.
 
-    Alpha is the polygon of its outline, clipped to each pixel. What the surface has at a pixel's centre counts for the pixel but
-    for what lies beyond the outline, from which the surface's value at the outline's point nearest to the centre is taken
-    off; where the centre sees nothing, that value counts alone.
+    Alpha is the polygon of its outline, clipped to each pixel. What the surface has at a pixel's centre counts for the pixel; where
+    the centre sees nothing, what it has at the outline's point nearest to the centre.
     """
     height, width = size
     real = vertices.real
@@ -61,11 +60,27 @@ def outlined(vertices, faces, size, attributes, perspective_correct=True):
             value = _value_at(vertices, faces[ids], attributes, x, y, perspective_correct)
         if passing:
             area = _area(_clip_to_pixel(polygon[:, :2], column, row))
-            beside = _value_beside(vertices, passing, attributes, x, y, perspective_correct)
-            value = (value - (1 - area) * beside) / area if ids >= 0 else beside
+            if ids < 0:
+                value = _value_beside(vertices, passing, attributes, x, y, perspective_correct)
             # Faint pixels go over to the background, black.
             value = value if area.real > 1 / 256 else value * area * 256
         image[row, column, :-1], image[row, column, -1] = value, area
+    return image
+
+
+def faceted(vertices, faces, size, colors):
+    """Return premultiplied colours and alpha (H, W, C + 1) of a convex closed surface with one of the colors (F, C) on each face:
+    the area of what is seen of each face in each pixel, times its colour."""
+    height, width = size
+    image = np.zeros((height, width, colors.shape[1] + 1), complex)
+    for face, color in zip(faces, colors, strict=True):
+        corners = vertices[face]
+        if _cross(*(corners[1:] - corners[0]).real) >= 0:
+            continue
+        low, high = np.floor(corners[:, :2].real.min(axis=0)), np.floor(corners[:, :2].real.max(axis=0))
+        for row in range(max(int(low[1]), 0), min(int(high[1]) + 1, height)):
+            for column in range(max(int(low[0]), 0), min(int(high[0]) + 1, width)):
+                image[row, column] += _area(_clip_to_pixel(corners[:, :2], column, row)) * np.append(color, 1)
     return image
 
 

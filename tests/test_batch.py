@@ -81,19 +81,25 @@ def test_colours_and_lights_have_the_bits_of_single_calls(light, one_mesh):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "dtype, settings",
     [
-        dr.Soft(sigma=0.8, near=1, far=6, union="max"),
-        dr.Soft(sigma=0.8, near=1, far=6, cull_backfaces=True, coverage="gaussian"),
-        dr.Soft(sigma=0.8, near=1, far=6, perspective_correct=True),
-        dr.Hard(near=0.1),
+        (np.float32, dr.Soft(sigma=0.8, near=1, far=6, coverage="gaussian", union="max")),
+        (np.float32, dr.Soft(sigma=0.8, near=1, far=6, cull_backfaces=True, clip_near=0)),
+        (np.float64, dr.Soft(sigma=0.8, near=1, far=6, perspective_correct=True)),
+        (np.float32, dr.Hard(near=0.1)),
     ],
 )
-def test_every_way_of_drawing_has_the_bits_of_single_calls(settings):
-    mesh = bumpy(1, np.float32)
-    assert_like_single_calls([mesh, bumpy(2, np.float32), mesh], around(), settings, LIGHT)
-    batch = dr.render_silhouette_batch(mesh, around(), settings)
-    assert same_bits(batch.alpha[1], dr.render_silhouette(mesh, around()[1], settings).alpha)
+def test_every_way_of_drawing_has_the_bits_of_single_calls(dtype, settings):
+    mesh = bumpy(1, dtype)
+    assert_like_single_calls([mesh, bumpy(2, dtype), mesh], around(), settings, LIGHT)
+
+
+def test_hard_silhouettes_have_the_bits_of_single_calls():
+    mesh, hard, grad = bumpy(1, np.float32), dr.Hard(near=0.1), np.random.default_rng(0).normal(size=(3, *SIZE))
+    batch = dr.render_silhouette_batch(mesh, around(), hard)
+    for view, grads in enumerate(batch.backward(grad)):
+        single = dr.render_silhouette(mesh, around()[view], hard)
+        assert same_bits(batch.alpha[view], single.alpha) and same_bits(grads, single.backward(grad[view]))
 
 
 def test_textures_have_the_bits_of_single_calls_and_gradients_of_their_own():

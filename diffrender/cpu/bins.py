@@ -16,7 +16,7 @@ from ..formulas.triangle import (
     signed_area_twice,
 )
 from ..jit import formula, kernel
-from ..ranges import Ranges
+from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
 from ..threads import share_out
 from .blocks import LOW, SLOPES, STRIP_ROWS
@@ -45,41 +45,40 @@ def sort_into_bins(
     size: tuple[int, int],
     radius: float,
     cull_backfaces: bool,
-    near_first: bool,
+    nearest: np.ndarray | None,
 ) -> Bins:
     """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of images of size (H, W), of a view each.
 
-    With `near_first` the faces of a strip come in _SLICES slices of depth, the nearest first: what they hide can be left
-    out sooner.
+    With `nearest` (B,), the least depth in each view, the faces of a strip come in _SLICES slices of depth, the nearest first:
+    what they hide can be left out sooner.
     """
     height, width = size
-    count = len(faces)
+    count, views = len(faces), ranges.views
     corners = np.empty((count, 3), np.int32)
     geometry = np.empty((count, 20), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
     radius += CULLING_MARGIN
-    depths = (np.zeros(ranges.views), np.zeros(ranges.views))
-    if near_first and count:
-        depths = _depth_slices(vertices[:, 2], ranges.vertices)
+    if nearest is None:
+        depths = (np.zeros(views), np.zeros(views))
+    else:
+        depths = (nearest, np.array(_slices_per_depth(nearest, most_by_view(vertices[:, 2], ranges.vertices))))
     slices = np.empty(count, np.uint8)
     arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
     share_out(_prepare, count, *arguments, corners, geometry, bounds, slices)
     slots = np.empty(count + 1, np.int64)
     per_view = _SLICES * -(-height // STRIP_ROWS)
-    starts = np.zeros(ranges.views * per_view + 1, np.int64)
+    starts = np.zeros(views * per_view + 1, np.int64)
     _count(ranges.faces, per_view, bounds, slices, slots, starts)
     entries = np.empty(slots[-1], np.int32)
-    _fill(ranges.faces, per_view, bounds, slices, starts, entries)
+    _fill(ranges.faces, per_view, bounds, slices, starts.copy(), entries)
     starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")
     return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
 
 
-def _depth_slices(depth: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each view (B,) the least depth, and how many slices there are to a unit of depth."""
-    nearest = np.minimum.reduceat(depth, starts[:-1]).astype(np.float64)
-    extent = np.maximum.reduceat(depth, starts[:-1]) - nearest
-    return nearest, np.divide(_SLICES, extent, out=np.zeros_like(extent), where=extent > 0)
+def _slices_per_depth(nearest: np.ndarray, farthest: np.ndarray) -> list[float]:
+    pairs = zip(nearest.tolist(), farthest.tolist(), strict=True)
+    return [_SLICES / (last - first) if last > first else 0.0 for first, last in pairs]
 
 
 @kernel
@@ -191,8 +190,9 @@ def _count(face_starts, per_view, bounds, slices, slots, starts):
 
 
 @kernel
-def _fill(face_starts, per_view, bounds, slices, starts, entries):
-    cursor, view = starts[:-1].copy(), 0
+def _fill(face_starts, per_view, bounds, slices, cursor, entries):
+    """Write the faces to the slices that begin at cursor (B S _SLICES + 1,), which then stands at their ends."""
+    view = 0
     for face in range(len(bounds)):
         while face >= face_starts[view + 1]:
             view += 1

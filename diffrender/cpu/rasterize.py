@@ -8,17 +8,14 @@ import numpy as np
 
 from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
 from ..formulas.shape import shape_of
-from ..grids import give_back, grid_unit, of_grids, take_grids
+from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..pyramid import CHANNELS
-from ..ranges import Ranges, one_view
-from ..texel_lanes import ADDED
-from ..threads import get_num_threads, run_on_workers, share_out
+from ..ranges import Ranges, least_by_view, one_view
+from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
-
-_GRID_BYTES = 1 << 28  # of the sums of a texture's gradients: a large texture's are those of fewer workers
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,8 @@ def draw_views(
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
-    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, attributes is not None)
+    nearest = None if attributes is None else least_by_view(vertices[:, 2], ranges.vertices)
+    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, nearest)
     height, width = size
     if alpha is None:
         alpha = np.empty((ranges.views * height, width), vertices.dtype)
@@ -99,14 +97,14 @@ def draw_views(
     )
     vanished = least_factor(settings, vertices.dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
-    if attributes is None:
+    if attributes is None or nearest is None:
         from .silhouette import silhouette_forward
 
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
         saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
         return Drawn(alpha, None, saved)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
-    depth_logits, background_logits = _depth_logits(vertices[:, 2], ranges, scale, settings)
+    depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
     color = np.empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
     softmax = (np.empty_like(alpha), np.empty_like(alpha))
@@ -168,21 +166,24 @@ def _surface(
     # Faces were wound to positive area: so are their corners in the texture.
     turned = corners[:, 1] != faces[:, 1]
     face_uv = np.where(turned[:, None], textured.faces_uv[:, [0, 2, 1]], textured.faces_uv)
-    texture = (pyramid.texels, pyramid.offsets, pyramid.sizes, pyramid.repeat)
-    return _Surface((q, texture, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
+    return _Surface((q, pyramid.arguments, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
 
 
 def _depth_logits(
-    depth: np.ndarray, ranges: Ranges, scale: float, settings: RasterSettings
+    depth: np.ndarray, nearest: np.ndarray, ranges: Ranges, scale: float, settings: RasterSettings
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return zbar / gamma per vertex and for each view's background (B,), all relative to the view's nearest vertex.
 
     A softmax does not see the shift, and float32 keeps the differences that matter: zbar / gamma itself is in the
     thousands for a small gamma.
     """
-    nearest = np.array([_nearest(part) for part in _by_view(depth, ranges.vertices)])
-    logits = ((_for_vertices(nearest, ranges) - depth.astype(np.float64)) * scale).astype(depth.dtype)
-    return logits, (BACKGROUND_DEPTH / settings.gamma - (settings.far - nearest) * scale).astype(depth.dtype)
+    if nearest.min() <= 0:  # it is the nearest one in front of the camera that counts
+        nearest = np.array([_nearest(part) for part in _by_view(depth, ranges.vertices)])
+    logits = np.subtract(_for_vertices(nearest, ranges), depth, dtype=np.float64)
+    logits *= scale
+    of_far = BACKGROUND_DEPTH / settings.gamma
+    background = [of_far - (settings.far - value) * scale for value in nearest.tolist()]
+    return logits.astype(depth.dtype), np.array(background, depth.dtype)
 
 
 def _nearest(depth: np.ndarray) -> float:
@@ -269,17 +270,11 @@ def _surface_backward(
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    texels = textured.pyramid.texel_count
-    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
-    grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])
     entry_uv = np.empty((len(bins.entries), 6), dtype)
-    run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
+    grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     ranges = one_view(len(grad_uv), len(face_uv))
     share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
-    grad_texture = of_grids(textured.pyramid, grids, touched, unit)
-    if np.isfinite(unit):
-        give_back(grids, touched)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture

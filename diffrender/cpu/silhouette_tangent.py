@@ -53,7 +53,8 @@ def silhouette_tangent(
     motions,
     tangent,
 ):
-    """Fill tangent (D, H, W, 1) of alpha for motions (V, D, 2) of the vertices; `ones` (H, W) are 1.
+    """Fill tangent (D, H, W, 1) of alpha for motions (V, D, 3) of the vertices, whose depths do not count; `ones` (H, W)
+    are 1.
 
     The change of alpha is the sum over faces of its derivatives for the corners, which the way back has for grad_alpha = 1, times
     what the corners do.

@@ -10,7 +10,7 @@ from ..lanes import LANES, at, fma, load, load_pair, put, store, store_pair
 from .blocks import fill
 from .tints import UV, Q, six, slopes_of
 
-# For each face of a batch and each direction: x, y of corners a, b, c; in colour also their depth logits and attributes.
+# How a face goes in a direction: x, y of corners a, b, c; in colour also their depth logits and attributes.
 OUTLINE = 6
 SOLID = 9
 # Of two blocks: the six derivatives of the coverage logit for the corners, then of alpha for the coverage logit, and then ...
@@ -27,7 +27,7 @@ _LARGEST = np.float32(1e30)
 
 @subroutine
 def put_motions(motions, attribute_motions, face_corners, face, ways, way, width):
-    """Write how a face's corners go, for each direction, from motions (V, D, 2 or 3) and attribute_motions (V, D, C)."""
+    """Write how a face's corners go, for each direction, from motions (V, D, 3) and attribute_motions (V or 0, D, C)."""
     for corner in range(3):
         of_corner = motions[face_corners[face, corner]]
         for direction in range(of_corner.shape[0]):

@@ -1,0 +1,78 @@
+"""Kernels of single views, for a share of the views of a batch: what is summed up keeps the order that it has in one view."""
+
+from .jit import kernel
+from .pinhole import project_vertices, project_vertices_backward
+from .ranges import origin_of
+from .shading import add_normals_backward, shade_vertices_backward
+from .spin import lead, publish
+
+
+@kernel
+def project_views(share, shares, board, vertices, starts, K, R, t, pixel):
+    """Fill pixel (V, 3) by `project_vertices`, of cameras K (B, 3, 3), R (B, 3, 3), t (B, 3), with vertices (V, 3) of all views
+    or those that they have in common."""
+    if share < 0:
+        lead(publish(board))
+        return
+    for view in range(len(K) * share // shares, len(K) * (share + 1) // shares):
+        begin, end, origin = starts[view], starts[view + 1], origin_of(view, starts, vertices)
+        seen = vertices[origin : origin + end - begin]
+        project_vertices(0, 1, board, seen, K[view], R[view], t[view], pixel[begin:end])
+
+
+@kernel
+def project_views_backward(share, shares, board, vertices, starts, K, R, t, grad_pixel, grad_world, sums):
+    """Fill grad_world (V, 3), and add to sums (B, 11), by `project_vertices_backward`."""
+    if share < 0:
+        lead(publish(board))
+        return
+    for view in range(len(K) * share // shares, len(K) * (share + 1) // shares):
+        begin, end, origin = starts[view], starts[view + 1], origin_of(view, starts, vertices)
+        seen, into = vertices[origin : origin + end - begin], grad_world[begin:end]
+        project_vertices_backward(seen, K[view], R[view], t[view], grad_pixel[begin:end], into, sums[view])
+
+
+@kernel
+def shade_views_backward(
+    share,
+    shares,
+    board,
+    vertices,
+    faces,
+    vertex_starts,
+    face_starts,
+    sums,
+    unit,
+    ambient,
+    diffuse,
+    softness,
+    albedo,
+    grad_color,
+    grad_albedo,
+    grad_sums,
+    grad_vertices,
+    totals,
+):
+    """Fill grad_albedo and grad_sums (V, 3), and add to grad_vertices (V, 3) and totals (B, 5), by `shade_vertices_backward` and
+    `add_normals_backward`. Meshes are those of all views or one."""
+    if share < 0:
+        lead(publish(board))
+        return
+    for view in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
+        begin, end, origin = vertex_starts[view], vertex_starts[view + 1], origin_of(view, vertex_starts, vertices)
+        first = origin_of(view, face_starts, faces)
+        seen = faces[first : first + face_starts[view + 1] - face_starts[view]]
+        after = origin + end - begin
+        shade_vertices_backward(
+            sums[origin:after],
+            unit,
+            ambient,
+            diffuse,
+            softness,
+            albedo[origin:after],
+            grad_color[begin:end],
+            grad_albedo[begin:end],
+            grad_sums[begin:end],
+            totals[view],
+        )
+        add_normals_backward(vertices[origin:after], seen, grad_sums[begin:end], grad_vertices[begin:end])
