@@ -28,9 +28,9 @@ from .environment import announce, save
 
 SIZE = (360, 480)  # (H, W) px
 FOV = 34.0  # degrees over the shorter side
-SAMPLES = 64
+SAMPLES = 128
 PICTURES = 10
-SEED = 12
+SEED = 11
 ROTATION, TRANSLATION = 2.0, 0.01  # degrees, of the distance
 _ASSETS = Path(__file__).parent.parent / "assets"
 
