@@ -28,7 +28,7 @@ _DENSE = 10_000  # faces
 _MARGIN = 0.25  # of the mask's size
 _COARSE = ((2, 16), (3, 8), (5, 5))  # steps at the coarsest resolution, and how many hypotheses go on after them
 _FINER_STEPS, _FEWEST = 8, 4
-_HOPELESS = 2.0  # times the best's loss, and a hypothesis is given up
+_HOPELESS = 2.0  # times the best's loss, and a hypothesis that has had time is given up
 _ALIKE = 1.03  # a hypothesis fits as well as the best if its loss is at most so many times as large
 _NOTHING = 1e-6  # a loss that is as good as none
 _DIFFERENT = 10.0  # degrees from which on a pose is another one
@@ -90,7 +90,7 @@ class PoseSearch:
                     if not moving:
                         break
                 done += most
-            self._kept = _followed(self._kept, room)
+            self._kept = _followed(self._kept, room, _HOPELESS if number >= len(_COARSE) else math.inf)
         self._kept, self._others = self._settled()
         if self.settings.recut:
             yield from self._recut(done)
@@ -196,11 +196,12 @@ def _apart(first: Hypothesis, second: Hypothesis) -> float:
     return float(angle_between(first.camera.R, second.camera.R))
 
 
-def _followed(kept: Sequence[Hypothesis], room: int) -> list[Hypothesis]:
-    """Return the best hypotheses, the best first, of those that have come to the same pose only the better."""
+def _followed(kept: Sequence[Hypothesis], room: int, hopeless: float) -> list[Hypothesis]:
+    """Return the best hypotheses, the best first, of those that have come to the same pose only the better, and
+    without those whose loss is more than so many times the best's."""
     ranked: list[Hypothesis] = []
     for candidate in sorted(kept, key=_loss):
-        if candidate.loss > _HOPELESS * ranked[0].loss if ranked else False:
+        if ranked and candidate.loss > hopeless * ranked[0].loss:
             break
         if all(_apart(candidate, other) > _SAME for other in ranked):
             ranked.append(candidate)
