@@ -83,6 +83,24 @@ def image(
     return draw
 
 
+def batch(silhouette: bool) -> Draw:
+    """Draw two views of a mesh, from the same place, one view above the other, by a batch."""
+
+    def draw(scene: Scene, values: Values) -> Any:
+        call = dr.render_silhouette_batch if silhouette else dr.render_batch
+        camera = _camera(scene, values, "pinhole")
+        drawn = call(_mesh(scene, values), [camera, camera], scene.soft)
+        pixels = drawn.alpha if isinstance(drawn, dr.BatchSilhouette) else drawn.image
+
+        def backward(grad: np.ndarray) -> Values:
+            first, second = (by_name(view) for view in drawn.backward(grad.reshape(pixels.shape)))
+            return {name: value + second[name] for name, value in first.items() if value is not None}
+
+        return pixels.reshape(-1, *pixels.shape[2:]), backward
+
+    return draw
+
+
 def alpha_of(colored: Draw) -> Draw:
     """Draw the last channel of an image alone."""
 

@@ -50,7 +50,8 @@ def stages() -> Iterator[Row]:
         )
     blanks = {"attributes": NOT_YET} | dict.fromkeys(("uv", "slopes", "texture"), NO_TEXTURE)
     yield "boundaries", "antialias", _antialiased, _values, blanks, lambda scene: {}, COLUMNS
-    given, blanks = _of_faces, {"values": "They are interpolated from attributes."}
+    given = _of_faces
+    blanks = {"values": "They are interpolated from attributes."} | dict.fromkeys(("uv", "slopes", "texture"), NO_TEXTURE)
     yield "seams of faces with colours of their own", "antialias", _faceted, given, blanks, lambda scene: {}, COLUMNS
 
 

@@ -23,6 +23,7 @@ from .gradient_draw import (
     alpha_beside_attributes,
     alpha_of,
     attributes,
+    batch,
     geometry,
     image,
     in_pixels,
@@ -102,6 +103,7 @@ def _alpha() -> Iterator[Output]:
         yield Output(
             group, _named("silhouette", mode), "render_silhouette", silhouette(mode), geometry(), unlit, unfelt
         )
+    yield Output(group, "two views", "render_silhouette_batch", batch(True), geometry(), unlit, unfelt)
     lit = alpha_of(image(light=lights_of(*LIGHTS)))
 
     def material_and_light(scene: Scene) -> Values:
@@ -120,6 +122,8 @@ def _colors() -> Iterator[Output]:
     for mode in _modes("colours"):
         name = _named("vertex colours", mode)
         yield Output("Colours", name, "render", image(mode), given, _untextured() | _NO_LIGHTS, materials_of("uv"))
+    drawn, blanks = batch(False), _untextured() | _NO_LIGHTS
+    yield Output("Colours", "vertex colours, two views", "render_batch", drawn, given, blanks, materials_of("uv"))
 
 
 def _lit() -> Iterator[Output]:

@@ -15,6 +15,7 @@ from benchmarks.gradient_scenes import facts, scenes
 from benchmarks.gradient_settings import settings
 from benchmarks.gradient_table import blanks, failures, measure
 from diffrender import loss, regularize, symmetry
+from diffrender.batches import BatchGradients
 from diffrender.outputs import Derived
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +44,9 @@ def one_thread():
 
 
 def gradient_fields(kind, prefix=""):
-    """Return the names of all gradients that a NamedTuple holds, those of other ones in it too."""
+    """Return the names of all gradients that a NamedTuple holds, those of other ones in it too, and of a batch its views'."""
+    if get_origin(kind) is BatchGradients:
+        return gradient_fields(*get_args(kind))
     if get_origin(kind) in (Union, UnionType):
         return set().union(*(gradient_fields(part, prefix) for part in get_args(kind)))
     if not hasattr(kind, "_fields"):
