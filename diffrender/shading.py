@@ -104,7 +104,7 @@ def light_gradients(totals: np.ndarray, unit: np.ndarray, length: float) -> Ligh
     """Return by name the totals (5,) of `shade_vertices_backward` for a direction whose length is not 1."""
     grad_unit = totals[:3]
     direction = (grad_unit - (grad_unit @ unit) * unit) / length
-    return LightGradients(direction, ambient=float(totals[3]), diffuse=float(totals[4]))
+    return LightGradients(direction=direction, ambient=float(totals[3]), diffuse=float(totals[4]))
 
 
 def shade_with_jvp(

@@ -19,7 +19,7 @@ def test_both_backends_have_the_signatures_of_the_protocol():
     import diffrender.cuda.rasterize
 
     names = [name for name in vars(backend.Backend) if not name.startswith("_")]
-    assert names == ["draw", "draw_backward"]
+    assert names == ["draw", "draw_backward", "draw_jvp"]
     for name in names:
         wanted = list(inspect.signature(getattr(backend.Backend, name)).parameters)[1:]
         for module in (diffrender.cpu.rasterize, diffrender.cuda.rasterize):
