@@ -20,7 +20,7 @@ def _share_vertex(linked, f, g):
 
 
 @subroutine
-def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
+def cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
     """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, which of its ends is cut,
     0 for u, 1 for v or -1, and if any is left."""
     a, b = outward_ends(faces, signs, half)
@@ -45,7 +45,7 @@ def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux
 
 
 @borrower
-def _may_cross(linked, f, g):
+def may_cross(linked, f, g):
     """Whether two faces seen side by side are other ones without a common corner."""
     return f >= 0 and g >= 0 and f != g and not _share_vertex(linked, f, g)
 
@@ -74,12 +74,12 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
             f, below = np.int64(ids[row, begin]), np.int64(ids[row + 1, begin])
             end, end_below = np.int64(run_ends[row, run]), np.int64(run_ends[row + 1, run_below])
             last = min(end, end_below)
-            if _may_cross(linked, f, below):
+            if may_cross(linked, f, below):
                 for column in range(begin, last):
                     _suspect(points, faces, linked, signs, ring, f, below, row, column, 1, suspects)
             if end == last:
                 right = np.int64(ids[row, end])
-                if _may_cross(linked, f, right):
+                if may_cross(linked, f, right):
                     _suspect(points, faces, linked, signs, ring, f, right, row, end - 1, 0, suspects)
                 run += 1
             if end_below == last:
@@ -88,7 +88,7 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
 
 
 @subroutine
-def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
+def meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
     """Return the faces of the sheets of f, in front at (x, y), and g, in front at (x2, y2), where they cross on the way."""
     first, last = 0.0, 1.0
     for _ in range(_HALVINGS):
@@ -148,7 +148,7 @@ def find_crossings(
         g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
         if not below:
             continue
-        of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
+        of_f, of_g = meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
         for second in range(2):
             i, j = (row2, column2) if second else (row, column)
             if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
@@ -166,7 +166,7 @@ def find_crossings(
             while crosses and candidate >= 0:
                 half = np.int64(halves[candidate])
                 candidate = np.int64(before[candidate])
-                ux, uy, vx, vy, cut, crosses = _cut_chord(
+                ux, uy, vx, vy, cut, crosses = cut_chord(
                     points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
                 )
                 cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v

@@ -29,7 +29,7 @@ def _inward_slope(points, faces, half):
 
 
 @borrower
-def _front_of(points, faces, linked, signs, ring, head, seen_sign):
+def front_of(points, faces, linked, signs, ring, head, seen_sign):
     """Return the half edge of the front one of the faces at an edge that all lie on one side of it, or -1 if it is no outline."""
     best, steepest = np.int64(-1), 0.0
     half = np.int64(head)
@@ -52,7 +52,7 @@ def _front_of(points, faces, linked, signs, ring, head, seen_sign):
 
 
 @borrower
-def _hidden_around(nearest, row, column, inverse_depth):
+def hidden_around(nearest, row, column, inverse_depth):
     """Whether all that is seen at a pixel and its eight neighbours is nearer than a place."""
     for i in range(row, row + 3):
         for j in range(column, column + 3):
@@ -105,7 +105,7 @@ def find_outlines(
         second = seconds[edge]
         if second >= 0 and signs[second // 3] == signs[heads[edge] // 3]:
             continue  # the most
-        half = _front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
+        half = front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
         if half < 0:
             continue
         a, b = outward_ends(faces, signs, half)
@@ -129,7 +129,7 @@ def find_outlines(
             last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
             for column in range(first_column, last_column + 1):
                 t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
-                if not t0 < t1 or _hidden_around(nearest, row, column, highest):
+                if not t0 < t1 or hidden_around(nearest, row, column, highest):
                     continue
                 if count < len(halves):
                     pixel = row * width + column

@@ -17,7 +17,7 @@ NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of 
 
 
 @borrower
-def _write_places(
+def write_places(
     points,
     faces,
     linked,
@@ -66,7 +66,7 @@ def _write_places(
 
 
 @borrower
-def _write_pairs(
+def write_pairs(
     faces,
     signs,
     here,
@@ -226,7 +226,7 @@ def resolve_outlines(
             for k in range(count):
                 of_sheet[k] = -1
             of_sheet[MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
-            used = _write_places(
+            used = write_places(
                 points,
                 faces,
                 linked,
@@ -251,7 +251,7 @@ def resolve_outlines(
                 places,
                 place_pixels,
             )
-            _write_pairs(
+            write_pairs(
                 faces,
                 signs,
                 here,
