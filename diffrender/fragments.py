@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .backend import on_device
+from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
 from .surface_links import link_surface
 from .threads import run_on_workers, share_out
+
+if TYPE_CHECKING:
+    from .cuda.hard import DeviceFragments
 
 _PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
 _LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
@@ -104,19 +107,32 @@ class Fragments:
         return grad.astype(self.vertices_pixel.dtype)
 
 
-def rasterize_hard(vertices_pixel: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool = False) -> Fragments:
+def rasterize_hard(
+    vertices_pixel: Any,
+    faces: Any,
+    size: tuple[int, int],
+    cull_backfaces: bool = False,
+    backend: Name = "cpu",
+) -> "Fragments | DeviceFragments":
     """Find what each pixel of an image of size (H, W) sees of faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth.
 
     The nearest face at a pixel's centre, which belongs to one face only (top-left rule); and all outlines of the surface, and
     lines where faces cross, that are seen in a pixel, with the exact area beyond each. A face with a depth <= 0 or no area is
-    left out. Computed in float64 and the same at any number of threads. Raises ValueError for input of the wrong shape, range or
-    type.
+    left out. Computed in float64 and the same at any number of threads.
+    `backend` is "cpu", "cuda" or "auto" (a usable GPU, else the CPU). CUDA arrays stay on their device and stream, and so do the
+    results; they need "cuda" or "auto". Raises ValueError for input of the wrong shape, range or type, BackendError without a
+    usable GPU for "cuda".
     """
-    if on_device(vertices_pixel) or on_device(faces):
-        raise ValueError("a CUDA array was given to rasterize_hard, which draws on the CPU: copy it to the host")
+    chosen = choose(backend)
+    if chosen == "cpu" and (on_device(vertices_pixel) or on_device(faces)):
+        raise ValueError("a CUDA array was given to backend 'cpu': copy it to the host, or use backend='cuda'")
     vertices = check_vertices(vertices_pixel)
     faces = check_faces(faces, len(vertices))
     size = check_size(size)
+    if chosen == "cuda":
+        from .cuda.hard import rasterize
+
+        return rasterize(vertices, faces, size, bool(cull_backfaces))
     from .cpu import hard
 
     height, width = size

@@ -1,16 +1,17 @@
 """Hard rendering: the nearest surface in each pixel, with exactly antialiased boundaries, instead of the soft aggregate."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .antialiasing import blend, blend_backward
-from .backend import RasterGradients
+from .backend import Name, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .fragments import Fragments, rasterize_hard
 from .interpolation import Interpolation, fill
 
-_FAINT = 1 / 256  # alpha below which a pixel's colour goes over to the background's
+FAINT = 1 / 256  # alpha below which a pixel's colour goes over to the background's
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class HardRaster:
 
             if background.any():
                 image[image[:, -1] == 0, :-1] = background
-            to_straight_alpha(fragments.pairs.pixels, _FAINT, background, image, np.zeros(pixels, np.bool_))
+            to_straight_alpha(fragments.pairs.pixels, FAINT, background, image, np.zeros(pixels, np.bool_))
         self.image = image.reshape(*fragments.size, -1)
 
     @property
@@ -69,7 +70,7 @@ class HardRaster:
         if self._background is not None:
             from .cpu.blend import to_straight_alpha_backward
 
-            given = (fragments.pairs.pixels, _FAINT, self._background, self.image.reshape(pixels, channels))
+            given = (fragments.pairs.pixels, FAINT, self._background, self.image.reshape(pixels, channels))
             to_straight_alpha_backward(*given, grad_values, np.zeros(pixels, np.bool_))
         if drawn is None:
             grad_points, grad_attributes = np.zeros(fragments.points.shape), None
@@ -83,10 +84,19 @@ class HardRaster:
 
 
 def draw_hard(
-    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], settings: Hard, attributes: np.ndarray | None
+    vertices: Any,
+    faces: Any,
+    size: tuple[int, int],
+    settings: Hard,
+    attributes: Any | None,
+    backend: Name = "cpu",
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space and attributes (V, C), on an image of size (H, W)."""
-    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces)
+    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend)
+    if not isinstance(fragments, Fragments):
+        from .cuda.hard import draw
+
+        return draw(fragments, attributes, settings)
     if attributes is None:
         return HardRaster(fragments, None, None)
     attributes = check_attributes(attributes, fragments.vertices_pixel)

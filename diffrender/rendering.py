@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import BackendError, CoverageName, Name, RasterGradients, UnionName
+from .backend import CoverageName, Name, RasterGradients, UnionName
 from .camera import Camera, project
 from .corners import join_corners, split_corners
 from .hard import Hard, HardRaster, draw_hard
@@ -200,13 +200,13 @@ def render(
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
-    `settings` choose how: `Soft`, the aggregate of all faces, or `Hard`, what is seen, on the CPU.
+    `settings` choose how: `Soft`, the aggregate of all faces, or `Hard`, what is seen.
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
     image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, or for a texture
-    with `Hard`, BackendError for `Hard` on "cuda".
+    with `Hard`.
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -281,9 +281,7 @@ def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture
         return draw_soft(front, settings, backend, texture)
     if texture is not None:
         raise ValueError("Hard does not draw textures yet: use Soft, or diffrender.sampling.with_vertex_colors")
-    if backend == "cuda":
-        raise BackendError("Hard is drawn by backend 'cpu' only")
-    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
+    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes, backend)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:
