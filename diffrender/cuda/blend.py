@@ -5,6 +5,7 @@ import numpy as np
 from numba import cuda
 
 from ..cpu.blend import areas_backward
+from ..formulas.constants import ONE, ZERO
 from .jit import SIMULATED, kernel, shared
 
 MOVED = 10  # vertices at most whose gradient a pair has: of two faces, and of two edges that cut them
@@ -136,7 +137,7 @@ def to_straight_alpha(order, floor, background, image):
     for i in range(cuda.grid(1), len(order), cuda.gridsize(1)):
         pixel = order[i]
         alpha = image[pixel, channels]
-        rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
+        rest, scale = max(floor - alpha, ZERO), ONE / max(alpha, floor)
         for channel in range(channels):
             image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
 
@@ -148,7 +149,7 @@ def to_straight_alpha_backward(order, floor, background, image, grad_image):
     for i in range(cuda.grid(1), len(order), cuda.gridsize(1)):
         pixel = order[i]
         alpha = image[pixel, channels]
-        scale = 1.0 / max(alpha, floor)
+        scale = ONE / max(alpha, floor)
         for channel in range(channels):
             grad = grad_image[pixel, channel] * scale
             grad_image[pixel, channel] = grad

@@ -84,13 +84,15 @@ def _corner_of(faces, face, row, before):
 
 
 @kernel
-def gather_points(incidence, faces, offsets, slots, sums, named, first, by_pairs, by_places, points, grad_vertices):
-    """Fill grad_vertices (V, 3), for x px, y px and depth, from the rows of faces and from what names its vertex: `first` gradients
-    by pairs, then those by places. d(1 / z) = -dz / z^2."""
+def gather_points(
+    incidence, faces, offsets, slots, sums, has_sums, named, first, by_pairs, by_places, points, grad_vertices
+):
+    """Fill grad_vertices (V, 3), for x px, y px and depth, from the rows of faces and from what names its vertex: `first`
+    gradients by pairs, then those by places. d(1 / z) = -dz / z^2."""
     for i in range(cuda.grid(1), 3 * len(grad_vertices), cuda.gridsize(1)):
         vertex, axis = i // 3, i % 3
         total, previous, corner = 0.0, -1, -1
-        if len(sums) > 0:
+        if has_sums:
             for k in range(incidence[0][vertex], incidence[0][vertex + 1]):
                 face = incidence[1][k]
                 corner = _corner_of(faces, face, vertex, corner if face == previous else -1)

@@ -81,7 +81,9 @@ def cover(ids, values):
 
 @shared
 def _clipped_weights(points, faces, face, perspective, x, y):
-    wa, wb, wc, _ = perspective_weights(*clipped_at(points, faces, face, x, y), *qs_of(points, faces, face, perspective))
+    wa, wb, wc, _ = perspective_weights(
+        *clipped_at(points, faces, face, x, y), *qs_of(points, faces, face, perspective)
+    )
     return wa, wb, wc
 
 
@@ -122,11 +124,13 @@ def find_seen(bounds, offsets, ids, seen):
 
 
 @kernel
-def list_seen(offsets, slots, slot_entries):
-    """Fill slot_entries (N,) with the entries that are seen: slots (E + 1,) is how many are before each."""
+def list_seen(offsets, slots, slot_entries, slot_faces):
+    """Fill slot_entries (N,) with the entries that are seen, and slot_faces (N,) with their faces: slots (E + 1,) is how many
+    are before each."""
     for entry in range(cuda.grid(1), len(slots) - 1, cuda.gridsize(1)):
         if slots[entry] < slots[entry + 1]:
             slot_entries[slots[entry]] = entry
+            slot_faces[slots[entry]] = face_of_entry(offsets, entry)
 
 
 @shared
@@ -175,13 +179,23 @@ def _sum_tile(
 
 @kernel
 def interpolate_backward(
-    points, faces, bounds, offsets, ids, slot_entries, perspective, attributes, attribute_faces, grad_values, sums
+    points,
+    faces,
+    bounds,
+    offsets,
+    ids,
+    slot_entries,
+    slot_faces,
+    perspective,
+    attributes,
+    attribute_faces,
+    grad_values,
+    sums,
 ):
     """Fill sums (N, 9 + 3 C), a row for each entry that is seen, from the gradients of the values of pixels (S, C or more)."""
     for slot in range(cuda.grid(1), len(slot_entries), cuda.gridsize(1)):
-        entry = slot_entries[slot]
-        face = face_of_entry(offsets, entry)
-        x0, x1, y0, y1 = _box_within(bounds, offsets, face, entry, ids)
+        face = slot_faces[slot]
+        x0, x1, y0, y1 = _box_within(bounds, offsets, face, slot_entries[slot], ids)
         _sum_tile(
             points,
             faces,
@@ -201,12 +215,12 @@ def interpolate_backward(
 
 
 @kernel
-def add_slots(offsets, slots, slot_entries, sums):
+def add_slots(offsets, slots, slot_faces, sums):
     """Add the rows of each face's later slots to its first, in their order."""
     width = sums.shape[1]
-    for i in range(cuda.grid(1), len(slot_entries) * width, cuda.gridsize(1)):
+    for i in range(cuda.grid(1), len(slot_faces) * width, cuda.gridsize(1)):
         slot, k = i // width, i % width
-        face = face_of_entry(offsets, slot_entries[slot])
+        face = slot_faces[slot]
         if slots[offsets[face]] == slot:
             total = sums[slot, k]
             for other in range(slot + 1, slots[offsets[face + 1]]):
@@ -226,14 +240,17 @@ def _place_backward(
     grad_values,
     place,
     alone,
-    own_points,
-    own_attributes,
+    own,
     grad_points,
     grad_attributes,
 ):
     """Fill grad_points (N, 3, 3) and grad_attributes (N, 3, C) of a place: what `interpolate_places_backward` gives a face that
     has vertices of its own."""
+    own_points, own_attributes, own_values = own
     face = places[0][place]
+    row = len(grad_values) - len(places[0]) + place
+    for channel in range(attributes.shape[1]):
+        own_values[place, channel] = grad_values[row, channel]
     for corner in range(3):
         for k in range(3):
             own_points[place, corner, k] = points[faces[face, corner], k]
@@ -241,19 +258,19 @@ def _place_backward(
         for channel in range(attributes.shape[1]):
             own_attributes[place, corner, channel] = attributes[attribute_faces[face, corner], channel]
             grad_attributes[place, corner, channel] = 0.0
-    row = len(grad_values) - len(places[0]) + place
+    last = place + 1
     interpolate_places_backward(
         own_points[place],
         alone,
         alone[0, :1],
-        places[1][place : place + 1],
-        places[2][place : place + 1],
-        places[3][place : place + 1],
+        places[1][place:last],
+        places[2][place:last],
+        places[3][place:last],
         width,
         own_attributes[place],
         alone,
         perspective,
-        grad_values[row : row + 1],
+        own_values[place:last],
         grad_points[place],
         grad_attributes[place],
     )
@@ -270,13 +287,16 @@ def places_backward(
     attribute_faces,
     grad_values,
     alone,
-    own_points,
-    own_attributes,
+    own,
     grad_points,
     grad_attributes,
 ):
     """Fill grad_points (N, 3, 3) and grad_attributes (N, 3, C), those of the corners of N places' faces, for the last N rows of
-    grad_values (S, C or more); `alone` is a face (1, 3) of vertices 0, 1 and 2, the two before are scratch."""
+    grad_values (S, C or more).
+
+    `alone` is a face (1, 3) of vertices 0, 1 and 2; `own` is room for a place's points (N, 3, 3), attributes (N, 3, C) and
+    gradient (N, C), all in float64.
+    """
     for place in range(cuda.grid(1), len(places[0]), cuda.gridsize(1)):
         _place_backward(
             points,
@@ -289,8 +309,7 @@ def places_backward(
             grad_values,
             place,
             alone,
-            own_points,
-            own_attributes,
+            own,
             grad_points,
             grad_attributes,
         )

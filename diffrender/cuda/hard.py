@@ -118,8 +118,9 @@ class DeviceFragments:
         """Return an array of the device there, or on the host if the vertices were."""
         return array if self.stays else download(array, self.stream)
 
-    def slots(self) -> tuple[Any, Any]:
-        """Return how many entries are seen before each (E + 1,), and these entries (N,) int64, found at the first way back."""
+    def slots(self) -> tuple[Any, Any, Any]:
+        """Return how many entries are seen before each (E + 1,), these entries (N,) int64 and their faces (N,) int32, found at
+        the first way back."""
         if not self.seen:
             take, stream, count = self.workspace.take, self.stream, self.entries
             flags = self.workspace.take_at_least(count, np.int32)[:count]
@@ -129,9 +130,10 @@ class DeviceFragments:
             scan(flags, before, self.workspace, (count, count), totals)
             seen = int(download(totals, stream)[0])
             listed = self.workspace.take_at_least(seen, np.int64)[:seen]
-            if count:
-                fragments.list_seen[(*spread(count), stream)](self.offsets, before, listed)
-            self.seen.append((before, listed))
+            faces = self.workspace.take_at_least(seen, np.int32)[:seen]
+            if seen:
+                fragments.list_seen[(*spread(count), stream)](self.offsets, before, listed, faces)
+            self.seen.append((before, listed, faces))
         return self.seen[0]
 
 
@@ -186,7 +188,7 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
     linked = _links(of, own_faces, vertices, stream)
     surface = (points, own_faces, linked.linked, signs, linked.ring)
     edges = (linked.heads, linked.seconds, facing, nearest)
-    none = (take((0,), np.int32), take((0,), np.int32), take((0,), np.int32), take((0, 2), np.float64))
+    none = (take((1,), np.int32), take((1,), np.int32), take((1,), np.int32), take((1, 2), np.float64))
     starts = take((2 * pixels + 1,), np.int64)
     launch(outline.find_outlines, len(linked.heads), surface, *edges, False, starts, counts, marked, none)
     launch(outline.find_meetings, 2 * nearest.size, surface, ids, counts, owners)
@@ -238,7 +240,7 @@ def _resolve(around: tuple, workspace: Workspace) -> tuple[Any, Pairs, Places]:
     counts = workspace.take_at_least(2 * count, np.int32)[: 2 * count]
     offsets = workspace.take_at_least(2 * count + 1, np.int64)[: 2 * count + 1]
     totals = workspace.take((2,), np.int64)
-    into, places = _rooms(workspace, 0, 0)
+    into, places = _rooms(pad, 1, 1)  # nothing is written there
     resolve.resolve[blocks, threads, stream](*around, scratch, False, counts, offsets, into, places)
     scan(counts, offsets, workspace, (count, 2 * count), totals)
     pair_count, both = (int(value) for value in download(totals, stream))
@@ -334,7 +336,7 @@ def interpolate(
     channels: int,
     kept: bool = False,
 ) -> DeviceInterpolation:
-    """Interpolate what has been checked, as `diffrender.interpolation.fill` does; values that are `kept` are the library's own."""
+    """Interpolate what has been checked, as `diffrender.interpolation.fill` does; values that are `kept` are the raster's."""
     with lock:
         workspace, stream = Workspace(of.stream), of.stream
         wait_for(getattr(attributes, "stream", 0), stream)
@@ -375,16 +377,17 @@ class _Gradients:
         self._of, self._scratch = of, scratch
         self._given: tuple | None = None
         self._by_pairs = self._pair_keys = self._by_places = self._attributes_by_places = None
-        self._sums = scratch.take((0, fragments.POSITIONS), np.float64)
-        self._slots = of.offsets  # not looked at without sums
+        self._sums = scratch.take((1, fragments.POSITIONS), np.float64)
+        self._slots = of.offsets  # not looked at without values
+        self._names: tuple[int, tuple] | None = None  # of vertices
 
     def add_values(self, given: tuple, grad_values: Any) -> None:
         """Take what gradients of values (S, C or more) give."""
         of, scratch, take = self._of, self._scratch, self._scratch.take_at_least
         self._given = given
-        perspective, attributes, faces = given
+        _, attributes, _ = given
         channels, surface = attributes.shape[1], (of.points, of.own_faces)
-        self._slots, listed = of.slots()
+        self._slots, listed, listed_faces = of.slots()
         count = len(listed)
         self._sums = take(count, np.float64, fragments.POSITIONS + 3 * channels)[:count]
         places, number = tuple(of.places), len(of.places.faces)
@@ -396,21 +399,19 @@ class _Gradients:
             of.offsets,
             of.ids,
             listed,
+            listed_faces,
             *given,
             grad_values,
             self._sums,
         )
-        self._launch(fragments.add_slots, self._sums.size, of.offsets, self._slots, listed, self._sums)
+        self._launch(fragments.add_slots, self._sums.size, of.offsets, self._slots, listed_faces, self._sums)
         alone = scratch.upload(np.arange(3, dtype=np.int32)[None])
-        own_points, own_attributes, self._by_places, self._attributes_by_places = (
-            take(number, kind, 3 * columns)[:number].reshape(number, 3, columns)
-            for kind, columns in (
-                (np.float64, 3),
-                (attributes.dtype, channels),
-                (np.float64, 3),
-                (np.float64, channels),
-            )
-        )
+
+        def room(columns: int) -> Any:
+            return take(number, np.float64, 3 * columns)[:number].reshape(number, 3, columns)
+
+        self._by_places, self._attributes_by_places = room(3), room(channels)
+        own = (room(3), room(channels), take(number, np.float64, channels)[:number])
         self._launch(
             fragments.places_backward,
             number,
@@ -420,8 +421,7 @@ class _Gradients:
             *given,
             grad_values,
             alone,
-            own_points,
-            own_attributes,
+            own,
             self._by_places,
             self._attributes_by_places,
         )
@@ -445,10 +445,10 @@ class _Gradients:
         of, scratch = self._of, self._scratch
         first, named = self._named(of.own_faces, len(of.points))
         grads = self._room((len(of.points), 3))
-        none = scratch.take((0, 3, 3), np.float64)
+        none = scratch.take((1, 3, 3), np.float64)
         by_pairs = none if self._by_pairs is None else self._by_pairs
         by_places = none if self._by_places is None else self._by_places
-        rows = ((of.of.starts, of.of.faces), of.own_faces, of.offsets, self._slots, self._sums)
+        rows = ((of.of.starts, of.of.faces), of.own_faces, of.offsets, self._slots, self._sums, self._given is not None)
         self._launch(
             contributions.gather_points, 3 * len(grads), *rows, named, first, by_pairs, by_places, of.points, grads
         )
@@ -458,18 +458,21 @@ class _Gradients:
         """Return the gradient of the attributes (T, C)."""
         assert self._given is not None
         of, (_, attributes, faces) = self._of, self._given
-        named, count = (self._named(faces, len(attributes)), len(attributes))
+        first, named = self._named(faces, len(attributes))
+        count = len(attributes)
         incident = of.of if faces is of.own_faces else incidence(faces, count, of.stream)
         grads = self._room((count, attributes.shape[1]))
         rows = ((incident.starts, incident.faces), faces, of.offsets, self._slots, self._sums)
         self._launch(
-            contributions.gather_attributes, grads.size, *rows, named[1], named[0], self._attributes_by_places, grads
+            contributions.gather_attributes, grads.size, *rows, named, first, self._attributes_by_places, grads
         )
         return of.result(grads if len(of.vertices_pixel) or faces is not of.own_faces else grads[:0])
 
     def _named(self, faces: Any, rows: int) -> tuple[int, tuple]:
         """Return how many gradients come from pairs, and what `order_by_key` says of these and of those of places."""
         of, take = self._of, self._scratch.take_at_least
+        if faces is of.own_faces and self._names is not None:
+            return self._names
         first = 0 if self._pair_keys is None else self._pair_keys.size
         places = 0 if self._by_places is None else len(of.places.faces)
         total = first + 3 * places
@@ -478,7 +481,10 @@ class _Gradients:
             self._launch(contributions.copy_keys, first, self._pair_keys.reshape(first), keys)
         if places:
             self._launch(contributions.name_places, 3 * places, faces, tuple(of.places), keys[first:])
-        return first, contributions.order_by_key(keys, rows, self._scratch)
+        names = first, contributions.order_by_key(keys, rows, self._scratch)
+        if faces is of.own_faces:
+            self._names = names
+        return names
 
     def _room(self, shape: tuple[int, ...]) -> Any:
         of = self._of
@@ -566,7 +572,9 @@ class DeviceRaster(HardRaster):
                 self._behind = self._workspace.upload(background)
                 if background.any():
                     blend.show_background[(*spread(pixels), stream)](self._behind, image)
-                blend.to_straight_alpha[(*spread(len(of.order)), stream)](of.order, FAINT, self._behind, image)
+                blend.to_straight_alpha[(*spread(len(of.order)), stream)](
+                    of.order, of.dtype.type(FAINT), self._behind, image
+                )
             self._image = image
             if of.stays:  # a copy: its memory is the caller's, ours is used again
                 kept = allocate(image.shape, of.dtype, stream)
@@ -585,7 +593,7 @@ class DeviceRaster(HardRaster):
             grad_values = scratch.take_at_least(of.count, of.dtype, channels)[: of.count]
             blend.spread_gradient[(*spread(grad_values.size), of.stream)](given, grad_values)
             if self._behind is not None:
-                straight = (of.order, FAINT, self._behind, self._image, grad_values)
+                straight = (of.order, of.dtype.type(FAINT), self._behind, self._image, grad_values)
                 blend.to_straight_alpha_backward[(*spread(len(of.order)), of.stream)](*straight)
             grads = _Gradients(of, scratch)
             grads.add_areas(_areas_backward(of, self._jumps, grad_values, scratch))

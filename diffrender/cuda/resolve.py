@@ -39,9 +39,11 @@ SCRATCH = (
 
 
 @shared
-def _resolve(surface, seen, under, outlines, first, last, pixel, scratch, thread, used, pairs, end, place_end, into, places):
-    """Write the pairs of the outlines [first, last) in a pixel from `pairs` on, as far as they come before `end`, and their places
-    from `used` on; return how many there are now."""
+def _resolve(
+    surface, seen, under, outlines, first, last, pixel, scratch, thread, used, pairs, end, place_end, into, places
+):
+    """Write the pairs of the outlines [first, last) in a pixel from `pairs` on, as far as they come before `end`, and their
+    places from `used` on; return how many there are now."""
     points, faces, linked, signs, ring = surface
     nearest, ids = seen
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
@@ -58,9 +60,7 @@ def _resolve(surface, seen, under, outlines, first, last, pixel, scratch, thread
     join_sheets(points, faces, linked, signs, ring, here, known, inner, count, px, py, sheets, closest)
     over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
     centers = (center_in, center_depth)
-    front = find_front(
-        *surface, here, known, inner, sheets, closest, count, px, py, over, center_in, center_depth
-    )
+    front = find_front(*surface, here, known, inner, sheets, closest, count, px, py, over, center_in, center_depth)
     if front >= 0:
         below = np.int64(-1) if under[pixel] == NOBODY else np.int64(under[pixel])
         beside = face_beside(*surface, ids, below, row, column, known, sheets, closest, count)
@@ -92,9 +92,7 @@ def _resolve(surface, seen, under, outlines, first, last, pixel, scratch, thread
         place_end,
         *places,
     )
-    write_pairs(
-        faces, signs, here, known, inner, sheets, of_sheet, parts, part_spans, found, pixel, pairs, end, *into
-    )
+    write_pairs(faces, signs, here, known, inner, sheets, of_sheet, parts, part_spans, found, pixel, pairs, end, *into)
     return used, pairs + found
 
 

@@ -129,16 +129,18 @@ def draw_ids(points, faces, signs, bounds, offsets, choosing, nearest, ids):
                 # Fused by hand: both turns must get the same bits.
                 near = cuda.fma(y - ay, down, cuda.fma(x - ax, across, start))
                 known = nearest[row, column]
-                if (near == known) if choosing else (near > known):
-                    if (
-                        is_inside(ax, ay, bx, by, x, y)
-                        and is_inside(bx, by, cx, cy, x, y)
-                        and is_inside(cx, cy, ax, ay, x, y)
-                    ):
-                        if choosing:
-                            cuda.atomic.min(ids, (row, column), number)
-                        else:
-                            cuda.atomic.max(nearest, (row, column), near)
+                if not ((near == known) if choosing else (near > known)):
+                    continue
+                if not (
+                    is_inside(ax, ay, bx, by, x, y)
+                    and is_inside(bx, by, cx, cy, x, y)
+                    and is_inside(cx, cy, ax, ay, x, y)
+                ):
+                    continue
+                if choosing:
+                    cuda.atomic.min(ids, (row, column), number)
+                else:
+                    cuda.atomic.max(nearest, (row, column), near)
 
 
 @kernel
