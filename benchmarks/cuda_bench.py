@@ -9,6 +9,7 @@ arrays on the device. Works in Numba's simulator too, with --small; its times me
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +20,7 @@ from numba import cuda
 import diffrender as dr
 from diffrender.cuda.driver import query_driver
 from diffrender.cuda.jit import SIMULATED, blocks
+from diffrender.hard import draw_hard
 
 from .environment import describe
 
@@ -67,6 +69,31 @@ def accuracy(subdivisions: int, side: int) -> dict[str, float]:
     return found
 
 
+def hard_accuracy(subdivisions: int, side: int) -> dict[str, float]:
+    """Compare hard rendering on the device, in both precisions, with the CPU's in double precision."""
+    grad = np.random.default_rng(0).normal(size=(side, side, 4))
+
+    def draw(dtype: Any, backend: Any) -> tuple[Any, Any]:
+        vertices, faces = sphere(subdivisions, side, dtype)
+        raster = draw_hard(
+            vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)).astype(dtype), backend
+        )
+        return raster.image, raster.backward(grad)
+
+    expected, expected_grads = draw(np.float64, "cpu")
+    found = {}
+    for dtype in (np.float64, np.float32):
+        actual, grads = draw(dtype, "cuda")
+        name = f"hard {np.dtype(dtype).name}"
+        found[f"{name} image, largest"] = float(np.abs(actual - expected).max())
+        found[f"{name} vertices, relative L2"] = _relative(grads.vertices_pixel, expected_grads.vertices_pixel)
+        found[f"{name} attributes, relative L2"] = _relative(grads.attributes, expected_grads.attributes)
+    vertices, faces = sphere(subdivisions, side, np.float64)
+    ids = [dr.rasterize_hard(vertices, faces, (side, side), backend=name).face_ids for name in ("cpu", "cuda")]
+    found["hard other faces seen, part of pixels"] = float((ids[0] != ids[1]).mean())
+    return found
+
+
 def random_colors(count: int) -> np.ndarray:
     """Return the same colours (V, 3) for the same count."""
     return np.random.default_rng(count).uniform(size=(count, 3)).astype(np.float32)
@@ -88,7 +115,19 @@ def different_results(subdivisions: int, side: int, runs: int) -> int:
         )
         back, outline = raster.backward(*grads), raster.backward(grads[0])
         arrays = (raster.alpha, raster.color, *back, outline.vertices_pixel)
-        results.add(b"".join(array.tobytes() for array in arrays))
+        results.add(b"".join(array.tobytes() for array in arrays if array is not None))
+    return len(results)
+
+
+def different_hard_results(subdivisions: int, side: int, runs: int) -> int:
+    """Return how many different images and gradients hard rendering gives for the same call: 1 is right."""
+    vertices, faces = sphere(subdivisions, side)
+    grad = np.random.default_rng(0).normal(size=(side, side, 4))
+    results = set()
+    for _ in range(runs):
+        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)), "cuda")
+        back = raster.backward(grad)
+        results.add(b"".join(array.tobytes() for array in (raster.image, back.vertices_pixel, back.attributes)))
     return len(results)
 
 
@@ -175,6 +214,7 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     entries = int(
         bins.ends[bins.ends.size - len(host_faces) - 2 : bins.ends.size - len(host_faces) - 1].copy_to_host()[0]
     )
+    row |= hard_times(vertices, faces, attributes, side, repeats)
     moved = {
         "forward": FORWARD_BYTES * entries + 8 * side**2,
         "backward": BACKWARD_BYTES * bins.slot_count + 8 * side**2,
@@ -184,6 +224,37 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
         row[f"silhouette {way}, part of arithmetic"] = flops * pairs / seconds / 1e9 / limits["arithmetic Gflop/s"]
         row[f"silhouette {way}, part of bandwidth"] = moved[way] / seconds / 1e9 / limits["bandwidth GB/s"]
     return row
+
+
+def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: int) -> dict[str, float]:
+    """Time hard rendering of colours, its stages, and the CPU's for comparison; a new image has to find what is seen again."""
+    grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
+
+    def picture() -> Any:
+        return draw_hard(vertices, faces, (side, side), dr.Hard(), attributes, "cuda")
+
+    drawn = picture()
+    fragments = dr.rasterize_hard(vertices, faces, (side, side), backend="cuda")
+    host = [array.copy_to_host() for array in (vertices, faces, attributes, grad)]
+
+    def on_host() -> Any:
+        return draw_hard(host[0], host[1], (side, side), dr.Hard(), host[2]).backward(host[3])
+
+    on_host()
+    begin = time.perf_counter()
+    on_host()
+    on_cpu = 1000 * (time.perf_counter() - begin)
+    return {
+        "hard forward ms": _milliseconds(picture, repeats),
+        "hard rasterize ms": _milliseconds(
+            lambda: dr.rasterize_hard(vertices, faces, (side, side), backend="cuda"), repeats
+        ),
+        "hard interpolate ms": _milliseconds(lambda: dr.interpolate(fragments, attributes), repeats),
+        "hard backward again ms": _milliseconds(lambda: drawn.backward(grad), repeats),
+        "hard both ms": _milliseconds(lambda: picture().backward(grad), repeats),
+        "hard both on the CPU ms": on_cpu,
+        "hard boundaries": len(fragments.pairs.pixels),
+    }
 
 
 def main() -> None:
@@ -197,11 +268,13 @@ def main() -> None:
     report: dict[str, Any] = {"gpu": gpus[0].name if gpus else "Numba's simulator", **describe()}
     print(report)
     report["accuracy"] = {
-        f"{20 * 4**subdivisions} faces at {side}": accuracy(subdivisions, side)
+        f"{20 * 4**subdivisions} faces at {side}": accuracy(subdivisions, side) | hard_accuracy(subdivisions, side)
         for subdivisions, side in (((0, 12),) if small else ((3, 128), (4, 256), (6, 512)))
     }
     report["different results"] = different_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
-    print(json.dumps({name: report[name] for name in ("accuracy", "different results")}, indent=1), flush=True)
+    report["different hard results"] = different_hard_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
+    shown = ("accuracy", "different results", "different hard results")
+    print(json.dumps({name: report[name] for name in shown}, indent=1), flush=True)
     report["ceilings"] = ceilings(small)
     print(report["ceilings"], flush=True)
     report["times"] = []
@@ -216,10 +289,17 @@ def main() -> None:
         (name, value)
         for scene in report["accuracy"].values()
         for name, value in scene.items()
-        if value > (1e-4 if "relative" in name or name.startswith("color,") else 1e-5)
+        if value > _tolerance(name)
     ]
-    if errors or report["different results"] != 1:
-        sys.exit(f"off: {errors}, {report['different results']} different results")
+    different = report["different results"], report["different hard results"]
+    if errors or different != (1, 1):
+        sys.exit(f"off: {errors}, {different} different results")
+
+
+def _tolerance(name: str) -> float:
+    if name.startswith("hard float64"):
+        return 1e-9
+    return 1e-4 if "relative" in name or name.startswith(("color,", "hard float32")) else 1e-5
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ class Workspace:
 
     def upload(self, array: np.ndarray) -> Any:
         """Return a device copy of a host array."""
+        if 0 in array.strides:  # of an axis of length 1: the copy to the device would take it for a repetition
+            array = array.copy()
         buffer = self.take(array.shape, array.dtype)
         buffer.copy_to_device(array, stream=self.stream)
         return buffer

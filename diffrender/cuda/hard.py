@@ -376,7 +376,10 @@ class _Gradients:
     def __init__(self, of: DeviceFragments, scratch: Workspace):
         self._of, self._scratch = of, scratch
         self._given: tuple | None = None
-        self._by_pairs = self._pair_keys = self._by_places = self._attributes_by_places = None
+        self._by_pairs: Any = None
+        self._pair_keys: Any = None
+        self._by_places: Any = None
+        self._attributes_by_places: Any = None
         self._sums = scratch.take((1, fragments.POSITIONS), np.float64)
         self._slots = of.offsets  # not looked at without values
         self._names: tuple[int, tuple] | None = None  # of vertices
