@@ -18,8 +18,9 @@ from ..formulas.edge import chord, shadow_area
 from .jit import SIMULATED, kernel, shared
 from .zbuffer import NOBODY
 
-THREADS = 4 if SIMULATED else 64  # of a block; the less, the less the pixels of a warp wait for each other's branches
-BLOCKS = 2 if SIMULATED else 132  # so many have a scratch pad of 11 kB a thread
+# Of a block, not even a warp: pixels that share one wait for each other's branches, and there are more warps than pixels need.
+THREADS = 4 if SIMULATED else 8
+BLOCKS = 2 if SIMULATED else 1056  # so many have a scratch pad of 11 kB a thread
 # Of a thread: shapes and kinds of what `resolve_outlines` of the CPU has.
 SCRATCH = (
     ((MOST,), np.int64),  # half edges
