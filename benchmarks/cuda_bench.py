@@ -29,7 +29,10 @@ SUBDIVISIONS = (4, 6, 8)  # 5,120, 81,920 and 1,310,720 faces
 SIGMA = 1.64  # px^2
 FILL = 0.7  # of the image's side that the sphere's diameter takes
 REPEATS = 30
+LARGEST_ON_CPU = 100_000  # faces that are drawn on the CPU too, by all its threads
 RUNS_FOR_BITS = 20
+AS_GOOD = 2  # times the CPU's error in the same precision
+AS_THE_CPU = 1e-9  # hard rendering in double precision, where rounding differs
 # Floating-point operations of a (pixel, face) pair, counted in the formulas: an exponential is 14, a division 1.
 FORWARD_FLOPS, BACKWARD_FLOPS = 75, 80
 FORWARD_BYTES, BACKWARD_BYTES = 56, 80  # that an entry or a slot cannot do without: geometry, bounds, index, gradients
@@ -44,8 +47,8 @@ def sphere(subdivisions: int, side: int, dtype: Any = np.float32) -> tuple[np.nd
     return np.c_[flat, points[:, 2]].astype(np.float32).astype(dtype), ball.faces.astype(np.int32)
 
 
-def accuracy(subdivisions: int, side: int) -> dict[str, float]:
-    """Compare single precision on the device with the CPU's double precision, which the tests hold to the oracle."""
+def accuracy(subdivisions: int, side: int) -> dict[str, dict[str, float]]:
+    """Compare single precision, on the device and on the CPU, with the CPU's double, which the tests hold to the oracle."""
     random = np.random.default_rng(0)
     grad_alpha, grad_color = random.normal(size=(side, side)), random.normal(size=(side, side, 3))
 
@@ -57,40 +60,42 @@ def accuracy(subdivisions: int, side: int) -> dict[str, float]:
         )
         return raster, raster.backward(grad_alpha, grad_color if colored else None)
 
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for name, colored in (("silhouette", False), ("color", True)):
         expected, expected_grads = draw(np.float64, "cpu", colored)
-        actual, grads = draw(np.float32, "cuda", colored)
-        found[f"{name} alpha, largest"] = float(np.abs(actual.alpha - expected.alpha).max())
-        found[f"{name} vertices, relative L2"] = _relative(grads.vertices_pixel, expected_grads.vertices_pixel)
-        if colored:
-            found["color, largest"] = float(np.abs(actual.color - expected.color).max())
-            found["color attributes, relative L2"] = _relative(grads.attributes, expected_grads.attributes)
+        for backend in ("cpu", "cuda"):
+            actual, grads = draw(np.float32, backend, colored)
+            row = found.setdefault(backend, {})
+            row[f"{name} alpha, largest"] = float(np.abs(actual.alpha - expected.alpha).max())
+            row[f"{name} vertices, relative L2"] = _relative(grads.vertices_pixel, expected_grads.vertices_pixel)
+            if colored:
+                row["color, largest"] = float(np.abs(actual.color - expected.color).max())
+                row["color attributes, relative L2"] = _relative(grads.attributes, expected_grads.attributes)
     return found
 
 
-def hard_accuracy(subdivisions: int, side: int) -> dict[str, float]:
-    """Compare hard rendering on the device, in both precisions, with the CPU's in double precision."""
+def hard_accuracy(subdivisions: int, side: int) -> dict[str, dict[str, float]]:
+    """Compare hard rendering, in single precision on both and in double on the device, with the CPU's in double."""
     grad = np.random.default_rng(0).normal(size=(side, side, 4))
 
     def draw(dtype: Any, backend: Any) -> tuple[Any, Any]:
         vertices, faces = sphere(subdivisions, side, dtype)
-        raster = draw_hard(
-            vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)).astype(dtype), backend
-        )
+        colors = random_colors(len(vertices)).astype(dtype)
+        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), colors, backend)
         return raster.image, raster.backward(grad)
 
     expected, expected_grads = draw(np.float64, "cpu")
-    found = {}
-    for dtype in (np.float64, np.float32):
-        actual, grads = draw(dtype, "cuda")
-        name = f"hard {np.dtype(dtype).name}"
-        found[f"{name} image, largest"] = float(np.abs(actual - expected).max())
-        found[f"{name} vertices, relative L2"] = _relative(grads.vertices_pixel, expected_grads.vertices_pixel)
-        found[f"{name} attributes, relative L2"] = _relative(grads.attributes, expected_grads.attributes)
+    found: dict[str, dict[str, float]] = {}
+    for backend, dtype in (("cpu", np.float32), ("cuda", np.float32), ("cuda in double", np.float64)):
+        actual, grads = draw(dtype, backend.split()[0])
+        found[backend] = {
+            "hard image, largest": float(np.abs(actual - expected).max()),
+            "hard vertices, relative L2": _relative(grads.vertices_pixel, expected_grads.vertices_pixel),
+            "hard attributes, relative L2": _relative(grads.attributes, expected_grads.attributes),
+        }
     vertices, faces = sphere(subdivisions, side, np.float64)
     ids = [dr.rasterize_hard(vertices, faces, (side, side), backend=name).face_ids for name in ("cpu", "cuda")]
-    found["hard other faces seen, part of pixels"] = float((ids[0] != ids[1]).mean())
+    found["cuda in double"]["hard, pixels that see another face"] = float((ids[0] != ids[1]).sum())
     return found
 
 
@@ -126,8 +131,7 @@ def different_hard_results(subdivisions: int, side: int, runs: int) -> int:
     results = set()
     for _ in range(runs):
         raster = draw_hard(vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)), "cuda")
-        back = raster.backward(grad)
-        arrays = (raster.image, *back)
+        arrays = (raster.image, *raster.backward(grad))
         results.add(b"".join(array.tobytes() for array in arrays if array is not None))
     return len(results)
 
@@ -180,6 +184,17 @@ def _milliseconds(work: Any, repeats: int) -> float:
     return median(times)
 
 
+def _wall_milliseconds(work: Any, repeats: int) -> float:
+    """Return the median time of `work`, which waits for what it starts, after a run that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - begin))
+    return median(times)
+
+
 def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) -> dict[str, float | int]:
     """Time the silhouette and the colour, forward and backward, with everything on the device."""
     host_vertices, host_faces = sphere(subdivisions, side)
@@ -215,6 +230,13 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     entries = int(
         bins.ends[bins.ends.size - len(host_faces) - 2 : bins.ends.size - len(host_faces) - 1].copy_to_host()[0]
     )
+    if len(host_faces) <= LARGEST_ON_CPU:
+        given = (host_vertices, host_faces, (side, side), SIGMA)
+        grad = grad_alpha.copy_to_host()
+        for backend in ("cpu", "cuda"):
+            row[f"{backend}, arrays of the host, silhouette both ms"] = _wall_milliseconds(
+                lambda backend=backend: dr.rasterize_soft(*given, backend=backend).backward(grad), repeats
+            )
     row |= hard_times(vertices, faces, attributes, side, repeats)
     moved = {
         "forward": FORWARD_BYTES * entries + 8 * side**2,
@@ -227,34 +249,27 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     return row
 
 
-def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: int) -> dict[str, float]:
-    """Time hard rendering of colours, its stages, and the CPU's for comparison; a new image has to find what is seen again."""
+def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: int) -> dict[str, float | int]:
+    """Time hard rendering of colours and its stages, with everything on the device, and on the CPU with all its threads."""
     grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
+    drawn = (vertices, faces, (side, side))
 
     def picture() -> Any:
-        return draw_hard(vertices, faces, (side, side), dr.Hard(), attributes, "cuda")
+        return draw_hard(*drawn, dr.Hard(), attributes, "cuda")
 
-    drawn = picture()
-    fragments = dr.rasterize_hard(vertices, faces, (side, side), backend="cuda")
-    host = [array.copy_to_host() for array in (vertices, faces, attributes, grad)]
-
-    def on_host() -> Any:
-        return draw_hard(host[0], host[1], (side, side), dr.Hard(), host[2]).backward(host[3])
-
-    on_host()
-    begin = time.perf_counter()
-    on_host()
-    on_cpu = 1000 * (time.perf_counter() - begin)
+    raster, fragments = picture(), dr.rasterize_hard(*drawn, backend="cuda")
+    raster.backward(grad)
+    on_host = [array.copy_to_host() for array in (vertices, faces, attributes, grad)]
     return {
+        "hard pairs": len(fragments.pairs.pixels),
         "hard forward ms": _milliseconds(picture, repeats),
-        "hard rasterize ms": _milliseconds(
-            lambda: dr.rasterize_hard(vertices, faces, (side, side), backend="cuda"), repeats
-        ),
+        "hard rasterize ms": _milliseconds(lambda: dr.rasterize_hard(*drawn, backend="cuda"), repeats),
         "hard interpolate ms": _milliseconds(lambda: dr.interpolate(fragments, attributes), repeats),
-        "hard backward again ms": _milliseconds(lambda: drawn.backward(grad), repeats),
+        "hard backward, but for what the first finds, ms": _milliseconds(lambda: raster.backward(grad), repeats),
         "hard both ms": _milliseconds(lambda: picture().backward(grad), repeats),
-        "hard both on the CPU ms": on_cpu,
-        "hard boundaries": len(fragments.pairs.pixels),
+        "cpu, hard both ms": _wall_milliseconds(
+            lambda: draw_hard(*on_host[:2], (side, side), dr.Hard(), on_host[2]).backward(on_host[3]), min(repeats, 10)
+        ),
     }
 
 
@@ -269,12 +284,16 @@ def main() -> None:
     report: dict[str, Any] = {"gpu": gpus[0].name if gpus else "Numba's simulator", **describe()}
     print(report)
     report["accuracy"] = {
-        f"{20 * 4**subdivisions} faces at {side}": accuracy(subdivisions, side) | hard_accuracy(subdivisions, side)
+        f"{20 * 4**subdivisions} faces at {side}": accuracy(subdivisions, side)
         for subdivisions, side in (((0, 12),) if small else ((3, 128), (4, 256), (6, 512)))
     }
     report["different results"] = different_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
+    report["hard accuracy"] = {
+        f"{20 * 4**subdivisions} faces at {side}": hard_accuracy(subdivisions, side)
+        for subdivisions, side in (((0, 12),) if small else ((3, 128), (4, 256), (6, 512)))
+    }
     report["different hard results"] = different_hard_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
-    shown = ("accuracy", "different results", "different hard results")
+    shown = ("accuracy", "different results", "hard accuracy", "different hard results")
     print(json.dumps({name: report[name] for name in shown}, indent=1), flush=True)
     report["ceilings"] = ceilings(small)
     print(report["ceilings"], flush=True)
@@ -286,21 +305,22 @@ def main() -> None:
             print({name: round(value, 4) for name, value in row.items()}, flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    # Slivers at the rim of a fine mesh are ill-conditioned in single precision, whatever computes them.
     errors = [
-        (name, value)
-        for scene in report["accuracy"].values()
-        for name, value in scene.items()
-        if value > _tolerance(name)
+        (name, value, scene["cpu"][name])
+        for scene in (*report["accuracy"].values(), *report["hard accuracy"].values())
+        for name, value in scene["cuda"].items()
+        if value > AS_GOOD * scene["cpu"][name] + 1e-6
+    ]
+    errors += [
+        (name, value, 0.0)
+        for scene in report["hard accuracy"].values()
+        for name, value in scene["cuda in double"].items()
+        if value > AS_THE_CPU
     ]
     different = report["different results"], report["different hard results"]
     if errors or different != (1, 1):
         sys.exit(f"off: {errors}, {different} different results")
-
-
-def _tolerance(name: str) -> float:
-    if name.startswith("hard float64"):
-        return 1e-9
-    return 1e-4 if "relative" in name or name.startswith(("color,", "hard float32")) else 1e-5
 
 
 if __name__ == "__main__":

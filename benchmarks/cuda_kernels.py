@@ -39,7 +39,7 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     """Return each kernel by name, with the types of its arguments in a precision."""
     from numba import types
 
-    from diffrender.cuda import bins, color, gather, inspect, scan, silhouette, surface
+    from diffrender.cuda import bins, color, gather, scan, silhouette, surface
     from diffrender.formulas.shape import Sigmoid
 
     real = getattr(types, precision)
@@ -53,14 +53,18 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     texture = (reals, longs, reals, types.boolean)
     surfaces = (real, reals2, reals2, i64, *texture)
     kernels: dict[str, tuple[Any, tuple]] = {
-        "bins.zero": (bins._zero, (ints,)),
+        "bins.zero": (bins._zero, (ints, longs)),
         "bins.prepare": (
             bins._prepare,
-            (reals2, ints2, real, real, real, types.boolean, i64, i64, i64, i64, ints2, reals2, ints2, ints),
+            (
+                *(reals2, reals2, i64[:, ::1], ints2, real, real, real, types.boolean, i64, i64, i64, i64),
+                *(ints2, ints2, reals2, ints2, ints, reals, longs),
+            ),
         ),
         "bins.fill": (bins._fill, (i64, ints2, longs, longs, i64, i64, ints, ints)),
         "scan.sum_chunks": (scan._sum_chunks, (ints, i64, longs)),
         "scan.scan_sums": (scan._scan_sums, (longs,)),
+        "scan.few": (scan._scan_few, (ints, i64, longs, i64, i64, longs)),
         "scan.spread": (scan._spread, (ints, i64, longs, longs, i64, i64, longs)),
         "silhouette_forward": (silhouette.silhouette_forward, (*binned, reals2, reals2)),
         "silhouette_backward": (silhouette.silhouette_backward, (*bands, reals2, reals2, reals2)),
@@ -97,9 +101,6 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "gather.count": (gather._count, (ints2, ints2, ints)),
         "gather.fill": (gather._fill, (ints2, longs, ints, ints)),
         "gather.order": (gather._order, (ints2, longs, ints, ints)),
-        "inspect.adopt_faces": (inspect._adopt_faces, (i64[:, ::1], i64, ints2, ints)),
-        "inspect.find_not_finite": (inspect._find_not_finite, (reals2, ints)),
-        "inspect.smallest_depth": (inspect._smallest_depth, (reals2, reals)),
     }
     return kernels | hard_signatures(precision)
 
@@ -127,8 +128,11 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     binned, given = (doubles2, ints2, signs, ints2, longs), (flag, reals2, ints2)
     named, rows = types.Tuple((longs, ints)), (types.Tuple((longs, ints)), ints2, longs, longs, doubles2)
     kernels: dict[str, tuple[Any, tuple]] = {
-        "zbuffer.clear": (zbuffer.clear, (doubles, ints, ints, doubles, ints, ints, ints, ints)),
-        "zbuffer.prepare": (zbuffer.prepare, (reals2, ints2, i64, i64, flag, doubles2, signs, ints2, ints)),
+        "zbuffer.clear": (zbuffer.clear, (doubles, ints, ints, doubles, ints, ints, ints, ints, longs)),
+        "zbuffer.prepare": (
+            zbuffer.prepare,
+            (reals2, ints2, ints2, i64, i64, flag, ints2, doubles2, signs, ints2, ints, longs),
+        ),
         "zbuffer.draw_ids": (zbuffer.draw_ids, (*binned, flag, doubles2, ints2)),
         "zbuffer.name_faces": (zbuffer.name_faces, (i64, ints2, ints)),
         "zbuffer.draw_under": (zbuffer.draw_under, (*binned, ints, ints2, longs, doubles2, flag, ints, doubles)),
@@ -147,6 +151,7 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
             ),
         ),
         "interpolate": (fragments.interpolate, (doubles2, ints2, ints2, places, *given, reals, reals2)),
+        "fragments.inspect": (fragments.inspect, (reals2, longs)),
         "fragments.cover": (fragments.cover, (ints2, reals2)),
         "fragments.weigh_centers": (fragments.weigh_centers, (doubles2, ints2, ints2, flag, doubles3)),
         "fragments.find_seen": (fragments.find_seen, (ints2, longs, ints2, ints)),

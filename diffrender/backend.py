@@ -60,6 +60,22 @@ class RasterGradients(NamedTuple):
     texture: np.ndarray | None = None  # (H, W, 3)
 
 
+class RasterDirections(NamedTuple):
+    """Directions, D of each, by the names of `RasterGradients`; None where nothing changes. Arrays of the host."""
+
+    vertices_pixel: np.ndarray | None = None  # (D, V, 3)
+    attributes: np.ndarray | None = None  # (D, V, C)
+    uv: np.ndarray | None = None  # (D, T, 2)
+    texture: np.ndarray | None = None  # (D, H, W, 3)
+
+
+class RasterTangents(NamedTuple):
+    """How what `rasterize_soft` gives changes in a direction; with a leading axis (D, ...) for several of them."""
+
+    alpha: np.ndarray  # (H, W)
+    color: np.ndarray | None  # (H, W, C)
+
+
 class Backend(Protocol):
     """What `diffrender.cpu.rasterize` and `diffrender.cuda.rasterize` both are: pixel-by-face work, and nothing else.
 
@@ -80,6 +96,9 @@ class Backend(Protocol):
 
     def draw_backward(self, drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
         """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""
+
+    def draw_jvp(self, drawn: Drawn, directions: RasterDirections) -> np.ndarray:
+        """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1), on the host."""
 
 
 def load(name: Literal["cpu", "cuda"]) -> Backend:

@@ -115,6 +115,34 @@ def reflect_backward(
     return BeamGradients(grad_normals, grad_to_light, grad_to_eye, grad_shininess)
 
 
+def reflect_jvp(
+    surface: Surface,
+    beam: Beam,
+    lights: Lights,
+    reflection: Reflection,
+    normals: np.ndarray,
+    to_light: np.ndarray,
+    to_eye: np.ndarray,
+    shininess: float,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return how a reflection's diffuse part and highlight (V,) change as the normals, the offsets to light and eye (3, V) and
+    the shininess do."""
+    towards = unit_backward(beam.towards, to_light)
+    cosine = reflection.slope * (dot(normals, beam.towards.vectors) + dot(surface.normals.vectors, towards))
+    diffuse = cosine
+    if beam.falloff is not None:
+        shrinking = 2 * beam.towards.inverse * dot(beam.towards.vectors, to_light)
+        diffuse = beam.falloff * (cosine - shrinking * reflection.cosine)
+    gloss = reflection.gloss
+    if gloss is None or surface.views is None or lights.specular is None:
+        return diffuse, None
+    half = unit_backward(gloss.half, towards + unit_backward(surface.views, to_eye))
+    facing = dot(normals, gloss.half.vectors) + dot(surface.normals.vectors, half)
+    positive = np.where(gloss.facing > 0, gloss.facing, 1)
+    change = lights.specular.shininess / positive * facing + shininess * np.log(positive)
+    return diffuse, gloss.highlight * change
+
+
 def unit(vectors: np.ndarray) -> Unit:
     """Scale vectors (3, V) to length 1; those without a length become 0."""
     lengths = np.sqrt(dot(vectors, vectors))
@@ -123,7 +151,7 @@ def unit(vectors: np.ndarray) -> Unit:
 
 
 def unit_backward(scaled: Unit, grad: np.ndarray) -> np.ndarray:
-    """Carry grad (3, V) back: the projection off the vector, over its length."""
+    """Carry grad (3, V) back, or a change forward: the projection off the vector, over its length, is its own transpose."""
     return (grad - dot(grad, scaled.vectors) * scaled.vectors) * scaled.inverse
 
 

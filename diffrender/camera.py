@@ -224,6 +224,46 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
     return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
 
 
+class ProjectDirections(NamedTuple):
+    """Directions, D of each, by the names of `ProjectGradients`; None where nothing changes."""
+
+    vertices: np.ndarray | None = None  # (D, V, 3)
+    rotation: np.ndarray | None = None  # (D, 3)
+    translation: np.ndarray | None = None  # (D, 3)
+    K: np.ndarray | None = None  # (D, 3, 3), of which only fx, skew, cx, fy and cy are looked at
+    distortion: np.ndarray | None = None  # (D, 6)
+
+
+def project_jvp(vertices_world: np.ndarray, camera: Camera, directions: ProjectDirections, count: int) -> np.ndarray:
+    """Return how the pixels change in `count` directions (D, V, 3), in the vertices' dtype; 0 for depths <= 0."""
+    vertices = np.ascontiguousarray(vertices_world)
+    moved, rotation, translation, K, distortion = directions
+    moved = np.zeros((0, *vertices.shape)) if moved is None else np.ascontiguousarray(moved, np.float64)
+    motions, tangent = np.zeros((count, 18)), np.empty((count, *vertices.shape), vertices.dtype)
+    if translation is not None:
+        motions[:, :3] = translation
+    if rotation is not None:
+        motions[:, 3:6] = rotation
+    if K is not None:
+        motions[:, 6:11] = K.reshape(-1, 9)[:, [0, 1, 2, 4, 5]]
+    if distortion is not None and camera.distortion is not None:
+        motions[:, 11:17] = distortion
+        if camera.distortion.fisheye:
+            motions[:, 15:17] = 0  # it has no p1 and p2
+        motions[:, 17] = (motions[:, 11:17] * camera.distortion.straight_by_coefficients).sum(axis=1)
+    if _is_bare(camera):
+        from .pinhole import project_vertices_tangent
+
+        share_out(
+            project_vertices_tangent, len(vertices), vertices, camera.K, camera.R, camera.t, moved, motions, tangent
+        )
+    else:
+        from .projection import project_bent_tangent
+
+        share_out(project_bent_tangent, len(vertices), vertices, *_numbers(camera), moved, motions, tangent)
+    return tangent
+
+
 def _numbers(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
     """Return what kernels know of a camera. An orthographic one gets a lens that does nothing."""
     lens = _NO_LENS if camera.distortion is None else camera.distortion

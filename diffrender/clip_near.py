@@ -59,6 +59,20 @@ class Cut:
         grad_t = np.bincount(self.faces[new] - self.vertices, (grad * (behind - front)).sum(axis=2)[new], len(self.t))
         return sums.reshape(values.shape).astype(values.dtype), grad_t
 
+    def along_jvp(self, values: np.ndarray, moved: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Return how `along` of values (V, C) changes as they do by moved (D, V, C), and t by t (D, N): (D, V + N, C)."""
+        way = values[self.edges[:, 1]] - values[self.edges[:, 0]]
+        changed = np.stack([self.along(one) for one in moved])
+        changed[:, self.vertices :] += t[..., None] * way
+        return changed
+
+    def at_corners_jvp(self, values: np.ndarray, moved: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Return how `at_corners` of values (F, 3, C) changes as they do by moved (D, F, 3, C), and t by t (D, N)."""
+        front, behind = self._ends(values)
+        changed = np.stack([self.at_corners(one) for one in moved])
+        shifts = np.concatenate([np.zeros((len(t), self.vertices)), t], axis=1)[:, self.faces]
+        return changed + shifts[..., None] * (behind - front)
+
     def _ends(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parents = self.parents[:, None]
         return values[parents, self.between[..., 0]], values[parents, self.between[..., 1]]
@@ -73,6 +87,11 @@ class Cut:
         front, behind = self.edges.T
         by_front = np.bincount(front, grad_t * self.t_by_front, self.vertices)
         return by_front + np.bincount(behind, grad_t * self.t_by_behind, self.vertices)
+
+    def depth_jvp(self, depth: np.ndarray) -> np.ndarray:
+        """Return how t (D, N) changes as the depths (D, V) of the mesh's vertices do."""
+        front, behind = self.edges.T
+        return depth[:, front] * self.t_by_front + depth[:, behind] * self.t_by_behind
 
 
 def cut_faces(depth: np.ndarray, faces: np.ndarray, near: float) -> Cut:

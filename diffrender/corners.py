@@ -21,3 +21,8 @@ def split_corners(mesh: Mesh) -> Mesh:
 def join_corners(faces: np.ndarray, grad_corners: np.ndarray, count: int) -> np.ndarray:
     """Add the gradients (3 F, C) of corners up to those (count, C) of the vertices that `faces` (F, 3) name."""
     return add_at(faces.ravel(), grad_corners, count).astype(grad_corners.dtype)
+
+
+def split_rows(faces: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Return what vertices do, moved (D, V, C), as the corners of faces (F, 3) do it: (D, 3 F, C)."""
+    return moved[:, faces.ravel()]

@@ -50,6 +50,17 @@ def sh_shading_backward(normals: np.ndarray, sh: np.ndarray, grad: np.ndarray) -
     return np.stack([grad_x, grad_y, grad_z]), grad_sh
 
 
+def sh_shading_jvp(normals: np.ndarray, sh: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Return how `sh_shading` (3, V) changes as the normals do by moved (3, V): each channel along its gradient."""
+    channels = []
+    for channel in range(3):
+        grad = np.zeros_like(normals)
+        grad[channel] = 1
+        along, _ = sh_shading_backward(normals, sh, grad)
+        channels.append((along * moved).sum(axis=0))
+    return np.stack(channels)
+
+
 def _basis(directions: np.ndarray) -> list[np.ndarray]:
     x, y, z = directions
     return [

@@ -1,12 +1,12 @@
 """Lit colours at the vertices under `Lights`, and the way back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from .beams import Surface, beams, dot, reflect, reflect_backward, unit, unit_backward
-from .harmonics import sh_shading, sh_shading_backward
+from .beams import Surface, beams, dot, reflect, reflect_backward, reflect_jvp, unit, unit_backward
+from .harmonics import sh_shading, sh_shading_backward, sh_shading_jvp
 from .lights import DirectionalGradients, Lights, LightsGradients, PointsGradients, SpecularGradients
 from .shading import normal_sums_backward
 
@@ -69,6 +69,62 @@ def lit_colors_backward(
         light=_by_name(lights, totals),
         eye=totals.eye,
     )
+
+
+def lit_colors_jvp(
+    sums: np.ndarray,
+    vertices: np.ndarray,
+    albedo: np.ndarray,
+    lights: Lights,
+    eye: np.ndarray,
+    moved_sums: np.ndarray,
+    moved: np.ndarray,
+    moved_albedo: np.ndarray,
+    moved_eye: np.ndarray,
+    directions: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Return how `lit_colors` change (D, V, 3) in D directions of the inputs before, and of the lights by the names that their
+    gradients have, such as "points.positions" (D, L, 3); those that are not there stay."""
+    count = len(moved)
+    tangent = np.empty((count, *albedo.shape))
+    sources = sum(1 for _ in beams(np.zeros((3, 1)), lights))
+
+    def of(name: str, *shape: int) -> np.ndarray:
+        return directions.get(name, np.zeros((count, *shape)))
+
+    far = 0 if lights.directional is None else len(lights.directional.directions)
+    places = np.concatenate([of("directional.directions", far, 3), of("points.positions", sources - far, 3)], axis=1)
+    intensities = np.concatenate(
+        [of("directional.intensities", far, 3), of("points.intensities", sources - far, 3)], axis=1
+    )
+    ambient, sh = of("ambient", 3), of("sh", 9, 3)
+    color, shininess = of("specular.color", 3), of("specular.shininess")
+    for block in _blocks(len(vertices)):
+        surface = _surface(sums[block], vertices[block], lights, eye)
+        vectors, painted = surface.normals.vectors, albedo[block].T
+        reflections = [(beam, reflect(surface, beam, lights)) for beam in beams(surface.points, lights)]
+        irradiance = _from_everywhere(surface, lights)
+        for beam, reflection in reflections:
+            irradiance += beam.intensity[:, None] * reflection.diffuse
+        for d in range(count):
+            normals, points = unit_backward(surface.normals, moved_sums[d, block].T), moved[d, block].T
+            to_eye = moved_eye[d][:, None] - points
+            change = np.repeat(ambient[d][:, None], points.shape[1], axis=1)
+            gloss: np.ndarray | float = 0.0
+            if lights.sh is not None:
+                change += sh_shading(vectors, sh[d]) + sh_shading_jvp(vectors, lights.sh, normals)
+            for (beam, reflection), place, intensity in zip(reflections, places[d], intensities[d], strict=True):
+                to_light = place[:, None] - points if beam.from_point else place[:, None]
+                given = (normals, to_light, to_eye, float(shininess[d]))
+                diffuse, highlight = reflect_jvp(surface, beam, lights, reflection, *given)
+                change += intensity[:, None] * reflection.diffuse + beam.intensity[:, None] * diffuse
+                if highlight is not None and reflection.gloss is not None and lights.specular is not None:
+                    before = reflection.diffuse * reflection.gloss.highlight
+                    after = diffuse * reflection.gloss.highlight + reflection.diffuse * highlight
+                    tint = color[d] * beam.intensity + lights.specular.color * intensity
+                    gloss = gloss + tint[:, None] * before + (lights.specular.color * beam.intensity)[:, None] * after
+            tangent[d, block] = (moved_albedo[d, block].T * irradiance + painted * change + gloss).T
+    return tangent
 
 
 class _Totals(NamedTuple):

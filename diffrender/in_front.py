@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import RasterGradients
-from .camera import Camera, ProjectGradients, project, project_backward
+from .backend import RasterDirections, RasterGradients
+from .camera import Camera, ProjectDirections, ProjectGradients, project, project_backward, project_jvp
 from .clip_near import Cut, cut_faces
 from .corners import join_corners
 
@@ -93,6 +93,43 @@ def in_front_backward(front: InFront, grads: RasterGradients) -> Behind:
         translation=projected.translation + [0, 0, force],
     )
     return Behind(projected, grad_values, grad_uv)
+
+
+def in_front_jvp(
+    front: InFront,
+    directions: ProjectDirections,
+    attributes: np.ndarray | None,
+    uv: np.ndarray | None,
+    count: int,
+) -> RasterDirections:
+    """Return what the rasterizer's input does in `count` directions of the projection's, of attributes (D, V, C) and uv
+    (D, T, 2), or None where they stay. See `in_front_backward`."""
+    if front.cut is None:
+        return RasterDirections(project_jvp(front.vertices, front.camera, directions, count), attributes, uv)
+    cut, camera, vertices = front.cut, front.camera, front.vertices.astype(np.float64)
+    moved, rotation, translation, _, _ = directions
+    depth = np.zeros((count, len(vertices)))
+    if moved is not None:
+        for axis in range(3):  # by hand: BLAS may add up in another order for more directions or threads
+            depth += camera.R[2, axis] * moved[..., axis]
+    if translation is not None:
+        depth += translation[:, 2:]
+    if rotation is not None:
+        x, y = camera.R[:2] @ vertices.T + camera.t[:2, None]
+        depth += rotation[:, :1] * y - rotation[:, 1:2] * x
+    t = cut.depth_jvp(depth)
+    moved = np.zeros((count, *vertices.shape)) if moved is None else moved
+    pixel = project_jvp(
+        cut.along(vertices), camera, directions._replace(vertices=cut.along_jvp(vertices, moved, t)), count
+    ).astype(front.vertices.dtype)
+    if front.values is not None:
+        given = np.zeros((count, *front.values.shape)) if attributes is None else attributes
+        attributes = cut.along_jvp(front.values, given, t)
+    if front.mesh_uv is not None and front.mesh_faces_uv is not None:
+        given = np.zeros((count, *front.mesh_uv.shape)) if uv is None else uv
+        corners = cut.at_corners_jvp(front.mesh_uv[front.mesh_faces_uv], given[:, front.mesh_faces_uv], t)
+        uv = corners.reshape(count, -1, 2)
+    return RasterDirections(pixel, attributes, uv)
 
 
 def _depths(vertices: np.ndarray, camera: Camera) -> np.ndarray:

@@ -67,3 +67,39 @@ def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
         sums[3] += y * gz - z * gy
         sums[4] += z * gx - x * gz
         sums[5] += x * gy - y * gx
+
+
+@formula
+def camera_tangent(R, x, y, z, moved, motions, direction, vertex):
+    """Return how a point (x, y, z) in camera space goes: x' = R x_world' + t' + w x x. `moved` (D, V, 3) may be empty."""
+    dx = motions[direction, 0] + motions[direction, 4] * z - motions[direction, 5] * y
+    dy = motions[direction, 1] + motions[direction, 5] * x - motions[direction, 3] * z
+    dz = motions[direction, 2] + motions[direction, 3] * y - motions[direction, 4] * x
+    if len(moved) > 0:
+        X, Y, Z = moved[direction, vertex, 0], moved[direction, vertex, 1], moved[direction, vertex, 2]
+        dx += R[0, 0] * X + R[0, 1] * Y + R[0, 2] * Z
+        dy += R[1, 0] * X + R[1, 1] * Y + R[1, 2] * Z
+        dz += R[2, 0] * X + R[2, 1] * Y + R[2, 2] * Z
+    return dx, dy, dz
+
+
+@kernel
+def project_vertices_tangent(share, shares, board, vertices, K, R, t, moved, motions, tangent):
+    """Fill a share of tangent (D, V, 3) of pixels for motions (D, 11) of what `project_vertices_backward` sums up for, and of the
+    vertices, moved (D or 0, V, 3)."""
+    if share < 0:
+        lead(publish(board))
+        return
+    count = len(vertices)
+    for vertex in range(count * share // shares, count * (share + 1) // shares):
+        x, y, z = to_camera(R, t, vertices, vertex)
+        inverse = 1.0 / z if z > 0.0 else 0.0
+        a, b = x * inverse, y * inverse
+        for d in range(len(motions)):
+            dx, dy, dz = camera_tangent(R, x, y, z, moved, motions, d, vertex)
+            da, db = (dx - a * dz) * inverse, (dy - b * dz) * inverse
+            du = K[0, 0] * da + K[0, 1] * db + motions[d, 6] * a + motions[d, 7] * b + motions[d, 8]
+            dv = K[1, 1] * db + motions[d, 9] * b + motions[d, 10]
+            there = z > 0.0
+            tangent[d, vertex, 0], tangent[d, vertex, 1] = (du, dv) if there else (0.0, 0.0)
+            tangent[d, vertex, 2] = dz if there else 0.0

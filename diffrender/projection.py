@@ -4,7 +4,7 @@ import numpy as np
 
 from .formulas.lens import bend, bend_backward
 from .jit import formula, kernel
-from .pinhole import to_camera
+from .pinhole import camera_tangent, to_camera
 from .spin import lead, publish
 
 
@@ -82,3 +82,36 @@ def project_bent_backward(vertices, K, R, t, lens, orthographic, grad_pixel, gra
         sums[15] += gradients[6]
         sums[16] += gradients[7]
         sums[17] += gradients[8]
+
+
+@kernel
+def project_bent_tangent(share, shares, board, vertices, K, R, t, lens, orthographic, moved, motions, tangent):
+    """Fill a share of tangent (D, V, 3) of pixels for motions (D, 18) of what `project_bent_backward` sums up for, and of the
+    vertices, moved (D or 0, V, 3).
+
+    The lens' derivatives are those of its reverse, for the two axes of the image.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    count = len(vertices)
+    for vertex in range(count * share // shares, count * (share + 1) // shares):
+        x, y, z = to_camera(R, t, vertices, vertex)
+        if z <= 0.0:
+            for d in range(len(motions)):
+                tangent[d, vertex, 0], tangent[d, vertex, 1], tangent[d, vertex, 2] = 0.0, 0.0, 0.0
+            continue
+        flat_x, flat_y, inverse = _flattened(x, y, z, orthographic)
+        a, b = bend(flat_x, flat_y, lens)
+        of_a, of_b = bend_backward(flat_x, flat_y, 1.0, 0.0, lens), bend_backward(flat_x, flat_y, 0.0, 1.0, lens)
+        for d in range(len(motions)):
+            dx, dy, dz = camera_tangent(R, x, y, z, moved, motions, d, vertex)
+            flatter = 0.0 if orthographic else dz
+            dx, dy = (dx - flat_x * flatter) * inverse, (dy - flat_y * flatter) * inverse
+            da, db = of_a[0] * dx + of_a[1] * dy, of_b[0] * dx + of_b[1] * dy
+            for k in range(7):
+                da += of_a[2 + k] * motions[d, 11 + k]
+                db += of_b[2 + k] * motions[d, 11 + k]
+            tangent[d, vertex, 0] = K[0, 0] * da + K[0, 1] * db + motions[d, 6] * a + motions[d, 7] * b + motions[d, 8]
+            tangent[d, vertex, 1] = K[1, 1] * db + motions[d, 9] * b + motions[d, 10]
+            tangent[d, vertex, 2] = dz

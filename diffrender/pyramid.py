@@ -43,19 +43,27 @@ def build_pyramid(texture: Texture) -> Pyramid:
         shapes.append(((height + 1) // 2, (width + 1) // 2))
     ends = np.cumsum([rows * columns for rows, columns in shapes])
     texels = np.empty(CHANNELS * ends[-1] + 1, texture.image.dtype)
-    texels[: texture.image.size] = texture.image.reshape(-1)
-    texels[-1] = 0
     offsets = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    sizes = np.array([(columns, rows) for rows, columns in shapes], texels.dtype).reshape(-1)
+    pyramid = Pyramid(texels, offsets, sizes, texture.wrap == "repeat")
+    fill_pyramid(pyramid, texture.image, texels)
+    return pyramid
+
+
+def fill_pyramid(pyramid: Pyramid, image: np.ndarray, texels: np.ndarray) -> None:
+    """Write to texels (3 N + 1,) the levels of an image (H, W, 3) of the size of a pyramid's."""
+    shapes = [(int(height), int(width)) for width, height in pyramid.sizes.reshape(-1, 2)]
+    begins = CHANNELS * np.append(pyramid.offsets, pyramid.texel_count)
+    texels[: image.size] = image.reshape(-1)
+    texels[-1] = 0
     for level in range(len(shapes) - 1):
-        begin, middle, end = CHANNELS * offsets[level], CHANNELS * offsets[level + 1], CHANNELS * ends[level + 1]
+        begin, middle, end = begins[level : level + 3]
         run_on_workers(
             _halve,
             texels[begin:middle].reshape(*shapes[level], CHANNELS),
             texels[middle:end].reshape(*shapes[level + 1], CHANNELS),
             most=(end - middle) // _WORTH_A_WORKER,
         )
-    sizes = np.array([(columns, rows) for rows, columns in shapes], texels.dtype).reshape(-1)
-    return Pyramid(texels, offsets, sizes, texture.wrap == "repeat")
 
 
 @kernel

@@ -10,8 +10,10 @@ from .backend import (
     CoverageName,
     Drawn,
     Name,
+    RasterDirections,
     RasterGradients,
     RasterSettings,
+    RasterTangents,
     TexturedFaces,
     UnionName,
     choose,
@@ -30,18 +32,19 @@ from .checks import (
     check_uv,
     check_vertices,
 )
+from .directions import check_directions
 from .texture import Texture
 
 
 class Raster:
     """What `rasterize_soft` returns: `alpha` (H, W), `color` (H, W, C) or None, `backend` and `backward`."""
 
-    def __init__(self, drawn: Drawn, backend: str, painted: bool, again: Any = None):
+    def __init__(self, drawn: Drawn, backend: str, shapes: dict[str, tuple[int, ...] | None], again: Any = None):
         self.alpha = drawn.alpha
         self.color = drawn.color
         self.backend = backend
         self._drawn = drawn
-        self._painted = painted  # whether the caller gave attributes
+        self._shapes = shapes  # of the gradients, None of what the caller did not give
         self._again = again  # draws the same on the CPU, for a GPU that runs out of memory on the way back
 
     @property
@@ -63,7 +66,31 @@ class Raster:
         if grad_color is not None:
             grad_color = check_gradient(grad_color, "grad_color", self.color, self.backend)
         grads = self._backward(grad_alpha, grad_color)
-        return grads if self._painted else grads._replace(attributes=None)
+        return grads if self._shapes["attributes"] else grads._replace(attributes=None)
+
+    def jvp(
+        self,
+        vertices_pixel: Any | None = None,
+        attributes: Any | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> RasterTangents:
+        """Return how alpha and color change in a direction of the inputs, exactly as `backward` has it: forward mode.
+
+        Each direction has the shape of its gradient, or all have one leading axis of D directions, which are done in one pass:
+        the results then have it too. What is not given stays. Raises ValueError for another shape, numbers that are not
+        finite, or a direction of what the raster does not have.
+        """
+        given = {"vertices_pixel": vertices_pixel, "attributes": attributes, "uv": uv, "texture": texture}
+        directions, several = check_directions(given, self._shapes)
+        image = self.image_jvp(RasterDirections(**directions))
+        if not several:
+            image = image[0]
+        return RasterTangents(image[..., -1], None if self.color is None else image[..., :-1])
+
+    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
+        """Return how color and then alpha change in directions that have been checked: (D, H, W, C + 1), C = 0 without color."""
+        return load(self.backend).draw_jvp(self._drawn, directions)  # type: ignore[arg-type]
 
     def _backward(self, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
         try:
@@ -148,20 +175,26 @@ def rasterize_soft(
         sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct), coverage, union
     )
     arguments = (vertices, faces, size, settings, attributes, textured)
+    shapes = {
+        "vertices_pixel": vertices.shape,
+        "attributes": attributes.shape if attributes is not None and painted else None,
+        "uv": None if textured is None else textured.uv.shape,
+        "texture": None if texture is None else texture.image.shape,
+    }
     if chosen == "cpu":
-        return Raster(load("cpu").draw(*arguments), "cpu", painted)
+        return Raster(load("cpu").draw(*arguments), "cpu", shapes)
 
     def again() -> Drawn:
         return load("cpu").draw(*arguments)
 
     may_fall_back = backend == "auto" and not any(on_device(value) for value in (vertices, faces, attributes))
     try:
-        return Raster(load("cuda").draw(*arguments), "cuda", painted, again if may_fall_back else None)
+        return Raster(load("cuda").draw(*arguments), "cuda", shapes, again if may_fall_back else None)
     except MemoryError as error:
         if not may_fall_back:
             raise
         warn_of_fallback(str(error))
-        return Raster(again(), "cpu", painted)
+        return Raster(again(), "cpu", shapes)
 
 
 def _texture_on_faces(texture: Texture, uv: Any, faces_uv: Any, faces: Any, dtype: np.dtype) -> TexturedFaces:

@@ -7,7 +7,9 @@ import numpy as np
 
 from .backend import CoverageName, Name, RasterGradients, UnionName
 from .camera import Camera, project
-from .corners import join_corners, split_corners
+from .corners import join_corners, split_corners, split_rows
+from .directions import check_directions
+from .forward_mode import image_jvp, light_directions, light_shapes, lit_colors_change, mesh_shapes, pose_shapes
 from .hard import Hard, HardRaster, draw_hard
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
@@ -88,6 +90,26 @@ class SilhouetteRendering:
         projected, _, _ = in_front_backward(self._front, grads)
         return SilhouetteGradients(*projected)
 
+    def jvp(
+        self,
+        vertices: Any | None = None,
+        rotation: Any | None = None,
+        translation: Any | None = None,
+        K: Any | None = None,
+        distortion: Any | None = None,
+    ) -> np.ndarray:
+        """Return how alpha (H, W) changes in a direction of the inputs, or (D, H, W) for D directions; see `Rendering.jvp`."""
+        given = {
+            "vertices": vertices,
+            "rotation": rotation,
+            "translation": translation,
+            "K": K,
+            "distortion": distortion,
+        }
+        directions, several = check_directions(given, pose_shapes(self._front))
+        tangent = image_jvp(self._front, self._raster, directions)[..., 0]
+        return tangent if several else tangent[0]
+
 
 class Rendering:
     """What `render` returns: `image` (H, W, 4) linear RGBA, not premultiplied, and `backward`."""
@@ -147,6 +169,45 @@ class Rendering:
             uv=uv,
             texture=raster.texture,
         )
+
+    def jvp(
+        self,
+        vertices: Any | None = None,
+        vertex_colors: Any | None = None,
+        rotation: Any | None = None,
+        translation: Any | None = None,
+        K: Any | None = None,
+        distortion: Any | None = None,
+        light: LightGradients | LightsGradients | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> np.ndarray:
+        """Return how the image (H, W, 4) changes in a direction of the inputs: forward mode, the transpose of `backward`.
+
+        Each direction has the shape that its gradient has, see `RenderGradients`, or all have one leading axis of D directions,
+        and then so has the result, (D, H, W, 4): they are done in one pass. `light` takes the kind of gradients that
+        `backward` returns for it. What is not given stays, and so do entries of `light` that are None and entries of K
+        that are constant. Six directions of `rotation` and `translation` give the Jacobian of a rigid pose. Raises
+        ValueError for another shape, numbers that are not finite, or a direction of what the rendering does not have.
+        """
+        given = {"vertices": vertices, "vertex_colors": vertex_colors, "rotation": rotation, "translation": translation}
+        given |= {"K": K, "distortion": distortion, "uv": uv, "texture": texture} | light_directions(self._light, light)
+        mesh = self._mesh if self._whole is None else self._whole
+        shapes = pose_shapes(self._front) | mesh_shapes(mesh) | light_shapes(self._light)
+        directions, several = check_directions(given, shapes)
+        if self._whole is not None:
+            directions |= {
+                name: split_rows(mesh.faces, directions[name])
+                for name in ("vertices", "vertex_colors")
+                if name in directions
+            }
+        colors = directions.get("vertex_colors")
+        if self._light is not None:
+            assert self._normals is not None
+            surface = (self._mesh.vertices, self._mesh.faces, self._albedo, self._normals)
+            colors = lit_colors_change(*surface, self._light, self._front.camera, directions)
+        tangent = image_jvp(self._front, self._raster, directions, colors)
+        return tangent if several else tangent[0]
 
     def _raster_backward(self, grad_image: np.ndarray) -> RasterGradients:
         if isinstance(self._raster, HardRaster):

@@ -1,6 +1,7 @@
 """Soft Lambert shading at the vertices, and its reverse, by kernels: NumPy would walk over the vertices a dozen times."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -94,6 +95,37 @@ def shade_with_backward(
     )
 
 
+def shade_with_jvp(
+    sums: np.ndarray,
+    albedo: np.ndarray,
+    light: Light,
+    moved_sums: np.ndarray | None,
+    moved_albedo: np.ndarray | None,
+    directions: Mapping[str, np.ndarray],
+    count: int,
+) -> np.ndarray:
+    """Return how `shade_with` changes (D, V, 3) in `count` directions of its sums and albedo, (D, V, 3) or None, and of the
+    light's direction (D, 3), ambient (D,) and diffuse (D,), if they are there."""
+    unit, length = _unit_direction(light)
+    moved = directions.get("direction", np.zeros((count, 3))).astype(np.float64)
+    units = (moved - (moved * unit).sum(axis=1, keepdims=True) * unit) / length
+    strengths = np.stack([directions.get(name, np.zeros(count)) for name in ("ambient", "diffuse")], axis=1)
+    nothing, tangent = np.zeros((0, *sums.shape)), np.empty((count, *albedo.shape))
+    numbers = (light.ambient, light.diffuse, light.softness)
+    _shade_tangent(
+        sums,
+        unit,
+        *numbers,
+        np.ascontiguousarray(albedo),
+        nothing if moved_sums is None else moved_sums,
+        nothing if moved_albedo is None else np.ascontiguousarray(moved_albedo, np.float64),
+        units,
+        strengths.astype(np.float64),
+        tangent,
+    )
+    return tangent
+
+
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return area-weighted unit normals (V, 3) and their lengths (V,) before scaling; 0 where a vertex has no area."""
     sums = normal_sums(vertices, faces).astype(vertices.dtype)
@@ -115,6 +147,14 @@ def normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.
         np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices
     )
     return grad_vertices.astype(vertices.dtype)
+
+
+def normal_sums_jvp(vertices: np.ndarray, faces: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Return how `normal_sums` change (D, V, 3) as vertices do by moved (D, V, 3): e1 x e2 by e1' x e2 + e1 x e2'."""
+    tangent = np.zeros(moved.shape)
+    given = np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32)
+    _add_normals_tangent(*given, np.ascontiguousarray(moved, np.float64), tangent)
+    return tangent
 
 
 def _unit_direction(light: Light) -> tuple[np.ndarray, float]:
@@ -175,6 +215,29 @@ def _shade_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, 
         grad_sums[vertex, 2] = grad_dot * (unit[2] - along * nz) * inverse
 
 
+@kernel
+def _shade_tangent(sums, unit, ambient, diffuse, softness, albedo, moved_sums, moved_albedo, units, strengths, tangent):
+    """Fill tangent (D, V, 3) of the colours for moved_sums and moved_albedo (D or 0, V, 3), units (D, 3) of the light's unit
+    direction, and strengths (D, 2) of ambient and diffuse."""
+    for vertex in range(len(sums)):
+        nx, ny, nz, inverse = _unit_normal(sums, vertex)
+        cosine, slope = _soft_cosine(nx, ny, nz, unit, softness)
+        irradiance = ambient + diffuse * cosine
+        along = unit[0] * nx + unit[1] * ny + unit[2] * nz
+        for d in range(len(units)):
+            dot = units[d, 0] * nx + units[d, 1] * ny + units[d, 2] * nz
+            if len(moved_sums) > 0:
+                dot += (unit[0] - along * nx) * inverse * moved_sums[d, vertex, 0]
+                dot += (unit[1] - along * ny) * inverse * moved_sums[d, vertex, 1]
+                dot += (unit[2] - along * nz) * inverse * moved_sums[d, vertex, 2]
+            change = strengths[d, 0] + strengths[d, 1] * cosine + diffuse * slope * dot
+            for channel in range(3):
+                value = albedo[vertex, channel] * change
+                if len(moved_albedo) > 0:
+                    value += moved_albedo[d, vertex, channel] * irradiance
+                tangent[d, vertex, channel] = value
+
+
 @formula
 def _cross(ax, ay, az, bx, by, bz):
     return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
@@ -217,3 +280,17 @@ def _add_normals_backward(vertices, faces, grad_sums, grad_vertices):
         _add(grad_vertices, b, first)
         _add(grad_vertices, c, second)
         _add(grad_vertices, a, (-first[0] - second[0], -first[1] - second[1], -first[2] - second[2]))
+
+
+@kernel
+def _add_normals_tangent(vertices, faces, moved, tangent):
+    for d in range(len(moved)):
+        ways, sums = moved[d], tangent[d]
+        for face in range(len(faces)):
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            x, y, z = _cross(*_edge(ways, a, b), *_edge(vertices, a, c))
+            u, v, w = _cross(*_edge(vertices, a, b), *_edge(ways, a, c))
+            crossed = (x + u, y + v, z + w)
+            _add(sums, a, crossed)
+            _add(sums, b, crossed)
+            _add(sums, c, crossed)

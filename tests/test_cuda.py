@@ -162,7 +162,7 @@ def test_a_tiles_faces_are_in_order_and_complete(on_cuda):
     scene = on_cuda.scene(lambda: scenes.sphere(2, size=(40, 60)))
     settings = dr.backend.RasterSettings(1.64, 1e-4, 1e-2, 1.0, 6.0, None, False)
     vertices, faces = cuda.to_device(scene.vertices), cuda.to_device(scene.faces.astype(np.int32))
-    found = bins.sort_into_bins(vertices, faces, scene.size, settings, arrays.Workspace(0), lambda: None)
+    found = bins.sort_into_bins(vertices, faces, scene.size, settings, arrays.Workspace(0))
     ends, entries = found.ends.copy_to_host(), found.entries.copy_to_host()
     bounds = found.bounds.copy_to_host()
     across = -(-scene.size[1] // bins.TILE)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
+from ..backend import Drawn, RasterDirections, RasterGradients, RasterSettings, TexturedFaces
 from ..formulas.shape import shape_of
 from ..grids import give_back, grid_unit, of_grids, take_grids
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
-from ..pyramid import CHANNELS
+from ..pyramid import CHANNELS, fill_pyramid
 from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
@@ -237,3 +237,55 @@ def _surface_backward(
     if np.isfinite(unit):
         give_back(grids, touched)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture
+
+
+def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
+    """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
+    saved: _Saved = drawn.saved
+    bins, dtype = saved.bins, drawn.alpha.dtype
+    count = len(next(given for given in directions if given is not None))
+    channels = 0 if saved.depth is None else drawn.color.shape[2]
+    tangent = np.empty((count, *drawn.alpha.shape, channels + 1), dtype)
+    motions = np.zeros((saved.vertices, count, 3), dtype)
+    if directions.vertices_pixel is not None:
+        motions[:] = directions.vertices_pixel.transpose(1, 0, 2)
+        motions[..., 2] *= -dtype.type(saved.depth_scale)
+    binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
+    arguments = (bins.corners, *binned, *saved.coverage, dtype.type(saved.vanished))
+    image = (saved.transmittance, np.ones_like(drawn.alpha))
+    if saved.depth is None:
+        from .silhouette_tangent import silhouette_tangent
+
+        run_on_workers(silhouette_tangent, *arguments, *image, motions, tangent)
+        return tangent
+    painted = np.empty((0, count, channels), dtype)
+    if directions.attributes is not None:
+        painted = np.ascontiguousarray(directions.attributes.transpose(1, 0, 2), dtype)
+    arguments, image = (*arguments, *saved.depth), (*image, drawn.color, *saved.softmax)
+    if saved.surface is not None:
+        from .surface_tangent import surface_tangent
+
+        surface = saved.surface
+        arguments = (*arguments, *surface.arguments, *surface.of_log_q)
+        laid = _texture_motions(surface, directions, count, dtype)
+        run_on_workers(surface_tangent, *arguments, *image, motions, painted, *laid, tangent)
+        return tangent
+    from .color_tangent import color_tangent
+
+    run_on_workers(color_tangent, *arguments, *image, motions, painted, tangent)
+    return tangent
+
+
+def _texture_motions(
+    surface: _Surface, directions: RasterDirections, count: int, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how uv (T, D, 2) and texels (D, 3 N + 1) change, with 0 as the first axis of what stays."""
+    places, texels = np.empty((0, count, 2), dtype), np.empty((0, 1), dtype)
+    if directions.uv is not None:
+        places = np.ascontiguousarray(directions.uv.transpose(1, 0, 2), dtype)
+    if directions.texture is not None and surface.textured is not None:
+        pyramid = surface.textured.pyramid
+        texels = np.empty((count, len(pyramid.texels)), dtype)
+        for image, levels in zip(directions.texture, texels, strict=True):
+            fill_pyramid(pyramid, image, levels)
+    return places, texels

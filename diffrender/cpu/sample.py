@@ -17,9 +17,11 @@ from ..texel_lanes import add_to_texels, load_texels, place_in, power_of_two, st
 # the texture's colour. Both add to the colour, the latter then to the gradients of u, v and the square.
 PLACES = 7 * LANES
 SAMPLED = 6 * LANES
+SLOPES = 12 * LANES  # what `sample_slopes` adds to
 CELLS = 4 * LANES  # the numbers of the four texels around each place
 # As np.int64: for each literal number Numba would compile a formula again.
 LEFT_ABOVE, RIGHT_ABOVE, LEFT_BELOW, RIGHT_BELOW = np.int64(0), np.int64(1), np.int64(2), np.int64(3)
+RED, GREEN, BLUE = np.int64(0), np.int64(LANES), np.int64(2 * LANES)
 
 
 @formula
@@ -137,3 +139,41 @@ def sample_backward(texels, offsets, sizes, repeat, number, places, cells, grads
     store_texels(grads, 0, grad[0], grad[1], grad[2])
     felt = magnitude(grad[0]) + magnitude(grad[1]) + magnitude(grad[2]) > ZERO
     add_to_texels(grid, touched, cells, grads, shares, felt, unit)
+
+
+@formula
+def sample_slopes(texels, offsets, sizes, repeat, number, places, cells, sampled):
+    """Add the texture's colour as `sample` does, and then, channel by channel, its derivatives for u, v and the footprint's
+    square: four times three LANES."""
+    level, share = _level(offsets, sizes, number, places)
+    across, down, width, height = _put_cells(offsets, sizes, repeat, level, places, cells)
+    c00 = load_texels(texels, cells, LEFT_ABOVE * LANES)
+    c01 = load_texels(texels, cells, RIGHT_ABOVE * LANES)
+    c10 = load_texels(texels, cells, LEFT_BELOW * LANES)
+    c11 = load_texels(texels, cells, RIGHT_BELOW * LANES)
+    by_level = load(places, 3 * LANES) * (number + number - ONE)
+    _add_slopes(c00[0], c01[0], c10[0], c11[0], across, down, share, width, height, by_level, sampled, RED)
+    _add_slopes(c00[1], c01[1], c10[1], c11[1], across, down, share, width, height, by_level, sampled, GREEN)
+    _add_slopes(c00[2], c01[2], c10[2], c11[2], across, down, share, width, height, by_level, sampled, BLUE)
+
+
+@formula
+def _add_slopes(c00, c01, c10, c11, across, down, share, width, height, by_level, sampled, into):
+    slope_u, slope_v = bilinear_slopes(c00, c01, c10, c11, across, down)
+    value = bilinear(c00, c01, c10, c11, across, down)
+    store(sampled, into, fma(share, value, load(sampled, into)))
+    store(sampled, into + 3 * LANES, fma(slope_u, share * width, load(sampled, into + 3 * LANES)))
+    store(sampled, into + 6 * LANES, fma(slope_v, share * height, load(sampled, into + 6 * LANES)))
+    store(sampled, into + 9 * LANES, fma(by_level, value, load(sampled, into + 9 * LANES)))
+
+
+@formula
+def clear_slopes(sampled, nothing):
+    """Begin a colour and its derivatives."""
+    clear(sampled, nothing)
+    store(sampled, 6 * LANES, nothing)
+    store(sampled, 7 * LANES, nothing)
+    store(sampled, 8 * LANES, nothing)
+    store(sampled, 9 * LANES, nothing)
+    store(sampled, 10 * LANES, nothing)
+    store(sampled, 11 * LANES, nothing)

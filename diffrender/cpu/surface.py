@@ -10,9 +10,9 @@ from ..formulas.aggregate import softmax_step, softmax_weight
 from ..formulas.constants import ONE, ZERO
 from ..formulas.coverage import log_coverage_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
-from ..formulas.perspective import perspective_weights, perspective_weights_backward
+from ..formulas.perspective import perspective_weights_backward
 from ..formulas.shape import face_odds, rates
-from ..formulas.texture import footprint, footprint_backward, texture_density, texture_density_backward
+from ..formulas.texture import footprint_backward, texture_density_backward
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
     BLOCK,
@@ -24,7 +24,6 @@ from ..lanes import (
     higher,
     load,
     load_pair,
-    put,
     select,
     store,
     store_pair,
@@ -56,103 +55,15 @@ from .blocks import (
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
+from .tints import DENSITY, TINT, UV, Q, corner_weights, footprint_of, put_place, put_q, put_uv, six, slopes_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
 _SAVED = 8 * LANES  # and of the way back
-# A tint goes on, after what `put_tint` writes first, with the corners' q for the attributes and for the texture; (u, v) of
-# corner a, the ways from there to b and c, and the density; then the corners' attributes.
-_Q, _UV, _DENSITY = 7, 13, 19
-_TINT = np.int64(25)
 # Of a face's corners: the sums of `diffrender.cpu.color`, log q of the attributes; log q of the texture, uv, the density.
 _PLAIN_SUMS, _SUMS = 12, 27
 _CORNER_SUMS = 32 * BLOCK
-
-
-@formula
-def _slopes(geometry, face):
-    """Return the derivatives of the barycentric coordinates of a, b and c for x and y."""
-    scale = geometry[face, 15] + geometry[face, 15]
-    to_a, to_b, to_c = geometry[face, 9] * scale, geometry[face, 14] * scale, geometry[face, 4] * scale
-    return (
-        geometry[face, 7] * to_a,
-        geometry[face, 8] * to_a,
-        geometry[face, 12] * to_b,
-        geometry[face, 13] * to_b,
-        geometry[face, 2] * to_c,
-        geometry[face, 3] * to_c,
-    )
-
-
-@formula
-def _ways(face_uv, uv, face):
-    """Return (u, v) of corner a, and the ways from there to b and to c."""
-    a, b, c = face_uv[face, 0], face_uv[face, 1], face_uv[face, 2]
-    u, v = uv[a, 0], uv[a, 1]
-    return u, v, uv[b, 0] - u, uv[b, 1] - v, uv[c, 0] - u, uv[c, 1] - v
-
-
-@formula
-def _put_q(face_corners, face, q, tints, tint):
-    put(tints, tint, q[face_corners[face, 0]])
-    put(tints, tint + 1, q[face_corners[face, 1]])
-    put(tints, tint + 2, q[face_corners[face, 2]])
-
-
-@formula
-def _put_uv(geometry, face_corners, face, q, face_uv, uv, tints, tint):
-    _put_q(face_corners, face, q, tints, tint + _Q + 3)
-    u, v, bu, bv, cu, cv = _ways(face_uv, uv, face)
-    qa, qb, qc = at(tints, tint + _Q + 3), at(tints, tint + _Q + 4), at(tints, tint + _Q + 5)
-    density = texture_density(qa, qb, qc, _slopes(geometry, face), bu, bv, cu, cv)
-    put(tints, tint + _UV, u)
-    put(tints, tint + _UV + 1, v)
-    put(tints, tint + _UV + 2, bu)
-    put(tints, tint + _UV + 3, bv)
-    put(tints, tint + _UV + 4, cu)
-    put(tints, tint + _UV + 5, cv)
-    put(tints, tint + _DENSITY, density[0])
-    put(tints, tint + _DENSITY + 1, density[1])
-    put(tints, tint + _DENSITY + 2, density[2])
-    put(tints, tint + _DENSITY + 3, density[3])
-    put(tints, tint + _DENSITY + 4, density[4])
-    put(tints, tint + _DENSITY + 5, density[5])
-
-
-@formula
-def _weights(ba, bb, bc, tints, place):
-    return perspective_weights(ba, bb, bc, at(tints, place), at(tints, place + 1), at(tints, place + 2))
-
-
-@formula
-def _six(array, place):
-    return (
-        at(array, place),
-        at(array, place + 1),
-        at(array, place + 2),
-        at(array, place + 3),
-        at(array, place + 4),
-        at(array, place + 5),
-    )
-
-
-@formula
-def _put_place(ba, bb, bc, weight, tints, tint, places):
-    """Write where in the texture the pixels of two blocks are; return the weights there and the inverse, and the way from corner
-    a in uv."""
-    wa, wb, wc, inverse = _weights(ba, bb, bc, tints, tint + _Q + 3)
-    u = fma(wb, at(tints, tint + _UV + 2), wc * at(tints, tint + _UV + 4))
-    v = fma(wb, at(tints, tint + _UV + 3), wc * at(tints, tint + _UV + 5))
-    used = weight > ZERO  # nothing is known of the place where the face has no weight
-    store(places, 0, select(used, u + at(tints, tint + _UV), ZERO))
-    store(places, LANES, select(used, v + at(tints, tint + _UV + 1), ZERO))
-    return wa, wb, wc, inverse, u, v
-
-
-@formula
-def _footprint(u, v, tints, tint, inverse, sizes):
-    return footprint(u, v, _six(tints, tint + _DENSITY), inverse, at(sizes, 0), at(sizes, 1))
 
 
 @kernel
@@ -207,7 +118,7 @@ def surface_forward(
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[5]
     drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
-    tint_size = _TINT + 3 * channels
+    tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
     seen = np.empty(len(blocks) // 2 + 1, np.int32)
     if texture is not None:
@@ -236,10 +147,10 @@ def surface_forward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
-                _put_q(face_corners, face, q, tints, tint + _Q)
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT)
+                put_q(face_corners, face, q, tints, tint + Q)
                 if texture is not None:
-                    _put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
+                    put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
@@ -278,17 +189,17 @@ def surface_forward(
                     store_pair(maximum, first, second, nearest)
                     store_pair(total, first, second, fma(load_pair(total, first, second), factor, weight))
                     if texture is not None:
-                        _, _, _, inverse, u, v = _put_place(ba, bb, bc, weight, tints, tint, places)
+                        _, _, _, inverse, u, v = put_place(ba, bb, bc, weight, tints, tint, places)
                         levels = 1
                         if mipmapped:
-                            _, _, _, _, square = _footprint(u, v, tints, tint, inverse, sizes)
+                            _, _, _, _, square = footprint_of(u, v, tints, tint, inverse, sizes)
                             levels = put_levels(weight > ZERO, square, last, places)
                         clear(sampled, weight * ZERO)
                         for step in range(levels):
                             sample(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
-                    pa, pb, pc, _ = _weights(ba, bb, bc, tints, tint + _Q)
+                    pa, pb, pc, _ = corner_weights(ba, bb, bc, tints, tint + Q)
                     for channel in range(channels):
-                        hue = tint + _TINT + 3 * channel
+                        hue = tint + TINT + 3 * channel
                         value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
                         if texture is not None:
                             value = value * load(sampled, channel * LANES)
@@ -316,13 +227,13 @@ def _put_uv_gradients(geometry, face, tints, tint, totals, entry_gradients, entr
     if not felt:  # sizes may be infinite where they are not felt
         return
     density = (totals[21], totals[22], totals[23], totals[24], totals[25], totals[26])
-    q, ways = tint + _Q + 3, tint + _UV + 2
+    q, ways = tint + Q + 3, tint + UV + 2
     back = texture_density_backward(
         density,
         at(tints, q),
         at(tints, q + 1),
         at(tints, q + 2),
-        _slopes(geometry, face),
+        slopes_of(geometry, face),
         at(tints, ways),
         at(tints, ways + 1),
         at(tints, ways + 2),
@@ -401,7 +312,7 @@ def surface_backward(
     lists = new_lists(width, _BACKWARD, geometry)
     frames, blocks = lists[0], lists[5]
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
-    tint_size = _TINT + 3 * channels
+    tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
     seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
@@ -439,10 +350,10 @@ def surface_backward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
-                _put_q(face_corners, face, q, tints, tint + _Q)
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT)
+                put_q(face_corners, face, q, tints, tint + Q)
                 if texture is not None:
-                    _put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
+                    put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
             put_corners(lists, batch)
             fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
@@ -487,15 +398,15 @@ def surface_backward(
                         lowest_depth,
                     )
                     weight = select(counts, weight, ZERO)
-                    pa, pb, pc, inverse = _weights(ba, bb, bc, tints, tint + _Q)
+                    pa, pb, pc, inverse = corner_weights(ba, bb, bc, tints, tint + Q)
                     if texture is not None:
-                        ta, tb, tc, texture_inverse, u, v = _put_place(ba, bb, bc, weight, tints, tint, places)
+                        ta, tb, tc, texture_inverse, u, v = put_place(ba, bb, bc, weight, tints, tint, places)
                         levels = 1
                         if mipmapped:
-                            ux, vx, uy, vy, square = _footprint(u, v, tints, tint, texture_inverse, sizes)
+                            ux, vx, uy, vy, square = footprint_of(u, v, tints, tint, texture_inverse, sizes)
                             levels = put_levels(weight > ZERO, square, last, places)
                         for channel in range(channels):
-                            hue = tint + _TINT + 3 * channel
+                            hue = tint + TINT + 3 * channel
                             value = fma(pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2)))
                             above = load_pair(upstream_color, channel * size + first, channel * size + second)
                             store(places, (4 + channel) * LANES, weight * above * value)
@@ -519,7 +430,7 @@ def surface_backward(
                     grad_a, grad_b, grad_c = weight * ZERO, weight * ZERO, weight * ZERO  # of the attributes' weights
                     hue_sum = number * hue_size
                     for channel in range(channels):
-                        hue = tint + _TINT + 3 * channel
+                        hue = tint + TINT + 3 * channel
                         above = weight * load_pair(upstream_color, channel * size + first, channel * size + second)
                         if texture is not None:
                             above = above * load(sampled, channel * LANES)
@@ -545,9 +456,9 @@ def surface_backward(
                         pa,
                         pb,
                         pc,
-                        at(tints, tint + _Q),
-                        at(tints, tint + _Q + 1),
-                        at(tints, tint + _Q + 2),
+                        at(tints, tint + Q),
+                        at(tints, tint + Q + 1),
+                        at(tints, tint + Q + 2),
                         inverse,
                     )
                     add_lanes(corner_sums, corner + 9 * BLOCK, log_a)
@@ -568,7 +479,7 @@ def surface_backward(
                                 vx,
                                 uy,
                                 vy,
-                                _six(tints, tint + _DENSITY),
+                                six(tints, tint + DENSITY),
                                 texture_inverse,
                                 at(sizes, 0),
                                 at(sizes, 1),
@@ -586,7 +497,7 @@ def surface_backward(
                         add_products(corner_sums, corner + 18 * BLOCK, tb, grad_v)
                         add_products(corner_sums, corner + 19 * BLOCK, tc, grad_u)
                         add_products(corner_sums, corner + 20 * BLOCK, tc, grad_v)
-                        ways = tint + _UV + 2
+                        ways = tint + UV + 2
                         more_a, more_b, more_c, log_a, log_b, log_c = perspective_weights_backward(
                             weight * ZERO,
                             fma(grad_u, at(tints, ways), grad_v * at(tints, ways + 1)),
@@ -595,9 +506,9 @@ def surface_backward(
                             ta,
                             tb,
                             tc,
-                            at(tints, tint + _Q + 3),
-                            at(tints, tint + _Q + 4),
-                            at(tints, tint + _Q + 5),
+                            at(tints, tint + Q + 3),
+                            at(tints, tint + Q + 4),
+                            at(tints, tint + Q + 5),
                             texture_inverse,
                         )
                         gba, gbb, gbc = gba + more_a, gbb + more_b, gbc + more_c

@@ -64,6 +64,14 @@ def allocate(shape: tuple[int, ...], dtype: Any, stream: Any) -> Any:
         ) from error
 
 
+def download(array: Any, stream: Any) -> np.ndarray:
+    """Return a host copy of a device array, when the work before it on the stream is done."""
+    host = array.copy_to_host(stream=stream)
+    if stream:
+        stream.synchronize()
+    return host
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception of the driver means that its memory is used up."""
     return isinstance(error, MemoryError) or "out_of_memory" in str(error).lower().replace(" ", "_")

@@ -15,12 +15,25 @@ from ..backend import RasterSettings
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, HALF, ONE, SMALLEST_SQUARE, ZERO
 from ..formulas.triangle import columns_in_slab, edge_frame, half_length, pixel_range
 from ..limits import reach_of
-from .arrays import Workspace
+from .arrays import Workspace, download
+from .inspect import (
+    BAD_ATTRIBUTES,
+    BAD_VERTICES,
+    ENDS,
+    ENTRIES,
+    FIRST_ATTRIBUTE,
+    FIRST_VERTEX,
+    REPORT,
+    adopt_face,
+    inspect_row,
+    smallest_depth,
+)
 from .jit import SIMULATED, THREADS, blocks, device, kernel
 from .scan import scan
 
 TILE = 8 if SIMULATED else 16  # px, side of a tile: one thread a pixel
 BAND = 48 if SIMULATED else 1024  # px of a face's bounding box that one warp goes over on the way back
+_SORTED = 8 if SIMULATED else 64  # faces that a block of the sort ranks against each other, each by as many steps
 _CELLS = 16 if SIMULATED else 1 << 23  # most counters of the sort; more faces a block are taken for larger images
 
 
@@ -38,14 +51,24 @@ class Bins:
     columns: int  # blocks of faces, each a column of `ends`
     entries: Any  # (E,) int32 faces, in face order within a tile
     radius: float  # px, how far from a face a pixel can still count
+    faces: Any  # (F, 3) int32 as they were given, on the device; a bad one is 0, 0, 0
+    smallest: Any  # smallest positive depths, infinity for none
+    report: np.ndarray  # (REPORT,) int64 of the host, see `diffrender.cuda.inspect`
 
 
 def sort_into_bins(
-    vertices: Any, faces: Any, size: tuple[int, int], settings: RasterSettings, workspace: Workspace, check: Any
+    vertices: Any,
+    faces: Any,
+    size: tuple[int, int],
+    settings: RasterSettings,
+    workspace: Workspace,
+    attributes: Any | None = None,
+    known: Any | None = None,
 ) -> Bins:
     """Sort faces (F, 3) with vertices (V, 3) in pixel space into the tiles of an image of size (H, W).
 
-    `check()` is called where the host waits for the device anyway, before anything depends on what faces hold.
+    All are on the device; faces may be of any integer kind. In passing, `report` is made of them and of attributes (V, C),
+    and whether the faces are `known` (F, 3): each launch costs the host what a small mesh costs the device.
     """
     height, width = size
     count = len(faces)
@@ -53,59 +76,70 @@ def sort_into_bins(
     radius = reach_of(settings)[1] + CULLING_MARGIN
     tiles_x, tiles_y = blocks(width, TILE), blocks(height, TILE)
     tiles = tiles_x * tiles_y
-    columns = max(1, min(blocks(count), _CELLS // tiles))
-    rounds = blocks(count, columns * THREADS)
-    columns = blocks(count, rounds * THREADS)
+    columns = max(1, min(blocks(count, _SORTED), _CELLS // tiles))
+    rounds = blocks(count, columns * _SORTED)
+    columns = blocks(count, rounds * _SORTED)
     cells = tiles * columns
     corners, bounds = take((max(count, 1), 3), np.int32), take((max(count, 1), 4), np.int32)
     geometry = take((max(count, 1), 16), vertices.dtype)
     counts, offsets = take((cells + count,), np.int32), take((cells + count + 1,), np.int64)
-    totals = take((2,), np.int64)
+    own = take((count, 3), np.int32)  # of the caller's, which may change before the way back
+    report, smallest = take((REPORT,), np.int64), take((blocks(max(count, len(vertices))),), vertices.dtype)
     real = vertices.dtype.type
-    _zero[blocks(cells + count), THREADS, stream](counts)
-    if count:
-        _prepare[blocks(count), THREADS, stream](
-            vertices,
-            faces,
-            real(height),
-            real(width),
-            real(radius),
-            settings.cull_backfaces,
-            tiles_x,
-            columns,
-            rounds,
-            cells,
-            corners,
-            geometry,
-            bounds,
-            counts,
-        )
-    scan(counts, offsets, workspace, (cells, cells + count), totals)
-    entry_count, end = (int(value) for value in download(totals, stream))
-    check()
+    _zero[blocks(max(cells + count, REPORT)), THREADS, stream](counts, report)
+    _prepare[blocks(max(count, len(vertices))), THREADS, stream](
+        vertices,
+        vertices if attributes is None else attributes,
+        faces,
+        own if known is None else known,
+        real(height),
+        real(width),
+        real(radius),
+        settings.cull_backfaces,
+        tiles_x,
+        columns,
+        rounds,
+        cells,
+        own,
+        corners,
+        geometry,
+        bounds,
+        counts,
+        smallest,
+        report,
+    )
+    scan(counts, offsets, workspace, (cells, cells + count), report)
+    found = download(report, stream)
+    entry_count, end = int(found[ENTRIES]), int(found[ENDS])
     entries = workspace.take_at_least(entry_count, np.int32)
     slot_faces = workspace.take_at_least(end - entry_count, np.int32)
     slots = offsets[cells:]
     if count:
-        _fill[columns, THREADS, stream](count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces)
+        _fill[columns, _SORTED, stream](count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces)
     return Bins(
-        corners, geometry, bounds, slots, slot_faces, end - entry_count, offsets, columns, entries, real(radius)
+        corners,
+        geometry,
+        bounds,
+        slots,
+        slot_faces,
+        end - entry_count,
+        offsets,
+        columns,
+        entries,
+        real(radius),
+        own,
+        smallest,
+        found,
     )
 
 
-def download(array: Any, stream: Any) -> np.ndarray:
-    """Return a host copy of a device array, when the work before it on the stream is done."""
-    host = array.copy_to_host(stream=stream)
-    if stream:
-        stream.synchronize()
-    return host
-
-
 @kernel
-def _zero(counts):
+def _zero(counts, report):
     i = cuda.grid(1)
     if i < len(counts):
         counts[i] = 0
+    if i < len(report):
+        report[i] = 0
 
 
 @device
@@ -122,7 +156,9 @@ def _store_frame(geometry, face, first, ax, ay, bx, by):
 @kernel
 def _prepare(
     vertices,
-    faces,
+    attributes,
+    given_faces,
+    known_faces,
     height,
     width,
     radius,
@@ -131,14 +167,22 @@ def _prepare(
     columns,
     rounds,
     cells,
+    faces,
     corners,
     geometry,
     bounds,
     counts,
+    smallest,
+    report,
 ):
     face = cuda.grid(1)
-    if face >= len(faces):
+    smallest_depth(vertices, smallest)
+    if face < len(vertices):
+        inspect_row(face, vertices, report, BAD_VERTICES, FIRST_VERTEX)
+        inspect_row(face, attributes, report, BAD_ATTRIBUTES, FIRST_ATTRIBUTE)
+    if face >= len(given_faces):
         return
+    adopt_face(face, given_faces, len(vertices), known_faces, faces, report)
     bounds[face, 0] = 0
     bounds[face, 1] = -1
     bounds[face, 2] = 0
@@ -191,7 +235,7 @@ def _prepare(
     bounds[face, 1] = last_x
     bounds[face, 2] = first_y
     bounds[face, 3] = last_y
-    column = face // (THREADS * rounds)
+    column = face // (_SORTED * rounds)
     for tile_y in range(first_y // TILE, last_y // TILE + 1):
         for tile_x in range(first_x // TILE, last_x // TILE + 1):
             cuda.atomic.add(counts, (tile_y * tiles_x + tile_x) * columns + column, 1)
@@ -207,15 +251,15 @@ def band_rows(first_x, last_x):
 
 @kernel
 def _fill(count, bounds, offsets, slots, tiles_x, rounds, entries, slot_faces):
-    lefts = cuda.shared.array(THREADS, np.int32)
-    rights = cuda.shared.array(THREADS, np.int32)
-    tops = cuda.shared.array(THREADS, np.int32)
-    bottoms = cuda.shared.array(THREADS, np.int32)
+    lefts = cuda.shared.array(_SORTED, np.int32)
+    rights = cuda.shared.array(_SORTED, np.int32)
+    tops = cuda.shared.array(_SORTED, np.int32)
+    bottoms = cuda.shared.array(_SORTED, np.int32)
     thread = cuda.threadIdx.x
     column, columns = cuda.blockIdx.x, cuda.gridDim.x
     first_slot = slots[0]
     for turn in range(rounds):
-        face = (column * rounds + turn) * THREADS + thread
+        face = (column * rounds + turn) * _SORTED + thread
         left, right, top, bottom = 0, -1, 0, -1
         if face < count and bounds[face, 3] >= bounds[face, 2]:
             left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE

@@ -18,6 +18,7 @@ from ..cpu.fragments import (
 from ..cpu.hard import RING
 from ..formulas.edge import barycentric_slopes
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
+from .inspect import inspect_row
 from .jit import device, kernel, shared
 from .zbuffer import box_of_entry, face_of_entry
 
@@ -66,6 +67,13 @@ def interpolate(points, faces, ids, places, perspective, attributes, attribute_f
                 )
         if values.shape[1] > channels:
             values[i, channels] = 1 if face >= 0 else 0
+
+
+@kernel
+def inspect(values, report):
+    """Count in report[0] the rows of values (N, C) with NaN or infinity, and keep the first in report[1], see `inspect_row`."""
+    for i in range(cuda.grid(1), len(values), cuda.gridsize(1)):
+        inspect_row(i, values, report, 0, 1)
 
 
 @kernel

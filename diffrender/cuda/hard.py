@@ -19,10 +19,9 @@ from ..hard import FAINT, Hard, HardRaster
 from ..interpolation import InterpolationGradients
 from ..surface_links import Links, link_surface
 from . import blend, contributions, fragments, outline, resolve, zbuffer
-from .arrays import Workspace, allocate, stream_of, wait_for
-from .bins import download
-from .gather import Incidence, incidence
-from .inspect import adopt_faces, raise_bad_face, raise_not_finite
+from .arrays import Workspace, allocate, download, stream_of, wait_for
+from .gather import Incidence, expected, incidence
+from .inspect import BAD_VERTICES, ENTRIES, FIRST_VERTEX, OTHER_FACES, REPORT, raise_bad_face, raise_not_finite
 from .jit import spread
 from .rasterize import lock
 from .scan import scan
@@ -147,14 +146,10 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
     stays = on_device(vertices)
     workspace = Workspace(stream_of(*(array for array in (vertices, faces) if on_device(array))))
     take, stream, (height, width) = workspace.take, workspace.stream, size
-    given, own_vertices, own_faces, flag = faces, vertices, faces, None
+    own_vertices, given = vertices, faces
     if not len(vertices) or not len(faces):  # a face without area in their place
-        own_vertices, own_faces = np.zeros((1, 3), vertices.dtype), np.zeros((1, 3), np.int32)
-    own_vertices = own_vertices if on_device(own_vertices) else workspace.upload(own_vertices)
-    if on_device(own_faces):
-        own_faces, flag = adopt_faces(own_faces, len(own_vertices), workspace)
-    else:
-        own_faces = workspace.upload(own_faces)
+        own_vertices, given = np.zeros((1, 3), vertices.dtype), np.zeros((1, 3), np.int32)
+    own_vertices, given = (a if on_device(a) else workspace.upload(a) for a in (own_vertices, given))
 
     def launch(kernel: Any, count: int, *arguments: Any) -> None:
         kernel[(*spread(count), stream)](*arguments)
@@ -164,27 +159,30 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
     nearest, ids = take(drawn, np.float64), take(drawn, np.int32)
     under, owners, depths = take((pixels,), np.int32), take((pixels,), np.int32), take((pixels,), np.float64)
     counts, marked, facing = take((2 * pixels,), np.int32), take(tiles, np.int32), take((2,), np.int32)
+    report = take((REPORT,), np.int64)
     flat = (nearest.reshape(nearest.size), ids.reshape(ids.size), under, depths)
-    launch(zbuffer.clear, 2 * nearest.size, *flat, counts, owners, marked.reshape(marked.size), facing)
-    faces_count = len(own_faces)
+    launch(zbuffer.clear, 2 * nearest.size, *flat, counts, owners, marked.reshape(marked.size), facing, report)
+    faces_count = len(given)
+    own_faces = take((faces_count, 3), np.int32)  # of the caller's, which may change before the way back
+    known = expected(faces_count, len(own_vertices), stream)
+    given_faces = (own_vertices, given, own_faces if known is None else known.of)
     points, signs = take((len(own_vertices), 3), np.float64), take((faces_count,), np.int8)
     bounds, touched = take((faces_count, 4), np.int32), take((faces_count,), np.int32)
-    offsets, totals = take((faces_count + 1,), np.int64), take((4,), np.int64)
-    given_faces = (own_vertices, own_faces, height, width, bool(cull_backfaces))
-    launch(zbuffer.prepare, max(len(points), faces_count), *given_faces, points, signs, bounds, touched)
-    scan(touched, offsets, workspace, (faces_count, faces_count), totals[:2])
+    offsets, totals = take((faces_count + 1,), np.int64), take((2,), np.int64)
+    settings, found = (height, width, bool(cull_backfaces)), (own_faces, points, signs, bounds, touched, report)
+    launch(zbuffer.prepare, max(len(points), faces_count), *given_faces, *settings, *found)
+    scan(touched, offsets, workspace, (faces_count, faces_count), report)
     binned = (points, own_faces, signs, bounds, offsets)
     work = max(4 * faces_count, nearest.size)
     for choosing in (False, True):
         launch(zbuffer.draw_ids, work, *binned, choosing, nearest, ids)
     launch(zbuffer.name_faces, nearest.size, faces_count, ids, facing)
 
-    # Until here nothing depends on what device arrays hold.
-    if flag is not None:
-        raise_bad_face(flag, given, len(vertices), stream)
-    if stays:
-        raise_not_finite("vertices_pixel", own_vertices, workspace)
-    of = incidence(own_faces, len(own_vertices), stream)
+    told = download(report, stream)
+    entries = int(told[ENTRIES])
+    raise_bad_face(told, given, len(own_vertices), stream)
+    raise_not_finite("vertices_pixel", own_vertices, told[BAD_VERTICES], told[FIRST_VERTEX], stream)
+    of = incidence(own_faces, len(own_vertices), stream) if known is None or told[OTHER_FACES] else known
     linked = _links(of, own_faces, vertices, stream)
     surface = (points, own_faces, linked.linked, signs, linked.ring)
     edges = (linked.heads, linked.seconds, facing, nearest)
@@ -192,9 +190,9 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
     starts = take((2 * pixels + 1,), np.int64)
     launch(outline.find_outlines, len(linked.heads), surface, *edges, False, starts, counts, marked, none)
     launch(outline.find_meetings, 2 * nearest.size, surface, ids, counts, owners)
-    scan(counts, starts, workspace, (pixels, 2 * pixels), totals[2:])
-    entries, _, found_count, both = (int(value) for value in download(totals, stream))
-    found = (
+    scan(counts, starts, workspace, (pixels, 2 * pixels), totals)
+    found_count, both = (int(value) for value in download(totals, stream))
+    loose = (
         *(workspace.take_at_least(found_count, np.int32) for _ in range(3)),
         workspace.take_at_least(found_count, np.float64, 2),
     )
@@ -204,8 +202,8 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
         workspace.take_at_least(found_count, np.int32),
     )
     order = workspace.take_at_least(both - found_count, np.int32)[: both - found_count]
-    launch(outline.find_outlines, len(linked.heads), surface, *edges, True, starts, counts, marked, found)
-    launch(outline.arrange, max(found_count, pixels), starts, found_count, found, outlines, order)
+    launch(outline.find_outlines, len(linked.heads), surface, *edges, True, starts, counts, marked, loose)
+    launch(outline.arrange, max(found_count, pixels), starts, found_count, loose, outlines, order)
     for choosing in (False, True):
         launch(zbuffer.draw_under, work, *binned, facing, marked, starts, nearest, choosing, under, depths)
     around = (surface, (nearest, ids), under, outlines, starts, order, owners)
@@ -343,7 +341,9 @@ def interpolate(
         is_given = on_device(attributes)
         attributes = attributes if is_given else workspace.upload(_not_empty(attributes))
         if is_given:
-            raise_not_finite("attributes", attributes, workspace)
+            report = workspace.upload(np.zeros(2, np.int64))
+            fragments.inspect[(*spread(len(attributes)), stream)](attributes, report)
+            raise_not_finite("attributes", attributes, *download(report, stream), stream)
         faces = of.own_faces if attribute_faces is None else workspace.upload(_not_empty(attribute_faces))
         given = (bool(perspective_correct), attributes, faces)
         shape = (of.count, channels)

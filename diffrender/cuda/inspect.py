@@ -1,4 +1,7 @@
-"""Checks of what CUDA arrays hold, on the device, so that nothing is copied to the host to be looked at."""
+"""Checks of what CUDA arrays hold, on the device, so that nothing is copied to the host to be looked at.
+
+`bins` makes them in passing, and the host reads what they found with the number of entries, for which it waits anyway.
+"""
 
 from typing import Any
 
@@ -7,78 +10,47 @@ from numba import cuda
 
 from ..checks import face_out_of_range
 from ..formulas.constants import ZERO
-from .arrays import Workspace
-from .bins import download
-from .jit import THREADS, blocks, kernel
+from .arrays import download
+from .jit import THREADS, device
+
+# Places in a report (REPORT,) int64: entries and slots of `bins`, then what was found; 0 says that nothing was.
+ENTRIES, ENDS, BAD_FACE, OTHER_FACES, BAD_VERTICES, FIRST_VERTEX, BAD_ATTRIBUTES, FIRST_ATTRIBUTE = range(8)
+REPORT = 8
 
 
-def adopt_faces(faces: Any, vertices: int, workspace: Workspace) -> tuple[Any, Any]:
-    """Return faces (F, 3) of any integer kind as int32, and a flag for `raise_bad_face`; a bad face becomes 0, 0, 0."""
-    own = workspace.take((len(faces), 3), np.int32)
-    flag = workspace.upload(np.zeros(1, np.int32))
-    if len(faces):
-        _adopt_faces[blocks(len(faces)), THREADS, workspace.stream](faces, vertices, own, flag)
-    return own, flag
-
-
-def raise_bad_face(flag: Any, faces: Any, vertices: int, stream: Any) -> None:
-    """Raise ValueError that names the first face with an index out of range, if there is one."""
-    value = int(download(flag, stream)[0])
-    if value:
-        number = len(faces) - value
-        face = download(faces, stream)[number]
-        raise face_out_of_range(number, face[(face < 0) | (face >= vertices)][0], vertices)
-
-
-def raise_not_finite(name: str, values: Any, workspace: Workspace) -> None:
-    """Raise ValueError that counts the rows of values (N, C) with NaN or infinity and shows the first."""
-    flags = workspace.upload(np.zeros(2, np.int32))
-    if len(values):
-        _find_not_finite[blocks(len(values)), THREADS, workspace.stream](values, flags)
-    count, value = (int(flag) for flag in download(flags, workspace.stream))
-    if count:
-        first = len(values) - value
-        row = download(values, workspace.stream)[first]
-        raise ValueError(f"{name} has NaN or infinity in {count} rows, first in row {first}: {row}")
-
-
-def nearest_depth(vertices: Any, workspace: Workspace) -> float:
-    """Return the smallest positive depth of vertices (V, 3), 0 if there is none."""
-    if not len(vertices):
-        return 0.0
-    smallest = workspace.take((blocks(len(vertices)),), vertices.dtype)
-    _smallest_depth[blocks(len(vertices)), THREADS, workspace.stream](vertices, smallest)
-    nearest = float(download(smallest, workspace.stream).min())
-    return nearest if np.isfinite(nearest) else 0.0
-
-
-@kernel
-def _adopt_faces(faces, vertices, own, flag):
-    i = cuda.grid(1)
-    if i < len(faces):
-        good = True
+@device
+def adopt_face(i, given, vertices, known, faces, report):
+    """Copy face i of any integer kind to faces (F, 3) int32; a bad one becomes 0, 0, 0. Note if it is not that of `known`."""
+    good, same = True, True
+    for corner in range(3):
+        vertex = given[i, corner]
+        good = good and vertex >= 0 and vertex < vertices
+        same = same and vertex == known[i, corner]
+    if not good:
         for corner in range(3):
-            good = good and faces[i, corner] >= 0 and faces[i, corner] < vertices
+            faces[i, corner] = 0
+        cuda.atomic.max(report, BAD_FACE, len(given) - i)
+    else:
         for corner in range(3):
-            own[i, corner] = faces[i, corner] if good else 0
-        if not good:
-            cuda.atomic.max(flag, 0, len(faces) - i)
+            faces[i, corner] = given[i, corner]
+    if not same:
+        report[OTHER_FACES] = 1  # whoever writes it writes the same
 
 
-@kernel
-def _find_not_finite(values, flags):
-    i = cuda.grid(1)
-    if i < len(values):
-        good = True
-        for k in range(values.shape[1]):
-            good = good and values[i, k] - values[i, k] == ZERO
-        if not good:
-            cuda.atomic.add(flags, 0, 1)
-            cuda.atomic.max(flags, 1, len(values) - i)
+@device
+def inspect_row(i, values, report, number, first):
+    """Count a row of values (N, C) with NaN or infinity, and keep the first one."""
+    good = True
+    for k in range(values.shape[1]):
+        good = good and values[i, k] - values[i, k] == ZERO
+    if not good:
+        cuda.atomic.add(report, number, 1)
+        cuda.atomic.max(report, first, len(values) - i)
 
 
-@kernel
-def _smallest_depth(vertices, smallest):
+@device
+def smallest_depth(vertices, smallest):
+    """Write the smallest positive depth of this block's vertices, infinity for none. All its threads must call it."""
     shared = cuda.shared.array(THREADS, vertices.dtype)
     thread, i = cuda.threadIdx.x, cuda.grid(1)
     shared[thread] = vertices.dtype.type(np.inf)
@@ -93,3 +65,19 @@ def _smallest_depth(vertices, smallest):
         step //= 2
     if thread == 0:
         smallest[cuda.blockIdx.x] = shared[0]
+
+
+def raise_bad_face(report: np.ndarray, faces: Any, vertices: int, stream: Any) -> None:
+    """Raise ValueError that names the first face with an index out of range, if there is one."""
+    if report[BAD_FACE]:
+        number = len(faces) - int(report[BAD_FACE])
+        face = download(faces, stream)[number]
+        raise face_out_of_range(number, face[(face < 0) | (face >= vertices)][0], vertices)
+
+
+def raise_not_finite(name: str, values: Any, count: int, value: int, stream: Any) -> None:
+    """Raise ValueError that counts the rows of values (N, C) with NaN or infinity and shows the first."""
+    if count:
+        first = len(values) - int(value)
+        row = download(values, stream)[first]
+        raise ValueError(f"{name} has NaN or infinity in {count} rows, first in row {first}: {row}")

@@ -9,7 +9,6 @@ from typing import Any
 import numba
 import numpy as np
 from numba import cuda
-from numba.core.errors import NumbaPerformanceWarning
 
 from ..jit import cache_directory
 from ..jit import kernel as compile_for_cpu
@@ -22,7 +21,8 @@ THREADS = 16 if SIMULATED else 256  # of a block of the one-dimensional kernels
 _MOST_BLOCKS = 1 << 14  # of kernels that go over their items in strides
 
 # Small images have small grids; that is no fault of the caller's.
-warnings.filterwarnings("ignore", message="Grid size", category=NumbaPerformanceWarning)
+# The text begins with the escape codes of bold type, and the class is that of numba-cuda or of numba.
+warnings.filterwarnings("ignore", message=r".*Grid size \d+ will likely", category=Warning)
 
 
 def _share_safely() -> None:

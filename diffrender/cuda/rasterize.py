@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces, on_device
+from ..backend import BackendError, Drawn, RasterDirections, RasterGradients, RasterSettings, TexturedFaces, on_device
 from ..formulas.shape import shape_of
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
-from .arrays import Workspace, allocate, stream_of, wait_for
-from .bins import TILE, Bins, download, sort_into_bins
+from .arrays import Workspace, allocate, download, stream_of, wait_for
+from .bins import TILE, Bins, sort_into_bins
 from .color import CHANNELS, color_backward, color_forward
-from .gather import gather, incidence
-from .inspect import adopt_faces, nearest_depth, raise_bad_face, raise_not_finite
+from .gather import Incidence, expected, gather, incidence
+from .inspect import (
+    BAD_ATTRIBUTES,
+    BAD_VERTICES,
+    FIRST_ATTRIBUTE,
+    FIRST_VERTEX,
+    OTHER_FACES,
+    raise_bad_face,
+    raise_not_finite,
+)
 from .jit import THREADS, blocks
 from .silhouette import LANES, PIXELS, WARPS, silhouette_backward, silhouette_forward
 from .surfaces import SurfaceData, draw_surface, draw_surface_backward, gather_texture, prepare, without_texture
@@ -28,6 +36,7 @@ class _Saved:
     workspace: Workspace
     bins: Bins
     faces: Any
+    incidence: Incidence | None  # of the faces, if it is known
     vertices: int
     transmittance: Any  # (H, W)
     depth: tuple | None  # lowest depth logit, vertices, nearest depth, depth scale, attributes (V, C)
@@ -72,21 +81,20 @@ def _draw(
     workspace = Workspace(stream_of(*(array for array in (vertices, faces, attributes) if on_device(array))))
     stream, count = workspace.stream, len(vertices)
     vertices = _on_device(vertices, workspace)
-    given_faces, flag = faces, None
-    if on_device(faces):
-        faces, flag = adopt_faces(faces, count, workspace)
-    else:
-        faces = _on_device(faces, workspace)
-
-    def check() -> None:
-        if flag is not None:
-            raise_bad_face(flag, given_faces, count, stream)
-        if stays:
-            raise_not_finite("vertices_pixel", vertices, workspace)
-        if attributes is not None and on_device(attributes):
-            raise_not_finite("attributes", attributes, workspace)
-
-    bins = sort_into_bins(vertices, faces, size, settings, workspace, check)
+    given_faces, faces = faces, _on_device(faces, workspace)
+    if attributes is not None:
+        given_attributes, attributes = attributes, _on_device(attributes, workspace)
+    known = expected(len(faces), count, stream)
+    bins = sort_into_bins(vertices, faces, size, settings, workspace, attributes, None if known is None else known.of)
+    faces, report = bins.faces, bins.report
+    if on_device(given_faces):
+        raise_bad_face(report, given_faces, count, stream)
+    if stays:
+        raise_not_finite("vertices_pixel", vertices, report[BAD_VERTICES], report[FIRST_VERTEX], stream)
+    if attributes is not None and on_device(given_attributes):
+        raise_not_finite("attributes", attributes, report[BAD_ATTRIBUTES], report[FIRST_ATTRIBUTE], stream)
+    if report[OTHER_FACES]:
+        known = None
     coverage = (
         bins.radius,
         real(1 / settings.sigma),
@@ -101,12 +109,12 @@ def _draw(
     binned = (bins.geometry, bins.bounds, bins.ends, bins.columns, bins.entries, *coverage)
     if attributes is None:
         silhouette_forward[grid, PIXELS, stream](*binned, alpha, transmittance)
-        saved = _Saved(workspace, bins, faces, count, transmittance, None, None, (), coverage, vanished, stays)
+        saved = _Saved(workspace, bins, faces, known, count, transmittance, None, None, (), coverage, vanished, stays)
         return Drawn(_result(alpha, saved), None, saved)
-    nearest = nearest_depth(vertices, workspace)
+    nearest = float(download(bins.smallest, stream).min())
+    nearest = nearest if np.isfinite(nearest) else 0.0
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     background_logit = BACKGROUND_DEPTH / settings.gamma - (settings.far - nearest) * scale
-    attributes = _on_device(attributes, workspace)
     channels = attributes.shape[1]
     color = allocate((*size, channels), dtype, stream) if stays else workspace.take((*size, channels), dtype)
     depth = (real(limits.lowest_depth), vertices, real(nearest), real(scale), attributes)
@@ -123,7 +131,7 @@ def _draw(
         for first in range(0, channels, CHANNELS):
             color_forward[grid, PIXELS, stream](bins.corners, *binned, *depth, first, *behind, *image)
     saved = _Saved(
-        workspace, bins, faces, count, transmittance, depth, color, softmax, coverage, vanished, stays, surface
+        workspace, bins, faces, known, count, transmittance, depth, color, softmax, coverage, vanished, stays, surface
     )
     return Drawn(_result(alpha, saved), _result(color, saved), saved)
 
@@ -174,12 +182,14 @@ def _gather(saved: _Saved, slot_gradients: Any, channels: int, scratch: Workspac
     width = 0 if saved.depth is None else saved.depth[4].shape[1]
 
     def results(columns: int) -> Any:
-        shape = (max(1, count), max(1, columns))
+        if not columns:
+            return scratch.take((1, 1), dtype)
+        shape = (max(1, count), columns)
         return allocate(shape, dtype, stream) if saved.stays else scratch.take(shape, dtype)
 
     grad_vertices, grad_attributes = results(3), results(width)
     if count and len(saved.faces):
-        of = incidence(saved.faces, count, stream)
+        of = saved.incidence or incidence(saved.faces, count, stream)
         scale = dtype.type(0 if saved.depth is None else saved.depth[3])
         gather[blocks(count * (3 + channels)), THREADS, stream](
             of.starts,
@@ -192,7 +202,7 @@ def _gather(saved: _Saved, slot_gradients: Any, channels: int, scratch: Workspac
             grad_vertices,
             grad_attributes,
         )
-    if not channels or not len(saved.faces):
+    if width and (not channels or not len(saved.faces)):
         grad_attributes.copy_to_device(np.zeros(grad_attributes.shape, dtype), stream=stream)
     if not len(saved.faces):
         grad_vertices.copy_to_device(np.zeros(grad_vertices.shape, dtype), stream=stream)
@@ -207,3 +217,8 @@ def _on_device(array: Any, workspace: Workspace) -> Any:
 
 def _result(array: Any, saved: _Saved) -> Any:
     return array if saved.stays else download(array, saved.workspace.stream)
+
+
+def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
+    """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
+    raise BackendError("the forward mode runs on backend 'cpu' only")

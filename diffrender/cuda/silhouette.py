@@ -17,6 +17,7 @@ PIXELS = TILE * TILE  # threads of a block on the way forward
 WARPS = 4  # of a block on the way back: each a band of one face
 LANES = 8 if SIMULATED else 32
 PADDED = LANES + 1  # so that lanes that read rows of sums do not meet in one bank of shared memory
+_SUMS = 12  # of a warp on the way back: four numbers of each edge, see `edge_products`
 _STAGED = 8 if SIMULATED else PIXELS  # faces that a block keeps in shared memory at a time
 
 
@@ -125,7 +126,7 @@ def silhouette_backward(
     slot_gradients,
 ):
     """Fill one slot (6,) = (x, y) of corners a, b, c per band of a face, a warp each, from grad_alpha (H, W)."""
-    sums = cuda.shared.array((WARPS, 12, PADDED), geometry.dtype)
+    sums = cuda.shared.array((WARPS, _SUMS, PADDED), geometry.dtype)
     real = geometry.dtype.type
     lane, warp = cuda.threadIdx.x, cuda.threadIdx.y
     slot = cuda.blockIdx.x * WARPS + warp
@@ -203,37 +204,34 @@ def silhouette_backward(
     sums[warp, 10, lane] = s10
     sums[warp, 11, lane] = s11
     cuda.syncthreads()
+    for component in range(lane, _SUMS, LANES):
+        sums[warp, component, 0] = sum_of_lanes(sums, warp, component)
+    cuda.syncthreads()
     if slot < slot_count:
-        store_corner(sums, warp, lane, geometry, slot_faces[slot], slot, slot_gradients)
+        _store_corner(sums, warp, lane, geometry, slot_faces[slot], slot, slot_gradients)
 
 
 @device
-def store_corner(sums, warp, lane, geometry, face, slot, slot_gradients):
+def _store_corner(sums, warp, lane, geometry, face, slot, slot_gradients):
     """Write the gradient of one corner, (x, y), by each of the first three lanes of a warp: it ends one edge, begins another."""
     if lane < 3:
         begun, ended = lane, (lane + 2) % 3
-        nx, ny = geometry[face, 5 * begun + 2], geometry[face, 5 * begun + 3]
-        first = 4 * begun
-        begin_x, begin_y, _, _ = squared_distance_backward(
-            sum_of_lanes(sums, warp, first),
-            sum_of_lanes(sums, warp, first + 1),
-            sum_of_lanes(sums, warp, first + 2),
-            sum_of_lanes(sums, warp, first + 3),
-            nx,
-            ny,
-        )
-        nx, ny = geometry[face, 5 * ended + 2], geometry[face, 5 * ended + 3]
-        first = 4 * ended
-        _, _, end_x, end_y = squared_distance_backward(
-            sum_of_lanes(sums, warp, first),
-            sum_of_lanes(sums, warp, first + 1),
-            sum_of_lanes(sums, warp, first + 2),
-            sum_of_lanes(sums, warp, first + 3),
-            nx,
-            ny,
-        )
+        begin_x, begin_y, _, _ = _edge_backward(sums, warp, begun, geometry, face)
+        _, _, end_x, end_y = _edge_backward(sums, warp, ended, geometry, face)
         slot_gradients[slot, 2 * lane] = begin_x + end_x
         slot_gradients[slot, 2 * lane + 1] = begin_y + end_y
+
+
+@device
+def _edge_backward(sums, warp, edge, geometry, face):
+    return squared_distance_backward(
+        sums[warp, 4 * edge, 0],
+        sums[warp, 4 * edge + 1, 0],
+        sums[warp, 4 * edge + 2, 0],
+        sums[warp, 4 * edge + 3, 0],
+        geometry[face, 5 * edge + 2],
+        geometry[face, 5 * edge + 3],
+    )
 
 
 @device

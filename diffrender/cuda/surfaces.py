@@ -8,8 +8,8 @@ import numpy as np
 from ..backend import RasterGradients, TexturedFaces, on_device
 from ..grids import grid_unit, of_grids
 from ..pyramid import CHANNELS as HUES
-from .arrays import Workspace
-from .bins import Bins, download
+from .arrays import Workspace, download
+from .bins import Bins
 from .color import CHANNELS
 from .gather import incidence
 from .jit import THREADS, blocks

@@ -12,13 +12,14 @@ from ..cpu.hard import NEARER, RING, TILE
 from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_inside, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
+from .inspect import BAD_VERTICES, FIRST_VERTEX, adopt_face, inspect_row
 from .jit import device, kernel
 
 NOBODY = np.int32(2**31 - 1)  # more than any number of a face, of a pixel or of its neighbour
 
 
 @kernel
-def clear(nearest, ids, under, depths, counts, owners, marked, facing):
+def clear(nearest, ids, under, depths, counts, owners, marked, facing, report):
     """Set images to what they are before anything is drawn: flattened ones of (H + 2) (W + 2) and of H W pixels."""
     for i in range(cuda.grid(1), max(len(nearest), len(counts)), cuda.gridsize(1)):
         if i < len(nearest):
@@ -34,13 +35,16 @@ def clear(nearest, ids, under, depths, counts, owners, marked, facing):
             marked[i] = 0
         if i < len(facing):
             facing[i] = 0
+        if i < len(report):
+            report[i] = 0
 
 
 @kernel
-def prepare(vertices, faces, height, width, cull_backfaces, points, signs, bounds, counts):
+def prepare(vertices, given, known, height, width, cull_backfaces, faces, points, signs, bounds, counts, report):
     """Fill points (V, 3), x px, y px, 1 / depth, and of each face its sign, its bounds and how many tiles these touch.
 
-    See `diffrender.cpu.hard.prepare_faces`. A NaN counts as a face that is not there.
+    See `diffrender.cpu.hard.prepare_faces`. A NaN counts as a face that is not there. `given` are faces of any integer kind, for
+    `faces` see `adopt_face`.
     """
     columns, rows = np.float64(width + 2 * RING), np.float64(height + 2 * RING)
     for i in range(cuda.grid(1), max(len(vertices), len(faces)), cuda.gridsize(1)):
@@ -49,7 +53,9 @@ def prepare(vertices, faces, height, width, cull_backfaces, points, signs, bound
             points[i, 0] = vertices[i, 0]
             points[i, 1] = vertices[i, 1]
             points[i, 2] = 1.0 / depth if depth > 0.0 else 0.0
+            inspect_row(i, vertices, report, BAD_VERTICES, FIRST_VERTEX)
         if i < len(faces):
+            adopt_face(i, given, len(vertices), known, faces, report)
             sign, first_x, last_x, first_y, last_y = 0, 0, -1, 0, -1
             a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
             ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])

@@ -121,6 +121,39 @@ def texture_density_backward(grads, qa, qb, qc, slopes, bu, bv, cu, cv):
 
 
 @formula
+def texture_density_tangent(turns, ways, places, qa, qb, qc, slopes, bu, bv, cu, cv):
+    """Return how the six numbers of the density change with log q of the corners (turns), their x, y (ways) and u, v (places).
+
+    See `texture_density_backward`: corner a lies at the origin of (u, v).
+    """
+    ax, ay = _turned_slope(turns[0], slopes[0], slopes[1], slopes, ways)
+    bx, by = _turned_slope(turns[1], slopes[2], slopes[3], slopes, ways)
+    cx, cy = _turned_slope(turns[2], slopes[4], slopes[5], slopes, ways)
+    sax, say, sbx, sby, scx, scy = slopes
+    ua, va, ub, vb, uc, vc = places
+    return (
+        qa * ax + qb * bx + qc * cx,
+        qb * bx * bu + qc * cx * cu + qa * sax * ua + qb * sbx * ub + qc * scx * uc,
+        qb * bx * bv + qc * cx * cv + qa * sax * va + qb * sbx * vb + qc * scx * vc,
+        qa * ay + qb * by + qc * cy,
+        qb * by * bu + qc * cy * cu + qa * say * ua + qb * sby * ub + qc * scy * uc,
+        qb * by * bv + qc * cy * cv + qa * say * va + qb * sby * vb + qc * scy * vc,
+    )
+
+
+@formula
+def _turned_slope(turn, x, y, slopes, ways):
+    """Return how q s of a corner changes, over q: s = (x, y) by -sum s_m (s . e_m), and q by its log."""
+    of_a = x * ways[0] + y * ways[1]
+    of_b = x * ways[2] + y * ways[3]
+    of_c = x * ways[4] + y * ways[5]
+    return (
+        turn * x - slopes[0] * of_a - slopes[2] * of_b - slopes[4] * of_c,
+        turn * y - slopes[1] * of_a - slopes[3] * of_b - slopes[5] * of_c,
+    )
+
+
+@formula
 def footprint(u, v, density, inverse, width, height):
     """Return (ux, vx, uy, vy, square): how (u, v) changes from pixel to pixel, and the squared length in texels of the longer
     of its two steps. `inverse` is that of `perspective_weights`."""
