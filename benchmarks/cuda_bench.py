@@ -1,6 +1,6 @@
 """The CUDA backend on a GPU: accuracy, same bits, and times beside the ceilings of the machine, measured in the same run.
 
-    python -m benchmarks.cuda_bench [--json FILE]
+    python -m benchmarks.cuda_bench [--json FILE] [--hard]
 
 `benchmarks/gpu_bench.sh` runs this, the tests and compute-sanitizer in one call. Times are medians between CUDA events,
 arrays on the device. Works in Numba's simulator too, with --small; its times mean nothing.
@@ -18,6 +18,7 @@ import numpy as np
 from numba import cuda
 
 import diffrender as dr
+from diffrender.cuda import blend, contributions, fragments, outline, resolve, zbuffer
 from diffrender.cuda.driver import query_driver
 from diffrender.cuda.jit import SIMULATED, blocks
 from diffrender.hard import draw_hard
@@ -257,14 +258,14 @@ def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: i
     def picture() -> Any:
         return draw_hard(*drawn, dr.Hard(), attributes, "cuda")
 
-    raster, fragments = picture(), dr.rasterize_hard(*drawn, backend="cuda")
+    raster, seen = picture(), dr.rasterize_hard(*drawn, backend="cuda")
     raster.backward(grad)
     on_host = [array.copy_to_host() for array in (vertices, faces, attributes, grad)]
     return {
-        "hard pairs": len(fragments.pairs.pixels),
+        "hard pairs": len(seen.pairs.pixels),
         "hard forward ms": _milliseconds(picture, repeats),
         "hard rasterize ms": _milliseconds(lambda: dr.rasterize_hard(*drawn, backend="cuda"), repeats),
-        "hard interpolate ms": _milliseconds(lambda: dr.interpolate(fragments, attributes), repeats),
+        "hard interpolate ms": _milliseconds(lambda: dr.interpolate(seen, attributes), repeats),
         "hard backward, but for what the first finds, ms": _milliseconds(lambda: raster.backward(grad), repeats),
         "hard both ms": _milliseconds(lambda: picture().backward(grad), repeats),
         "cpu, hard both ms": _wall_milliseconds(
@@ -273,28 +274,83 @@ def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: i
     }
 
 
+class _Timed:
+    """A kernel that waits for itself and notes how long it took."""
+
+    def __init__(self, kernel: Any, name: str, spent: dict[str, float]):
+        self._kernel, self._name, self._spent = kernel, name, spent
+
+    def __getitem__(self, grid: Any) -> Any:
+        def launch(*arguments: Any) -> None:
+            begin, end = cuda.event(), cuda.event()
+            begin.record()
+            self._kernel[grid](*arguments)
+            end.record()
+            end.synchronize()
+            self._spent[self._name] = self._spent.get(self._name, 0.0) + begin.elapsed_time(end)
+
+        return launch
+
+
+def hard_kernels(subdivisions: int, side: int) -> dict[str, float]:
+    """Return the milliseconds of each kernel of hard rendering of colours, forward and back, the most first; scans apart."""
+    vertices, faces = (cuda.to_device(array) for array in sphere(subdivisions, side))
+    attributes, spent = cuda.to_device(random_colors(len(vertices))), {}
+    grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
+
+    def both() -> Any:
+        return draw_hard(vertices, faces, (side, side), dr.Hard(), attributes, "cuda").backward(grad)
+
+    both()
+    modules = (blend, contributions, fragments, outline, resolve, zbuffer)
+    kernels = [(module, name, getattr(module, name)) for module in modules for name in dir(module)]
+    kernels = [entry for entry in kernels if _is_launched(entry[2])]
+    try:
+        for module, name, kernel in kernels:
+            setattr(module, name, _Timed(kernel, f"{module.__name__.rpartition('.')[2]}.{name}", spent))
+        both()
+    finally:
+        for module, name, kernel in kernels:
+            setattr(module, name, kernel)
+    return {name: round(value, 4) for name, value in sorted(spent.items(), key=lambda entry: -entry[1])}
+
+
+def _is_launched(function: Any) -> bool:
+    """Whether this is a kernel, of the device or of the simulator, and not what kernels call."""
+    options = getattr(function, "targetoptions", {})
+    return hasattr(function, "forall") and not (options.get("device") or getattr(function, "_device", False))
+
+
 def main() -> None:
     """Measure, print, write; exit with status 1 if the results are off."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--small", action="store_true", help="tiny problems, to try this script without a GPU")
+    parser.add_argument("--hard", action="store_true", help="all times, but the rest of hard rendering alone")
     arguments = parser.parse_args()
     small = arguments.small or SIMULATED
     gpus = query_driver().gpus
     report: dict[str, Any] = {"gpu": gpus[0].name if gpus else "Numba's simulator", **describe()}
     print(report)
-    report["accuracy"] = {
-        f"{20 * 4**subdivisions} faces at {side}": accuracy(subdivisions, side)
-        for subdivisions, side in (((0, 12),) if small else ((3, 128), (4, 256), (6, 512)))
+    scenes = ((0, 12),) if small else ((3, 128), (4, 256), (6, 512))
+    runs = (0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)
+    for kind, compare, count in (
+        ("", accuracy, different_results),
+        ("hard ", hard_accuracy, different_hard_results),
+    ):
+        chosen = bool(kind) or not arguments.hard
+        report[f"{kind}accuracy"] = {
+            f"{20 * 4**subdivisions} faces at {side}": compare(subdivisions, side)
+            for subdivisions, side in (scenes if chosen else ())
+        }
+        report[f"different {kind}results"] = count(*runs) if chosen else 1
+        shown = (f"{kind}accuracy", f"different {kind}results")
+        print(json.dumps({name: report[name] for name in shown}, indent=1), flush=True)
+    report["hard kernels, ms"] = {
+        f"{20 * 4**subdivisions} faces at {side}": hard_kernels(subdivisions, side)
+        for subdivisions, side in (((0, 12),) if small else ((4, 256), (6, 512), (8, 1024)))
     }
-    report["different results"] = different_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
-    report["hard accuracy"] = {
-        f"{20 * 4**subdivisions} faces at {side}": hard_accuracy(subdivisions, side)
-        for subdivisions, side in (((0, 12),) if small else ((3, 128), (4, 256), (6, 512)))
-    }
-    report["different hard results"] = different_hard_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
-    shown = ("accuracy", "different results", "hard accuracy", "different hard results")
-    print(json.dumps({name: report[name] for name in shown}, indent=1), flush=True)
+    print(json.dumps(report["hard kernels, ms"], indent=1), flush=True)
     report["ceilings"] = ceilings(small)
     print(report["ceilings"], flush=True)
     report["times"] = []

@@ -2,6 +2,7 @@
 # All that only a GPU can show, in one call of under 9 minutes: the tests on the device, compute-sanitizer, accuracy,
 # same bits, times. Needs a Python with numba, numba-cuda, scipy, pytest and hypothesis, and an NVIDIA driver.
 #   benchmarks/gpu_bench.sh [FOLDER]     results go to FOLDER, or benchmarks/results
+#   PART=hard                            takes hard rendering alone, but for the times
 #   PYTHON=/path/to/python               chooses another Python
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -29,18 +30,28 @@ step() {  # title, seconds, command...
 
 : >"$log"
 nvidia-smi >>"$log" 2>&1
-step "accuracy, bits, times" 230 "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name.json"
-step "tests on the device" 200 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
-    tests/test_backend.py
+hard=${PART:-}
+step "accuracy, bits, times" 260 "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name${hard:+-$hard}.json" ${hard:+--hard}
+if [ "$hard" ]; then
+    step "tests on the device" 200 "$python" -m pytest -q -p no:cacheprovider tests/test_hard.py tests/test_cuda.py \
+        -k "(cuda or agree) and (hard or centre or convex or axis or agree)"
+else
+    step "tests on the device" 170 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
+        tests/test_backend.py
+fi
 small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diffrender as dr
+from diffrender.hard import draw_hard
 for make in scenes.ALL:
     s = make(); c = s.attributes(3).astype(np.float32); v = s.vertices.astype(np.float32)
+    draw_hard(v, s.faces, s.size, dr.Hard(), c, "cuda").backward(np.ones((*s.size, 4)))
+    if "HARD" == "hard": continue
     dr.rasterize_soft(v, s.faces, s.size, backend="cuda").backward(np.ones(s.size))
     dr.rasterize_soft(v, s.faces, s.size, attributes=c, backend="cuda").backward(np.ones(s.size), np.ones((*s.size, 3)))'
+small=${small/HARD/$hard}
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
 if [ -x "$sanitizer" ]; then
     for tool in memcheck racecheck; do
-        step "compute-sanitizer $tool" 45 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
+        step "compute-sanitizer $tool" 60 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
     done
 else
     echo "== compute-sanitizer is not here: not run" | tee -a "$log"
