@@ -269,7 +269,8 @@ def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: i
         "hard backward, but for what the first finds, ms": _milliseconds(lambda: raster.backward(grad), repeats),
         "hard both ms": _milliseconds(lambda: picture().backward(grad), repeats),
         "cpu, hard both ms": _wall_milliseconds(
-            lambda: draw_hard(*on_host[:2], (side, side), dr.Hard(), on_host[2]).backward(on_host[3]), min(repeats, 10)
+            lambda: draw_hard(on_host[0], on_host[1], (side, side), dr.Hard(), on_host[2]).backward(on_host[3]),
+            min(repeats, 10),
         ),
     }
 
@@ -295,7 +296,7 @@ class _Timed:
 def hard_kernels(subdivisions: int, side: int) -> dict[str, float]:
     """Return the milliseconds of each kernel of hard rendering of colours, forward and back, the most first; scans apart."""
     vertices, faces = (cuda.to_device(array) for array in sphere(subdivisions, side))
-    attributes, spent = cuda.to_device(random_colors(len(vertices))), {}
+    attributes, spent = cuda.to_device(random_colors(len(vertices))), dict[str, float]()
     grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
 
     def both() -> Any:

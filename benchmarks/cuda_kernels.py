@@ -136,6 +136,7 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "zbuffer.draw_ids": (zbuffer.draw_ids, (*binned, flag, doubles2, ints2)),
         "zbuffer.name_faces": (zbuffer.name_faces, (i64, ints2, ints)),
         "zbuffer.draw_under": (zbuffer.draw_under, (*binned, ints, ints2, longs, doubles2, flag, ints, doubles)),
+        "zbuffer.crop": (zbuffer.crop, (ints2, ints2)),
         "zbuffer.invert": (zbuffer.invert, (doubles2, reals2)),
         "find_outlines": (
             outline.find_outlines,

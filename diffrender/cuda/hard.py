@@ -78,8 +78,9 @@ class DeviceFragments:
     @property
     def face_ids(self) -> Any:
         """The nearest face at each pixel's centre (H, W) int32, -1 for none."""
-        ids = self.ids if self.stays else download(self.ids, self.stream)
-        return ids[_RING:-_RING, _RING:-_RING]
+        ids = allocate(self.size, np.int32, self.stream)
+        zbuffer.crop[(*spread(ids.size), self.stream)](self.ids, ids)
+        return self.result(ids)
 
     @property
     def depth(self) -> Any:
@@ -115,7 +116,10 @@ class DeviceFragments:
 
     def result(self, array: Any) -> Any:
         """Return an array of the device there, or on the host if the vertices were."""
-        return array if self.stays else download(array, self.stream)
+        if not self.stays:
+            return download(array, self.stream)
+        array.stream = self.stream  # a view forgets it
+        return array
 
     def slots(self) -> tuple[Any, Any, Any]:
         """Return how many entries are seen before each (E + 1,), these entries (N,) int64 and their faces (N,) int32, found at
@@ -343,7 +347,8 @@ def interpolate(
         if is_given:
             report = workspace.upload(np.zeros(2, np.int64))
             fragments.inspect[(*spread(len(attributes)), stream)](attributes, report)
-            raise_not_finite("attributes", attributes, *download(report, stream), stream)
+            bad, first = download(report, stream)
+            raise_not_finite("attributes", attributes, bad, first, stream)
         faces = of.own_faces if attribute_faces is None else workspace.upload(_not_empty(attribute_faces))
         given = (bool(perspective_correct), attributes, faces)
         shape = (of.count, channels)

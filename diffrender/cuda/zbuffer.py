@@ -216,6 +216,14 @@ def draw_under(points, faces, signs, bounds, offsets, facing, marked, starts, ne
 
 
 @kernel
+def crop(ids, within):
+    """Fill within (H, W) with ids (H + 2, W + 2) without the ring."""
+    width = within.shape[1]
+    for i in range(cuda.grid(1), within.size, cuda.gridsize(1)):
+        within[i // width, i % width] = ids[i // width + RING, i % width + RING]
+
+
+@kernel
 def invert(nearest, depth):
     """Fill depth (H, W) with that at pixels' centres, infinity where nothing is seen."""
     width = depth.shape[1]
