@@ -238,7 +238,6 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
             row[f"{backend}, arrays of the host, silhouette both ms"] = _wall_milliseconds(
                 lambda backend=backend: dr.rasterize_soft(*given, backend=backend).backward(grad), repeats
             )
-    row |= hard_times(vertices, faces, attributes, side, repeats)
     moved = {
         "forward": FORWARD_BYTES * entries + 8 * side**2,
         "backward": BACKWARD_BYTES * bins.slot_count + 8 * side**2,
@@ -250,8 +249,10 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     return row
 
 
-def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: int) -> dict[str, float | int]:
+def hard_times(subdivisions: int, side: int, repeats: int) -> dict[str, float | int]:
     """Time hard rendering of colours and its stages, with everything on the device, and on the CPU with all its threads."""
+    vertices, faces = (cuda.to_device(array) for array in sphere(subdivisions, side))
+    attributes = cuda.to_device(random_colors(len(vertices)))
     grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
     drawn = (vertices, faces, (side, side))
 
@@ -262,6 +263,8 @@ def hard_times(vertices: Any, faces: Any, attributes: Any, side: int, repeats: i
     raster.backward(grad)
     on_host = [array.copy_to_host() for array in (vertices, faces, attributes, grad)]
     return {
+        "side": side,
+        "faces": len(faces),
         "hard pairs": len(seen.pairs.pixels),
         "hard forward ms": _milliseconds(picture, repeats),
         "hard rasterize ms": _milliseconds(lambda: dr.rasterize_hard(*drawn, backend="cuda"), repeats),
@@ -327,7 +330,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--small", action="store_true", help="tiny problems, to try this script without a GPU")
-    parser.add_argument("--hard", action="store_true", help="all times, but the rest of hard rendering alone")
+    parser.add_argument("--hard", action="store_true", help="hard rendering alone")
     arguments = parser.parse_args()
     small = arguments.small or SIMULATED
     gpus = query_driver().gpus
@@ -352,12 +355,16 @@ def main() -> None:
         for subdivisions, side in (((0, 12),) if small else ((4, 256), (6, 512), (8, 1024)))
     }
     print(json.dumps(report["hard kernels, ms"], indent=1), flush=True)
-    report["ceilings"] = ceilings(small)
-    print(report["ceilings"], flush=True)
+    repeats = 1 if small else REPEATS
+    if not arguments.hard:
+        report["ceilings"] = ceilings(small)
+        print(report["ceilings"], flush=True)
     report["times"] = []
     for side in (12,) if small else SIZES:
         for subdivisions in (0,) if small else SUBDIVISIONS:
-            row = times(subdivisions, side, 1 if small else REPEATS, report["ceilings"])
+            row = hard_times(subdivisions, side, repeats)
+            if not arguments.hard:
+                row |= times(subdivisions, side, repeats, report["ceilings"])
             report["times"].append(row)
             print({name: round(value, 4) for name, value in row.items()}, flush=True)
     if arguments.json:
