@@ -31,6 +31,7 @@ from diffrender.formulas.pixel import covered_logit_backward
 from diffrender.formulas.shape import face_odds, shape_of
 from diffrender.jit import FAST_MATH, prefer_wide_vectors
 from diffrender.lanes import BLOCK, LANES, fma, higher, lane_numbers, load, load_pair, select, store, store_pair
+from diffrender.ranges import one_view
 
 from .environment import describe
 from .peers import SIDE, SIGMA, scene
@@ -169,7 +170,8 @@ def _forward_and_backward(mesh: dr.Mesh, camera: dr.Camera) -> None:
 
 def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float32]:
     pixel = project(mesh.vertices, camera)
-    bins = sort_into_bins(pixel, mesh.faces, camera.size, float(np.sqrt(-_LOWEST * SIGMA)), False, False)
+    ranges, radius = one_view(len(pixel), len(mesh.faces)), float(np.sqrt(-_LOWEST * SIGMA))
+    bins = sort_into_bins(pixel, mesh.faces, ranges, camera.size, radius, False, False)
     return bins, np.float32(bins.radius), np.float32(1 / np.sqrt(SIGMA))
 
 

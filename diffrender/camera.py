@@ -1,6 +1,8 @@
 """Cameras: world to pixels, and back for gradients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 from .checks import check_array, check_size
 from .distortion import Distortion
 from .interchange import Interchange
-from .threads import share_out
+from .threads import run_on_workers, share_out
 
 _NO_LENS = Distortion()
 
@@ -49,8 +51,11 @@ class Camera(Interchange):
             raise ValueError(f"distortion must be a Distortion or None, got {self.distortion!r}")
         if self.orthographic and self.distortion is not None:
             raise ValueError(f"an orthographic camera has no angles for a lens to bend, got {self.distortion}")
-        for name, value in (("K", K), ("R", R), ("t", t), ("size", check_size(self.size))):
-            object.__setattr__(self, name, value)
+        for name, array in (("K", K), ("R", R), ("t", t)):
+            object.__setattr__(
+                self, name, np.ascontiguousarray(array)
+            )  # for another order, kernels would be compiled again
+        object.__setattr__(self, "size", check_size(self.size))
 
     @staticmethod
     def look_at(
@@ -158,7 +163,7 @@ class Camera(Interchange):
 
     def require_pinhole(self, purpose: str) -> None:
         """Raise ValueError unless this is a pinhole without a lens; `purpose` says what needs one."""
-        if not _is_bare(self):
+        if not is_bare(self):
             found = "an orthographic one" if self.orthographic else f"one with {self.distortion}"
             raise ValueError(f"{purpose} needs a pinhole camera, got {found}")
 
@@ -191,10 +196,8 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     Hartley & Zisserman ch. 6; lenses see `Distortion.distort`.
     """
     pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
-    if _is_bare(camera):
-        from .pinhole import project_vertices
-
-        share_out(project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
+    if is_bare(camera):
+        _project_bare(vertices, np.array((0, len(pixel))), [camera], pixel)
     else:
         from .projection import project_bent
 
@@ -202,26 +205,68 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     return pixel
 
 
+def project_views(vertices_world: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """Project the vertices of B views by cameras that are bare pinholes, to vertices_pixel (V, 3) from starts (B + 1,) on.
+
+    vertices_world are those of all views too, or of one mesh that all views show.
+    """
+    pixel = np.empty((starts[-1], 3), vertices_world.dtype)
+    _project_bare(vertices_world, starts, cameras, pixel)
+    return pixel
+
+
+def _project_bare(vertices: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera], pixel: np.ndarray) -> None:
+    from .pinhole import project_vertices
+
+    share_out(project_vertices, len(pixel), vertices, starts, *_poses(cameras), pixel)
+
+
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
     """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
     vertices = np.ascontiguousarray(vertices_world)
     grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
+    if is_bare(camera):
+        return project_views_backward(vertices, np.array((0, len(grad))), [camera], grad)[0]
+    from .projection import project_bent_backward
+
     grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
-    if _is_bare(camera):
-        from .pinhole import project_vertices_backward
-
-        project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
-    else:
-        from .projection import project_bent_backward
-
-        project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
+    project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
     if camera.distortion is not None:
         grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
         if camera.distortion.fisheye:
             grad_lens[4:] = 0  # it has no p1 and p2
-    fx, skew, cx, fy, cy = sums[6:11]
-    grad_K = np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 0]])
-    return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
+    return ProjectGradients(grad_world, sums[3:6], sums[:3], _intrinsics_gradients(sums[None])[0], grad_lens)
+
+
+def project_views_backward(
+    vertices_world: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera], grad_vertices_pixel: np.ndarray
+) -> list[ProjectGradients]:
+    """Return `project_backward` for each view of what `project_views` took, for grad_vertices_pixel (V, 3)."""
+    from .pinhole import project_vertices_backward
+
+    grad_world, sums = np.empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
+    arguments = (vertices_world, starts, *_poses(cameras), grad_vertices_pixel, grad_world, sums)
+    run_on_workers(project_vertices_backward, *arguments, most=len(cameras))
+    return [
+        ProjectGradients(grad_world[begin:end], of_view[3:6], of_view[:3], grad_K, None)
+        for (begin, end), of_view, grad_K in zip(
+            pairwise(starts.tolist()), sums, _intrinsics_gradients(sums), strict=True
+        )
+    ]
+
+
+def _intrinsics_gradients(sums: np.ndarray) -> np.ndarray:
+    """Return the gradients of K (B, 3, 3) for sums (B, ...) that have those of fx, skew, cx, fy, cy from 6 on."""
+    grad_K = np.zeros((len(sums), 3, 3))
+    grad_K[:, 0], grad_K[:, 1, 1:] = sums[:, 6:9], sums[:, 9:11]
+    return grad_K
+
+
+def _poses(cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return K (B, 3, 3), R (B, 3, 3) and t (B, 3)."""
+    if len(cameras) == 1:
+        return cameras[0].K[None], cameras[0].R[None], cameras[0].t[None]
+    return tuple(np.array([getattr(camera, name) for camera in cameras]) for name in ("K", "R", "t"))  # type: ignore[return-value]
 
 
 class ProjectDirections(NamedTuple):
@@ -251,7 +296,7 @@ def project_jvp(vertices_world: np.ndarray, camera: Camera, directions: ProjectD
         if camera.distortion.fisheye:
             motions[:, 15:17] = 0  # it has no p1 and p2
         motions[:, 17] = (motions[:, 11:17] * camera.distortion.straight_by_coefficients).sum(axis=1)
-    if _is_bare(camera):
+    if is_bare(camera):
         from .pinhole import project_vertices_tangent
 
         share_out(
@@ -270,7 +315,7 @@ def _numbers(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     return camera.K, camera.R, camera.t, lens.numbers, camera.orthographic
 
 
-def _is_bare(camera: Camera) -> bool:
+def is_bare(camera: Camera) -> bool:
     """Whether this is a pinhole without a lens, which has kernels of its own."""
     return camera.distortion is None and not camera.orthographic
 

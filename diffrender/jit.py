@@ -149,6 +149,7 @@ def _source_hash() -> str:
                     "pinhole.py",
                     "projection.py",
                     "pyramid.py",
+                    "ranges.py",
                     "shading.py",
                     "rendering.py",
                     "spin.py",

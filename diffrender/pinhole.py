@@ -3,6 +3,7 @@
 import numpy as np
 
 from .jit import formula, kernel
+from .ranges import origin_of
 from .spin import lead, publish
 
 
@@ -24,49 +25,62 @@ def _to_pixel(K, x, y, inverse):
 
 
 @kernel
-def project_vertices(share, shares, board, vertices, K, R, t, pixel):
-    """Fill a share of pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
+def project_vertices(share, shares, board, vertices, starts, K, R, t, pixel):
+    """Fill a share of pixel (V, 3) of all views: x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64.
+
+    View i has pixel[starts[i] : starts[i + 1]], by cameras K (B, 3, 3), R (B, 3, 3) and t (B, 3).
+    """
     if share < 0:
         lead(publish(board))
         return
-    count = len(vertices)
-    for vertex in range(count * share // shares, count * (share + 1) // shares):
-        x, y, depth = to_camera(R, t, vertices, vertex)
-        u, v = _to_pixel(K, x, y, 1.0 / depth) if depth > 0.0 else (0.0, 0.0)
-        pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u, v, depth
+    count = len(pixel)
+    first, last = count * share // shares, count * (share + 1) // shares
+    for view in range(len(K)):
+        K_, R_, t_, shift = K[view], R[view], t[view], origin_of(view, starts, vertices) - starts[view]
+        for vertex in range(max(first, starts[view]), min(last, starts[view + 1])):
+            x, y, depth = to_camera(R_, t_, vertices, vertex + shift)
+            u, v = _to_pixel(K_, x, y, 1.0 / depth) if depth > 0.0 else (0.0, 0.0)
+            pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u, v, depth
 
 
 @kernel
-def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (11,) the gradients of the camera's translation and axis-angle increments, and
-    of fx, skew, cx, fy, cy.
+def project_vertices_backward(share, shares, board, vertices, starts, K, R, t, grad_pixel, grad_world, sums):
+    """Fill grad_world (V, 3) of a share of the views, and add to sums (B, 11) the gradients of the camera's translation and
+    axis-angle increments, and of fx, skew, cx, fy, cy.
 
     With x = R x_world + t and u = K x / depth: grad_x = K^T (g_u, g_v, g_depth - (g_u u + g_v v)) / depth. As
     exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
     """
-    for vertex in range(len(vertices)):
-        x, y, z = to_camera(R, t, vertices, vertex)
-        if z <= 0.0:
-            grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
-            continue
-        inverse = 1.0 / z
-        u, v = _to_pixel(K, x, y, inverse)
-        gu, gv = grad_pixel[vertex, 0] * inverse, grad_pixel[vertex, 1] * inverse
-        gz = grad_pixel[vertex, 2] - gu * u - gv * v
-        sums[6] += gu * x
-        sums[7] += gu * y
-        sums[8] += grad_pixel[vertex, 0]
-        sums[9] += gv * y
-        sums[10] += grad_pixel[vertex, 1]
-        gx, gy, gz = K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, K[0, 2] * gu + K[1, 2] * gv + gz
-        for axis in range(3):
-            grad_world[vertex, axis] = R[0, axis] * gx + R[1, axis] * gy + R[2, axis] * gz
-        sums[0] += gx
-        sums[1] += gy
-        sums[2] += gz
-        sums[3] += y * gz - z * gy
-        sums[4] += z * gx - x * gz
-        sums[5] += x * gy - y * gx
+    if share < 0:
+        lead(publish(board))
+        return
+    views = len(K)
+    for view in range(views * share // shares, views * (share + 1) // shares):
+        K_, R_, t_, shift = K[view], R[view], t[view], origin_of(view, starts, vertices) - starts[view]
+        sums_ = sums[view]
+        for vertex in range(starts[view], starts[view + 1]):
+            x, y, z = to_camera(R_, t_, vertices, vertex + shift)
+            if z <= 0.0:
+                grad_world[vertex, 0], grad_world[vertex, 1], grad_world[vertex, 2] = 0.0, 0.0, 0.0
+                continue
+            inverse = 1.0 / z
+            u, v = _to_pixel(K_, x, y, inverse)
+            gu, gv = grad_pixel[vertex, 0] * inverse, grad_pixel[vertex, 1] * inverse
+            gz = grad_pixel[vertex, 2] - gu * u - gv * v
+            sums_[6] += gu * x
+            sums_[7] += gu * y
+            sums_[8] += grad_pixel[vertex, 0]
+            sums_[9] += gv * y
+            sums_[10] += grad_pixel[vertex, 1]
+            gx, gy, gz = K_[0, 0] * gu, K_[0, 1] * gu + K_[1, 1] * gv, K_[0, 2] * gu + K_[1, 2] * gv + gz
+            for axis in range(3):
+                grad_world[vertex, axis] = R_[0, axis] * gx + R_[1, axis] * gy + R_[2, axis] * gz
+            sums_[0] += gx
+            sums_[1] += gy
+            sums_[2] += gz
+            sums_[3] += y * gz - z * gy
+            sums_[4] += z * gx - x * gz
+            sums_[5] += x * gy - y * gx
 
 
 @formula

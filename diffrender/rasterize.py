@@ -152,12 +152,7 @@ def rasterize_soft(
     vertices = check_vertices(vertices_pixel)
     faces = check_faces(faces, len(vertices))
     size = check_size(size)
-    check_positive("sigma", sigma)
-    if not 0 < cutoff < 0.5:
-        raise ValueError(f"cutoff must lie between 0 and 0.5, got {cutoff}")
-    check_choice("coverage", coverage, CoverageName)
-    check_choice("union", union, UnionName)
-    colors, textured, painted = None, None, attributes is not None
+    textured, painted = None, attributes is not None
     if texture is not None:
         if uv is None:
             raise ValueError("a texture needs uv, got None")
@@ -167,13 +162,11 @@ def rasterize_soft(
         attributes = check_attributes(attributes, vertices)
         if textured is not None and attributes.shape[1] != 3:
             raise ValueError(f"attributes must have shape (V, 3) with a texture, got {attributes.shape}")
-        check_positive("gamma", gamma)
-        if not (math.isfinite(near) and math.isfinite(far) and far > near):
-            raise ValueError(f"far must be greater than near, got near={near}, far={far}")
-        colors = check_background(background, attributes.shape[1], vertices.dtype)
-    settings = RasterSettings(
-        sigma, cutoff, gamma, near, far, colors, bool(cull_backfaces), bool(perspective_correct), coverage, union
+    channels = None if attributes is None else attributes.shape[1]
+    how = RasterSettings(
+        sigma, cutoff, gamma, near, far, None, bool(cull_backfaces), bool(perspective_correct), coverage, union
     )
+    settings = check_settings(how, background, channels, vertices.dtype)
     arguments = (vertices, faces, size, settings, attributes, textured)
     shapes = {
         "vertices_pixel": vertices.shape,
@@ -195,6 +188,25 @@ def rasterize_soft(
             raise
         warn_of_fallback(str(error))
         return Raster(again(), "cpu", shapes)
+
+
+def check_settings(
+    settings: RasterSettings, background: float | tuple[float, ...] | np.ndarray, channels: int | None, dtype: np.dtype
+) -> RasterSettings:
+    """Return settings with the background (C,) of as many channels as there are, if any. Raises ValueError for numbers out of
+    range."""
+    check_positive("sigma", settings.sigma)
+    if not 0 < settings.cutoff < 0.5:
+        raise ValueError(f"cutoff must lie between 0 and 0.5, got {settings.cutoff}")
+    check_choice("coverage", settings.coverage, CoverageName)
+    check_choice("union", settings.union, UnionName)
+    if channels is None:
+        return settings
+    check_positive("gamma", settings.gamma)
+    near, far = settings.near, settings.far
+    if not (math.isfinite(near) and math.isfinite(far) and far > near):
+        raise ValueError(f"far must be greater than near, got near={near}, far={far}")
+    return settings._replace(background=check_background(background, channels, dtype))
 
 
 def _texture_on_faces(texture: Texture, uv: Any, faces_uv: Any, faces: Any, dtype: np.dtype) -> TexturedFaces:

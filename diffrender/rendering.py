@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import CoverageName, Name, RasterGradients, UnionName
+from .backend import CoverageName, Name, RasterGradients, RasterSettings, UnionName
 from .camera import Camera, project
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
@@ -16,7 +16,7 @@ from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
 from .lights import Lights, LightsGradients
 from .mesh import Mesh
-from .rasterize import Raster, rasterize_soft
+from .rasterize import Raster, check_settings, rasterize_soft
 from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
 from .spin import lead, publish
 from .texture import Texture
@@ -129,7 +129,7 @@ class Rendering:
         else:
             assert raster.color is not None
             self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
-            run_on_workers(_join, raster.color, raster.alpha, self.image)
+            run_on_workers(join_channels, raster.color, raster.alpha, self.image)
         self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
         self._whole = whole  # the mesh whose corners `mesh` has, if it is split
@@ -147,7 +147,7 @@ class Rendering:
         if isinstance(self._light, Lights):
             assert self._normals is not None
             given, camera = (mesh.vertices, mesh.faces, self._albedo, self._light), self._front.camera
-            lit = lit_colors_backward(self._normals, *given, _eye(camera, self._light), albedo)
+            lit = lit_colors_backward(self._normals, *given, eye_of(camera, self._light), albedo)
             vertices, albedo, light = vertices + lit.vertices, lit.albedo, lit.light
             # The eye is -R^T t: a turn about it, which is what the increment of the rotation does to it, leaves it there.
             translation = translation - camera.R @ lit.eye
@@ -215,13 +215,15 @@ class Rendering:
         grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
         grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
         any_color = np.zeros(len(grad_alpha), np.bool_)
-        run_on_workers(_split, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color)
+        run_on_workers(
+            split_channels, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color
+        )
         # A gradient of alpha alone goes the way of the silhouette, at half the cost.
         return self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
 
 
 @kernel
-def _join(share, shares, board, color, alpha, image):
+def join_channels(share, shares, board, color, alpha, image):
     """Fill image (H, W, 4): NumPy takes ten times as long to lay three channels beside one."""
     if share < 0:
         lead(publish(board))
@@ -236,8 +238,8 @@ def _join(share, shares, board, color, alpha, image):
 
 
 @kernel
-def _split(share, shares, board, image, color, alpha, any_color):
-    """Undo `_join`, and note for each row (H,) whether any colour is not 0."""
+def split_channels(share, shares, board, image, color, alpha, any_color):
+    """Undo `join_channels`, and note for each row (H,) whether any colour is not 0."""
     if share < 0:
         lead(publish(board))
         return
@@ -272,14 +274,12 @@ def render(
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
         whole, mesh = mesh, split_corners(mesh)
-    albedo = mesh.vertex_colors
-    if albedo is None:
-        albedo = np.full_like(mesh.vertices, _PLAIN if mesh.texture is None else 1)
+    albedo = albedo_of(mesh)
     normals, color = None, albedo
     if light is not None:
         normals = normal_sums(mesh.vertices, mesh.faces)
         if isinstance(light, Lights):
-            color = lit_colors(normals, mesh.vertices, albedo, light, _eye(camera, light))
+            color = lit_colors(normals, mesh.vertices, albedo, light, eye_of(camera, light))
         else:
             color = shade_with(normals, albedo, light)
     front = front_of(mesh, camera, settings, color, mesh.texture is not None)
@@ -303,7 +303,14 @@ def soft_around(mesh: Mesh, camera: Camera, sigma: float, gamma: float = 1e-3) -
     return Soft(sigma=sigma, gamma=gamma, near=near - margin, far=far + margin)
 
 
-def _eye(camera: Camera, lights: Lights) -> np.ndarray:
+def albedo_of(mesh: Mesh) -> np.ndarray:
+    """Return the colours (V, 3) of a mesh's vertices, or what it has without any."""
+    if mesh.vertex_colors is None:
+        return np.full_like(mesh.vertices, _PLAIN if mesh.texture is None else 1)
+    return mesh.vertex_colors
+
+
+def eye_of(camera: Camera, lights: Lights) -> np.ndarray:
     """Return where the camera is (3,), or anywhere if no highlight depends on it: an orthographic one is nowhere."""
     return np.zeros(3) if lights.specular is None else camera.center
 
@@ -312,7 +319,7 @@ def front_of(
     mesh: Mesh, camera: Camera, settings: Soft | Hard, attributes: np.ndarray | None = None, with_uv: bool = False
 ) -> InFront:
     """Project a mesh, with attributes (V, C) and its uv, and cut it at the near plane. Raises ValueError as `render` does."""
-    near = _near_plane(settings)
+    near = near_plane(settings)
     uv = (mesh.uv, mesh.faces_uv) if with_uv else (None, None)
     front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
     nearest = front.vertices_pixel[:, 2].max()
@@ -329,12 +336,30 @@ def front_of(
     return front
 
 
-def _near_plane(settings: Soft | Hard) -> float:
+def near_plane(settings: Soft | Hard) -> float:
+    """Return the depth at which faces are cut. Raises ValueError for a clip_near out of range."""
     if isinstance(settings, Hard):
         return settings.near
     if not 0 <= settings.clip_near < 1:
         raise ValueError(f"clip_near must lie in [0, 1), got {settings.clip_near}")
     return max(0.0, settings.clip_near * settings.far)
+
+
+def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
+    """Return settings as a backend takes them, for attributes (V, C) or None. Raises ValueError for numbers out of range."""
+    how = RasterSettings(
+        settings.sigma,
+        settings.cutoff,
+        settings.gamma,
+        settings.near,
+        settings.far,
+        None,
+        bool(settings.cull_backfaces),
+        bool(settings.perspective_correct),
+        settings.coverage,
+        settings.union,
+    )
+    return check_settings(how, settings.background, channels, dtype)
 
 
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:

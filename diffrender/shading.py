@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .jit import formula, kernel
+from .ranges import Ranges, one_view, origin_of
+from .spin import lead, publish
+from .threads import run_on_workers
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,38 @@ def shade_with_backward(
     grad_color: np.ndarray,
 ) -> ShadingGradients:
     """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
+    ranges = one_view(len(vertices), len(faces))
+    grads = shade_views_backward(sums, vertices, faces, ranges, albedo, light, grad_color)
+    direction, ambient, diffuse = (grad[0] for grad in grads.light)
+    return grads._replace(light=LightGradients(direction, float(ambient), float(diffuse)))
+
+
+def shade_views_backward(
+    sums: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    ranges: Ranges,
+    albedo: np.ndarray,
+    light: Light,
+    grad_color: np.ndarray,
+) -> ShadingGradients:
+    """Return `shade_with_backward` for each of B views: the light's gradients are (B, 3), (B,) and (B,).
+
+    `ranges` are those of grad_color (V, 3); the mesh is one for all views, or that of each view after the other. Faces count
+    their vertices from the first one of their view.
+    """
     unit, length = _unit_direction(light)
-    grad_albedo, grad_sums, totals = np.empty_like(albedo, order="C"), np.empty_like(sums), np.zeros(5)
+    grad_color = np.ascontiguousarray(grad_color, albedo.dtype)
+    grad_albedo, grad_sums, totals = np.empty_like(grad_color), np.empty(grad_color.shape), np.zeros((ranges.views, 5))
     numbers = (light.ambient, light.diffuse, light.softness)
-    arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
-    _shade_backward(sums, unit, *numbers, *arrays, grad_albedo, grad_sums, totals)
-    grad_unit = totals[:3]
+    arrays = (np.ascontiguousarray(albedo), grad_color, grad_albedo, grad_sums, totals)
+    run_on_workers(_shade_backward, ranges.vertices, sums, unit, *numbers, *arrays, most=ranges.views)
+    grad_unit = totals[:, :3]
+    along = np.array([grad @ unit for grad in grad_unit])[:, None]  # one by one: of a matrix, the rounding is another
     return ShadingGradients(
-        vertices=normal_sums_backward(vertices, faces, grad_sums),
+        vertices=normal_sums_views_backward(vertices, faces, ranges, grad_sums),
         albedo=grad_albedo,
-        light=LightGradients(
-            direction=(grad_unit - (grad_unit @ unit) * unit) / length,
-            ambient=float(totals[3]),
-            diffuse=float(totals[4]),
-        ),
+        light=LightGradients((grad_unit - along * unit) / length, totals[:, 3], totals[:, 4]),
     )
 
 
@@ -135,17 +156,29 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
 
 def normal_sums(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return for each vertex (V, 3) float64 the sum of e1 x e2 over its faces: a normal, twice their area long."""
+    return normal_sums_of_meshes(vertices, faces, one_view(len(vertices), len(faces)))
+
+
+def normal_sums_of_meshes(vertices: np.ndarray, faces: np.ndarray, ranges: Ranges) -> np.ndarray:
+    """Return `normal_sums` of several meshes one after the other, whose faces count their vertices from the mesh's first."""
     sums = np.zeros((len(vertices), 3))
-    _add_normals(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), sums)
+    arrays = (np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), sums)
+    run_on_workers(_add_normals, *ranges, *arrays, most=ranges.views)
     return sums
 
 
 def normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.ndarray) -> np.ndarray:
     """Carry grad_sums (V, 3) back to the vertices (V, 3): the reverse of e1 x e2 is (e2 x g, g x e1)."""
-    grad_vertices = np.zeros((len(vertices), 3))
-    _add_normals_backward(
-        np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices
-    )
+    return normal_sums_views_backward(vertices, faces, one_view(len(vertices), len(faces)), grad_sums)
+
+
+def normal_sums_views_backward(
+    vertices: np.ndarray, faces: np.ndarray, ranges: Ranges, grad_sums: np.ndarray
+) -> np.ndarray:
+    """Return `normal_sums_backward` for each of B views, for the mesh as `shade_views_backward` takes it."""
+    grad_vertices = np.zeros(grad_sums.shape)
+    arrays = (np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices)
+    run_on_workers(_add_normals_backward, *ranges, *arrays, most=ranges.views)
     return grad_vertices.astype(vertices.dtype)
 
 
@@ -190,29 +223,51 @@ def _shade(sums, unit, ambient, diffuse, softness, albedo, color):
 
 
 @kernel
-def _shade_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
-    """Fill the gradients of albedo and sums; add to totals (5,) those of the unit direction, ambient and diffuse.
+def _shade_backward(
+    share,
+    shares,
+    board,
+    starts,
+    sums,
+    unit,
+    ambient,
+    diffuse,
+    softness,
+    albedo,
+    grad_color,
+    grad_albedo,
+    grad_sums,
+    totals,
+):
+    """Fill the gradients of albedo and sums of a share of the views; add to totals (B, 5) those of the unit direction, ambient
+    and diffuse.
 
     The reverse of scaling to length 1 is the projection off the normal over the length.
     """
-    for vertex in range(len(sums)):
-        nx, ny, nz, inverse = _unit_normal(sums, vertex)
-        cosine, slope = _soft_cosine(nx, ny, nz, unit, softness)
-        irradiance = ambient + diffuse * cosine
-        grad_irradiance = 0.0
-        for channel in range(3):
-            grad_irradiance += grad_color[vertex, channel] * albedo[vertex, channel]
-            grad_albedo[vertex, channel] = grad_color[vertex, channel] * irradiance
-        grad_dot = grad_irradiance * diffuse * slope
-        totals[0] += grad_dot * nx
-        totals[1] += grad_dot * ny
-        totals[2] += grad_dot * nz
-        totals[3] += grad_irradiance
-        totals[4] += grad_irradiance * cosine
-        along = unit[0] * nx + unit[1] * ny + unit[2] * nz
-        grad_sums[vertex, 0] = grad_dot * (unit[0] - along * nx) * inverse
-        grad_sums[vertex, 1] = grad_dot * (unit[1] - along * ny) * inverse
-        grad_sums[vertex, 2] = grad_dot * (unit[2] - along * nz) * inverse
+    if share < 0:
+        lead(publish(board))
+        return
+    views = len(totals)
+    for view in range(views * share // shares, views * (share + 1) // shares):
+        shift, into = origin_of(view, starts, sums) - starts[view], totals[view]
+        for vertex in range(starts[view], starts[view + 1]):
+            nx, ny, nz, inverse = _unit_normal(sums, vertex + shift)
+            cosine, slope = _soft_cosine(nx, ny, nz, unit, softness)
+            irradiance = ambient + diffuse * cosine
+            grad_irradiance = 0.0
+            for channel in range(3):
+                grad_irradiance += grad_color[vertex, channel] * albedo[vertex + shift, channel]
+                grad_albedo[vertex, channel] = grad_color[vertex, channel] * irradiance
+            grad_dot = grad_irradiance * diffuse * slope
+            into[0] += grad_dot * nx
+            into[1] += grad_dot * ny
+            into[2] += grad_dot * nz
+            into[3] += grad_irradiance
+            into[4] += grad_irradiance * cosine
+            along = unit[0] * nx + unit[1] * ny + unit[2] * nz
+            grad_sums[vertex, 0] = grad_dot * (unit[0] - along * nx) * inverse
+            grad_sums[vertex, 1] = grad_dot * (unit[1] - along * ny) * inverse
+            grad_sums[vertex, 2] = grad_dot * (unit[2] - along * nz) * inverse
 
 
 @kernel
@@ -259,27 +314,43 @@ def _add(sums, vertex, value):
 
 
 @kernel
-def _add_normals(vertices, faces, sums):
-    for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        crossed = _cross(*_edge(vertices, a, b), *_edge(vertices, a, c))
-        _add(sums, a, crossed)
-        _add(sums, b, crossed)
-        _add(sums, c, crossed)
+def _add_normals(share, shares, board, vertex_starts, face_starts, vertices, faces, sums):
+    """Add to sums (V, 3) of a share of the meshes."""
+    if share < 0:
+        lead(publish(board))
+        return
+    meshes = len(face_starts) - 1
+    for mesh in range(meshes * share // shares, meshes * (share + 1) // shares):
+        origin = vertex_starts[mesh]
+        for face in range(face_starts[mesh], face_starts[mesh + 1]):
+            a, b, c = origin + faces[face, 0], origin + faces[face, 1], origin + faces[face, 2]
+            crossed = _cross(*_edge(vertices, a, b), *_edge(vertices, a, c))
+            _add(sums, a, crossed)
+            _add(sums, b, crossed)
+            _add(sums, c, crossed)
 
 
 @kernel
-def _add_normals_backward(vertices, faces, grad_sums, grad_vertices):
-    for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        gx = grad_sums[a, 0] + grad_sums[b, 0] + grad_sums[c, 0]
-        gy = grad_sums[a, 1] + grad_sums[b, 1] + grad_sums[c, 1]
-        gz = grad_sums[a, 2] + grad_sums[b, 2] + grad_sums[c, 2]
-        first = _cross(*_edge(vertices, a, c), gx, gy, gz)
-        second = _cross(gx, gy, gz, *_edge(vertices, a, b))
-        _add(grad_vertices, b, first)
-        _add(grad_vertices, c, second)
-        _add(grad_vertices, a, (-first[0] - second[0], -first[1] - second[1], -first[2] - second[2]))
+def _add_normals_backward(share, shares, board, vertex_starts, face_starts, vertices, faces, grad_sums, grad_vertices):
+    """Add to grad_vertices (V, 3) of a share of the views."""
+    if share < 0:
+        lead(publish(board))
+        return
+    views = len(face_starts) - 1
+    for view in range(views * share // shares, views * (share + 1) // shares):
+        start, origin = vertex_starts[view], origin_of(view, vertex_starts, vertices)
+        shift = origin_of(view, face_starts, faces) - face_starts[view]
+        for face in range(face_starts[view] + shift, face_starts[view + 1] + shift):
+            i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+            a, b, c = start + i, start + j, start + k
+            gx = grad_sums[a, 0] + grad_sums[b, 0] + grad_sums[c, 0]
+            gy = grad_sums[a, 1] + grad_sums[b, 1] + grad_sums[c, 1]
+            gz = grad_sums[a, 2] + grad_sums[b, 2] + grad_sums[c, 2]
+            first = _cross(*_edge(vertices, origin + i, origin + k), gx, gy, gz)
+            second = _cross(gx, gy, gz, *_edge(vertices, origin + i, origin + j))
+            _add(grad_vertices, b, first)
+            _add(grad_vertices, c, second)
+            _add(grad_vertices, a, (-first[0] - second[0], -first[1] - second[1], -first[2] - second[2]))
 
 
 @kernel

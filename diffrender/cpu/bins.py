@@ -16,6 +16,7 @@ from ..formulas.triangle import (
     signed_area_twice,
 )
 from ..jit import formula, kernel
+from ..ranges import Ranges
 from ..spin import lead, publish
 from ..threads import share_out
 from .blocks import LOW, SLOPES, STRIP_ROWS
@@ -25,27 +26,28 @@ _SLICES = 16
 
 @dataclass(frozen=True)
 class Bins:
-    """Faces by strip. `corners` (F, 3) is wound to positive area, `geometry` (F, 16) and `bounds` (F, 4) are below."""
+    """Faces of B views by strip, S of each. `corners` is wound to positive area, `geometry` and `bounds` are below."""
 
     corners: np.ndarray  # (F, 3) int32 vertex indices
     geometry: np.ndarray  # (F, 16): mx my nx ny half of ab, bc, ca (see `edge_frame`), 1 / (2 area)
     bounds: np.ndarray  # (F, 4) int32 inclusive pixel range x0 x1 y0 y1; y1 < y0 for a face that contributes nothing
     slots: np.ndarray  # (F + 1,) int64 first gradient slot of each face
-    starts: np.ndarray  # (S + 1,) int64 first entry of each strip
+    starts: np.ndarray  # (B S + 1,) int64 first entry of each strip, view by view
     entries: np.ndarray  # (E,) int32 faces, strip by strip; within a strip slice by slice, in face order
-    order: np.ndarray  # (S,) int64 strips, the fullest first: whoever is free takes the next
+    order: np.ndarray  # (B S,) int64 strips, the fullest first: whoever is free takes the next
     radius: float  # px, how far from a face a pixel can still count
 
 
 def sort_into_bins(
     vertices: np.ndarray,
     faces: np.ndarray,
+    ranges: Ranges,
     size: tuple[int, int],
     radius: float,
     cull_backfaces: bool,
     near_first: bool,
 ) -> Bins:
-    """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of an image of size (H, W).
+    """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of images of size (H, W), of a view each.
 
     With `near_first` the faces of a strip come in _SLICES slices of depth, the nearest first: what they hide can be left
     out sooner.
@@ -56,26 +58,28 @@ def sort_into_bins(
     geometry = np.empty((count, 20), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
     radius += CULLING_MARGIN
-    nearest, per_depth = 0.0, 0.0
+    depths = (np.zeros(ranges.views), np.zeros(ranges.views))
     if near_first and count:
-        nearest, farthest = float(vertices[:, 2].min()), float(vertices[:, 2].max())
-        per_depth = _SLICES / (farthest - nearest) if farthest > nearest else 0.0
+        depths = _depth_slices(vertices[:, 2], ranges.vertices)
     slices = np.empty(count, np.uint8)
-    arguments = (vertices, faces, height, width, radius, cull_backfaces, nearest, per_depth) + (
-        corners,
-        geometry,
-        bounds,
-        slices,
-    )
-    share_out(_prepare, count, *arguments)
+    arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
+    share_out(_prepare, count, *arguments, corners, geometry, bounds, slices)
     slots = np.empty(count + 1, np.int64)
-    starts = np.zeros(_SLICES * ((height + STRIP_ROWS - 1) // STRIP_ROWS) + 1, np.int64)
-    _count(bounds, slices, slots, starts)
+    per_view = _SLICES * -(-height // STRIP_ROWS)
+    starts = np.zeros(ranges.views * per_view + 1, np.int64)
+    _count(ranges.faces, per_view, bounds, slices, slots, starts)
     entries = np.empty(slots[-1], np.int32)
-    _fill(bounds, slices, starts, entries)
+    _fill(ranges.faces, per_view, bounds, slices, starts, entries)
     starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")
     return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
+
+
+def _depth_slices(depth: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each view (B,) the least depth, and how many slices there are to a unit of depth."""
+    nearest = np.minimum.reduceat(depth, starts[:-1]).astype(np.float64)
+    extent = np.maximum.reduceat(depth, starts[:-1]) - nearest
+    return nearest, np.divide(_SLICES, extent, out=np.zeros_like(extent), where=extent > 0)
 
 
 @kernel
@@ -85,6 +89,7 @@ def _prepare(
     board,
     vertices,
     faces,
+    face_starts,
     height,
     width,
     radius,
@@ -100,7 +105,10 @@ def _prepare(
         lead(publish(board))
         return
     count = len(faces)
+    view = 0
     for face in range(count * share // shares, count * (share + 1) // shares):
+        while face >= face_starts[view + 1]:
+            view += 1
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         # In float64: the sign and the zero of the area must be those of the exact triangle.
         ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
@@ -142,7 +150,7 @@ def _prepare(
             bounds[face, 0], bounds[face, 1] = first_x, last_x
             bounds[face, 2], bounds[face, 3] = first_y, last_y
         depth = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
-        slices[face] = min(int((depth - nearest) * per_depth), _SLICES - 1)
+        slices[face] = min(int((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
 
 
 @formula
@@ -165,26 +173,31 @@ def _store_slope(geometry, face, edge, ax, ay, bx, by):
 
 
 @kernel
-def _count(bounds, slices, slots, starts):
-    total = 0
+def _count(face_starts, per_view, bounds, slices, slots, starts):
+    """Number the slots of faces, and add up the entries of slices, of which the strips of a view have `per_view`."""
+    total, view = 0, 0
     for face in range(len(bounds)):
+        while face >= face_starts[view + 1]:
+            view += 1
         slots[face] = total
         if bounds[face, 3] >= bounds[face, 2]:
             first, last = bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS
             total += last - first + 1
             for strip in range(first, last + 1):
-                starts[strip * _SLICES + slices[face] + 1] += 1
+                starts[view * per_view + strip * _SLICES + slices[face] + 1] += 1
     slots[len(bounds)] = total
     for strip in range(len(starts) - 1):
         starts[strip + 1] += starts[strip]
 
 
 @kernel
-def _fill(bounds, slices, starts, entries):
-    cursor = starts[:-1].copy()
+def _fill(face_starts, per_view, bounds, slices, starts, entries):
+    cursor, view = starts[:-1].copy(), 0
     for face in range(len(bounds)):
+        while face >= face_starts[view + 1]:
+            view += 1
         if bounds[face, 3] >= bounds[face, 2]:
             for strip in range(bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS + 1):
-                place = strip * _SLICES + slices[face]
+                place = view * per_view + strip * _SLICES + slices[face]
                 entries[cursor[place]] = face
                 cursor[place] += 1

@@ -89,6 +89,25 @@ def strip_size(width):
 
 
 @formula
+def strips_of(height):
+    """Return how many strips an image has."""
+    return (height + STRIP_ROWS - 1) // STRIP_ROWS
+
+
+@formula
+def rows_of(strip, strips, height):
+    """Return of a strip, `strips` to a view, its view, the row it begins at and the one it ends before, and the same rows among
+    those of all views' images, one below the other.
+
+    Faces' coordinates are those of their view: float32 would round those of a tall image in other ways.
+    """
+    view = strip // strips
+    top = (strip - view * strips) * STRIP_ROWS
+    bottom = min(top + STRIP_ROWS, height)
+    return view, top, bottom, view * height + top, view * height + bottom
+
+
+@formula
 def aligned(count, like):
     """Return an empty array that begins at a cache line: a vector across two lines costs several times as much."""
     size = like.itemsize

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..formulas.shape import shape_of
 from ..grids import give_back, grid_unit, of_grids, take_grids
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..pyramid import CHANNELS, fill_pyramid
+from ..ranges import Ranges, one_view
 from ..texel_lanes import ADDED
 from ..threads import get_num_threads, run_on_workers, share_out
 from .bins import Bins, sort_into_bins
@@ -23,13 +25,14 @@ class _Saved:
     """What the way back needs: memory O(pixels + entries), whatever the overlap."""
 
     bins: Bins
-    vertices: int
-    coverage: tuple  # reals radius, 1 / sqrt(sigma) and lowest logit; shape; owners (H, W) in a tuple, or ()
-    transmittance: np.ndarray  # (H, W), see `alpha_of`
+    ranges: Ranges
+    height: int  # of one view's image
+    coverage: tuple  # reals radius, 1 / sqrt(sigma) and lowest logit; shape; owners (B H, W) in a tuple, or ()
+    transmittance: np.ndarray  # (B H, W), see `alpha_of`
     vanished: float  # up to which it is none
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
-    softmax: tuple  # maximum and inverse sum, (H, W) each
+    softmax: tuple  # maximum and inverse sum, (B H, W) each
     surface: "_Surface | None" = None
 
     @property
@@ -60,11 +63,31 @@ def draw(
     textured: TexturedFaces | None = None,
 ) -> Drawn:
     """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
+    return draw_views(vertices, faces, one_view(len(vertices), len(faces)), size, settings, attributes, textured)
+
+
+def draw_views(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    ranges: Ranges,
+    size: tuple[int, int],
+    settings: RasterSettings,
+    attributes: np.ndarray | None,
+    textured: TexturedFaces | None = None,
+    alpha: np.ndarray | None = None,
+) -> Drawn:
+    """Return what `draw` returns for each of B views, alpha (B H, W), which may be given to be filled, and color (B H, W, C).
+
+    Each view has its own vertices and faces, by `ranges`, and its image lies below those before. Bits are those of views drawn
+    one by one.
+    """
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
-    bins = sort_into_bins(vertices, faces, size, radius, settings.cull_backfaces, attributes is not None)
-    alpha = np.empty(size, vertices.dtype)
+    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, attributes is not None)
+    height, width = size
+    if alpha is None:
+        alpha = np.empty((ranges.views * height, width), vertices.dtype)
     transmittance = np.empty_like(alpha)
     coverage = (
         real(bins.radius),
@@ -74,22 +97,23 @@ def draw(
         _new_owners(alpha, len(faces), settings.union),
     )
     vanished = least_factor(settings, vertices.dtype)
-    binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
+    binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None:
         from .silhouette import silhouette_forward
 
         run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
-        return Drawn(alpha, None, _Saved(bins, len(vertices), coverage, transmittance, vanished, None, 0.0, ()))
+        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
+        return Drawn(alpha, None, saved)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
-    depth_logits, background_logit = _depth_logits(vertices[:, 2], scale, settings)
+    depth_logits, background_logits = _depth_logits(vertices[:, 2], ranges, scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
-    color = np.empty((*size, attributes.shape[1]), vertices.dtype)
+    color = np.empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
     softmax = (np.empty_like(alpha), np.empty_like(alpha))
     surface = None
     if settings.perspective_correct or textured is not None:
         from .surface import surface_forward as forward
 
-        surface = _surface(vertices, faces, bins.corners, scale, settings.perspective_correct, textured)
+        surface = _surface(vertices, faces, ranges, bins.corners, scale, settings.perspective_correct, textured)
     else:
         from .color import color_forward as forward
     run_on_workers(
@@ -99,14 +123,14 @@ def draw(
         *coverage,
         *depth,
         *(() if surface is None else surface.arguments),
-        real(background_logit),
+        background_logits,
         settings.background,
         alpha,
         transmittance,
         color,
         *softmax,
     )
-    saved = _Saved(bins, len(vertices), coverage, transmittance, vanished, depth, scale, softmax, surface)
+    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, surface)
     return Drawn(alpha, color, saved)
 
 
@@ -123,15 +147,18 @@ def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
 def _surface(
     vertices: np.ndarray,
     faces: np.ndarray,
+    ranges: Ranges,
     corners: np.ndarray,
     scale: float,
     perspective: bool,
     textured: TexturedFaces | None,
 ) -> _Surface:
-    """Return what the kernels of surfaces take, q = 1 / depth being relative to the nearest vertex."""
+    """Return what the kernels of surfaces take, q = 1 / depth being relative to the nearest vertex of its view."""
     depth = vertices[:, 2]
     inverse = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
-    space = (inverse / max(inverse.max(initial=0), np.finfo(depth.dtype).tiny), inverse / depth.dtype.type(scale))
+    nearest = [max(part.max(initial=0), np.finfo(depth.dtype).tiny) for part in _by_view(inverse, ranges.vertices)]
+    relative = inverse / _for_vertices(np.array(nearest, depth.dtype), ranges)
+    space = (relative, inverse / depth.dtype.type(scale))
     image = (np.ones_like(depth), np.zeros_like(depth))
     q, of_log_q = space if perspective else image
     if textured is None:
@@ -144,16 +171,32 @@ def _surface(
     return _Surface((q, texture, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
 
 
-def _depth_logits(depth: np.ndarray, scale: float, settings: RasterSettings) -> tuple[np.ndarray, float]:
-    """Return zbar / gamma per vertex and for the background, both relative to the nearest vertex.
+def _depth_logits(
+    depth: np.ndarray, ranges: Ranges, scale: float, settings: RasterSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return zbar / gamma per vertex and for each view's background (B,), all relative to the view's nearest vertex.
 
     A softmax does not see the shift, and float32 keeps the differences that matter: zbar / gamma itself is in the
     thousands for a small gamma.
     """
-    ahead = depth > 0
-    nearest = float(depth[ahead].min()) if ahead.any() else 0.0
-    logits = ((nearest - depth.astype(np.float64)) * scale).astype(depth.dtype)
-    return logits, BACKGROUND_DEPTH / settings.gamma - (settings.far - nearest) * scale
+    nearest = np.array([_nearest(part) for part in _by_view(depth, ranges.vertices)])
+    logits = ((_for_vertices(nearest, ranges) - depth.astype(np.float64)) * scale).astype(depth.dtype)
+    return logits, (BACKGROUND_DEPTH / settings.gamma - (settings.far - nearest) * scale).astype(depth.dtype)
+
+
+def _nearest(depth: np.ndarray) -> float:
+    """Return the least depth in front of the camera, or 0."""
+    ahead = depth[depth > 0]
+    return float(ahead.min()) if len(ahead) else 0.0
+
+
+def _by_view(values: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
+    return [values[begin:end] for begin, end in pairwise(starts.tolist())]
+
+
+def _for_vertices(of_views: np.ndarray, ranges: Ranges) -> np.ndarray:
+    """Return values of views (B,) for each of their vertices (V,), or as they are for a single view."""
+    return of_views if ranges.views == 1 else np.repeat(of_views, np.diff(ranges.vertices))
 
 
 def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.ndarray | None) -> RasterGradients:
@@ -162,10 +205,12 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     bins = saved.bins
     dtype = drawn.alpha.dtype
     vanished = dtype.type(saved.vanished)
-    binned = (bins.geometry, bins.bounds, bins.slots, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
+    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
+    binned = (bins.geometry, bins.bounds, *strips)
+    count = int(saved.ranges.vertices[-1])
     if grad_alpha is None:
         grad_alpha = np.zeros_like(drawn.alpha)
-    grad_vertices = np.empty((saved.vertices, 3), dtype)
+    grad_vertices = np.empty((count, 3), dtype)
     if grad_color is None:
         from .silhouette import silhouette_backward
 
@@ -179,15 +224,14 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
             grad_alpha,
             entry_gradients,
         )
-        share_out(
-            gather, saved.vertices, bins.corners, bins.slots, entry_gradients, grad_vertices, np.empty((0, 0), dtype)
-        )
+        nothing = np.empty((0, 0), dtype)
+        share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing)
         plain = RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
         return plain if saved.surface is None else _without_texture(plain, saved.surface)
     assert saved.depth is not None
     channels = grad_color.shape[2]
     entry_gradients = np.empty((len(bins.entries), 9 + 3 * channels), dtype)
-    grad_attributes = np.empty((saved.vertices, channels), dtype)
+    grad_attributes = np.empty((count, channels), dtype)
     arguments = (bins.corners, *binned, *saved.coverage, vanished, *saved.depth)
     image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
     grad_uv = grad_texture = None
@@ -197,7 +241,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         run_on_workers(color_backward, *arguments, *image, entry_gradients)
     else:
         grad_uv, grad_texture = _surface_backward(saved, arguments, image, entry_gradients)
-    share_out(gather, saved.vertices, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
+    share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
     grad_vertices[:, 2] *= -dtype.type(saved.depth_scale)
     return RasterGradients(grad_vertices, grad_attributes, grad_uv, grad_texture)
 
@@ -232,7 +276,8 @@ def _surface_backward(
     run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
-    share_out(gather, len(grad_uv), face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
+    ranges = one_view(len(grad_uv), len(face_uv))
+    share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
     grad_texture = of_grids(textured.pyramid, grids, touched, unit)
     if np.isfinite(unit):
         give_back(grids, touched)
@@ -246,7 +291,7 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
     count = len(next(given for given in directions if given is not None))
     channels = 0 if saved.depth is None else drawn.color.shape[2]
     tangent = np.empty((count, *drawn.alpha.shape, channels + 1), dtype)
-    motions = np.zeros((saved.vertices, count, 3), dtype)
+    motions = np.zeros((saved.ranges.vertices[-1], count, 3), dtype)
     if directions.vertices_pixel is not None:
         motions[:] = directions.vertices_pixel.transpose(1, 0, 2)
         motions[..., 2] *= -dtype.type(saved.depth_scale)

@@ -34,9 +34,11 @@ from .blocks import (
     number_of,
     put_corner_gradients,
     put_corners,
+    rows_of,
     save_nearest,
     stride_of,
     strip_size,
+    strips_of,
     sums_of,
 )
 from .rows import put_rows, put_upstream, take_alpha
@@ -56,6 +58,7 @@ def silhouette_forward(
     starts,
     entries,
     order,
+    height,
     turn,
     radius,
     scale,
@@ -74,7 +77,7 @@ def silhouette_forward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    height, width = alpha.shape
+    width, strips = alpha.shape[1], strips_of(height)
     stride = stride_of(width)
     odds = aligned(strip_size(width), geometry)
     owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
@@ -86,8 +89,7 @@ def silhouette_forward(
         if claimed >= len(order):
             break
         strip = order[claimed]
-        top = strip * STRIP_ROWS
-        bottom = min(top + STRIP_ROWS, height)
+        _, top, bottom, begin, after = rows_of(strip, strips, height)
         fill(odds, 0, len(odds), ZERO)
         if len(owners) != 0:
             begin_peaks(odds, owner)
@@ -107,11 +109,11 @@ def silhouette_forward(
                     exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
                     join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
             entry += batch
-        for row in range(top, bottom, 2):
-            place = (row - top) * stride
-            take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
+        for row in range(begin, after, 2):
+            place = (row - begin) * stride
+            take_alpha(odds, place, row, after, lowest, shape, owners, alpha, transmittance)
             if len(owners) != 0:
-                take_owners(owner, place, row, bottom, owners[0])
+                take_owners(owner, place, row, after, owners[0])
 
 
 @kernel
@@ -125,6 +127,7 @@ def silhouette_backward(
     starts,
     entries,
     order,
+    height,
     turn,
     radius,
     scale,
@@ -141,7 +144,7 @@ def silhouette_backward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    height, width = grad_alpha.shape
+    width, strips = grad_alpha.shape[1], strips_of(height)
     stride = stride_of(width)
     upstream = aligned(strip_size(width), geometry)  # grad_alpha * T, 0 where T has vanished
     fill(upstream, 0, len(upstream), ZERO)
@@ -156,14 +159,13 @@ def silhouette_backward(
         if claimed >= len(order):
             break
         strip = order[claimed]
-        top = strip * STRIP_ROWS
-        bottom = min(top + STRIP_ROWS, height)
+        _, top, bottom, begin, after = rows_of(strip, strips, height)
         idle = 0
-        for row in range(top, bottom, 2):
-            place = (row - top) * stride
-            idle += put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+        for row in range(begin, after, 2):
+            place = (row - begin) * stride
+            idle += put_upstream(transmittance, grad_alpha, row, after, vanished, upstream, place)
             if len(owners) != 0:
-                put_rows(owners[0], row, bottom, -ONE, owner, place)
+                put_rows(owners[0], row, after, -ONE, owner, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -187,6 +189,6 @@ def silhouette_backward(
                     add_nearest(sums, sums_of(number_of(lists, block), pair_number), saved, pair_number * SAVED_NEAREST)
             for number in range(batch):
                 face = at(entries, entry + number)
-                slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
+                slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
                 put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, 2)
             entry += batch

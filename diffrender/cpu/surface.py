@@ -47,9 +47,11 @@ from .blocks import (
     places_of,
     put_corner_gradients,
     put_corners,
+    rows_of,
     save_nearest,
     stride_of,
     strip_size,
+    strips_of,
     sums_of,
 )
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
@@ -77,6 +79,7 @@ def surface_forward(
     starts,
     entries,
     order,
+    height,
     turn,
     radius,
     scale,
@@ -91,7 +94,7 @@ def surface_forward(
     texture_q,
     face_uv,
     uv,
-    background_logit,
+    background_logits,
     background,
     alpha,
     transmittance,
@@ -108,7 +111,7 @@ def surface_forward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    height, width = alpha.shape
+    width, strips = alpha.shape[1], strips_of(height)
     channels = attributes.shape[1]
     stride = stride_of(width)
     size = strip_size(width)
@@ -131,12 +134,11 @@ def surface_forward(
         if claimed >= len(order):
             break
         strip = order[claimed]
-        top = strip * STRIP_ROWS
-        bottom = min(top + STRIP_ROWS, height)
+        view, top, bottom, begin, after = rows_of(strip, strips, height)
         fill(odds, 0, len(odds), ZERO)
         if len(owners) != 0:
             begin_peaks(odds, owner)
-        fill(maximum, 0, size, background_logit)
+        fill(maximum, 0, size, background_logits[view])
         fill(total, 0, size, ONE)
         for channel in range(channels):
             fill(blend, channel * size, (channel + 1) * size, background[channel])
@@ -208,12 +210,12 @@ def surface_forward(
                         first += size
                         second += size
             entry += batch
-        for row in range(top, bottom, 2):
-            place = (row - top) * stride
-            take_alpha(odds, place, row, bottom, lowest, shape, owners, alpha, transmittance)
+        for row in range(begin, after, 2):
+            place = (row - begin) * stride
+            take_alpha(odds, place, row, after, lowest, shape, owners, alpha, transmittance)
             if len(owners) != 0:
-                take_owners(owner, place, row, bottom, owners[0])
-            take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums)
+                take_owners(owner, place, row, after, owners[0])
+            take_color(total, maximum, blend, size, place, row, after, color, maxima, inverse_sums)
 
 
 @formula
@@ -258,6 +260,7 @@ def surface_backward(
     starts,
     entries,
     order,
+    height,
     turn,
     radius,
     scale,
@@ -296,7 +299,7 @@ def surface_backward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    height, width = grad_alpha.shape
+    width, strips = grad_alpha.shape[1], strips_of(height)
     channels = attributes.shape[1]
     stride = stride_of(width)
     size = strip_size(width)
@@ -332,17 +335,16 @@ def surface_backward(
         if claimed >= len(order):
             break
         strip = order[claimed]
-        top = strip * STRIP_ROWS
-        bottom = min(top + STRIP_ROWS, height)
+        _, top, bottom, begin, after = rows_of(strip, strips, height)
         fill(mean, 0, size, ZERO)
-        for row in range(top, bottom, 2):
-            place = (row - top) * stride
-            put_upstream(transmittance, grad_alpha, row, bottom, vanished, upstream, place)
+        for row in range(begin, after, 2):
+            place = (row - begin) * stride
+            put_upstream(transmittance, grad_alpha, row, after, vanished, upstream, place)
             if len(owners) != 0:
-                put_rows(owners[0], row, bottom, -ONE, owner, place)
-            put_rows(maxima, row, bottom, -BEHIND, maximum, place)
-            put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
-            put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place)
+                put_rows(owners[0], row, after, -ONE, owner, place)
+            put_rows(maxima, row, after, -BEHIND, maximum, place)
+            put_rows(inverse_sums, row, after, ZERO, inverse_sum, place)
+            put_upstream_color(color, grad_color, row, after, upstream_color, mean, size, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = min(BATCH, end - entry)
@@ -538,7 +540,7 @@ def surface_backward(
                     add_nearest(edge_sums, place, saved, k * _SAVED)
             for number in range(batch):
                 face = at(entries, entry + number)
-                slot = slots[face] + strip - bounds[face, 2] // STRIP_ROWS
+                slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
                 put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
                 if texture is None:
                     sum_up(corner_sums, number * _CORNER_SUMS, totals, _PLAIN_SUMS)

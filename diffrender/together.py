@@ -1,0 +1,232 @@
+"""Views that are drawn together: what `render` does, with the arrays of all views one after the other."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .backend import RasterGradients
+from .camera import Camera, is_bare, project_views, project_views_backward
+from .checks import check_finite
+from .corners import join_corners, split_corners
+from .cpu.rasterize import draw_views
+from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
+from .in_front import Behind, InFront, in_front_backward
+from .lights import Lights
+from .mesh import Mesh
+from .ranges import Ranges, ranges_of
+from .rasterize import Raster
+from .rendering import (
+    RenderGradients,
+    SilhouetteGradients,
+    Soft,
+    albedo_of,
+    eye_of,
+    front_of,
+    join_channels,
+    near_plane,
+    raster_settings,
+    split_channels,
+)
+from .shading import Light, LightGradients, ShadingGradients, normal_sums_of_meshes, shade_views_backward, shade_with
+from .threads import run_on_workers
+
+View = tuple[Mesh, Camera]
+_Lit = ShadingGradients | IlluminationGradients | None
+
+
+class Together:
+    """B views, whose image (B, H, W, 4), or alpha (B, H, W) alone, is filled, and the way back.
+
+    Of a mesh that all views show, `_vertices` and `_faces` have the rows once, else those of the views' meshes one after the
+    other; what the rasterizer gets has rows for each view.
+    """
+
+    def __init__(self, views: Sequence[View], settings: Soft, light: Light | Lights | None, image: np.ndarray):
+        self.count, painted = len(views), image.ndim == 4
+        self._cameras, self._light = [camera for _, camera in views], light
+        self._whole = self._meshes = _without_repeats([mesh for mesh, _ in views])
+        if isinstance(light, Lights) and light.normals == "flat":
+            self._meshes = [split_corners(mesh) for mesh in self._whole]
+        self._of_meshes = _ranges_of(self._meshes)
+        self._ranges = _ranges_of(self._meshes * self.count) if self._is_shared else self._of_meshes
+        self._vertices = _joined([mesh.vertices for mesh in self._meshes])
+        self._faces = _joined([mesh.faces for mesh in self._meshes])
+        colors = self._colors() if painted else None
+        pixel, faces, ranges = self._project(near_plane(settings)), self._faces, self._ranges
+        self._fronts: list[InFront] | None = None
+        if pixel is None:
+            self._fronts = [self._front(view, settings, colors) for view in range(self.count)]
+            ranges, pixel, faces, colors = _of_fronts(self._fronts)
+        elif self._is_shared:
+            faces = np.tile(faces, (self.count, 1))
+        check_finite("vertices_pixel", pixel)
+        faces = faces + np.repeat(ranges.vertices[:-1], np.diff(ranges.faces)).astype(np.int32)[:, None]
+        size = self._cameras[0].size
+        how = raster_settings(settings, 3 if painted else None, pixel.dtype)
+        alpha = None if painted else image.reshape(-1, size[1])
+        drawn = draw_views(pixel, faces, ranges, size, how, colors, alpha=alpha)
+        shapes = {"vertices_pixel": pixel.shape, "attributes": None if colors is None else colors.shape}
+        self._raster, self._drawn_ranges = Raster(drawn, "cpu", shapes), ranges
+        if drawn.color is not None:
+            run_on_workers(join_channels, drawn.color, drawn.alpha, image.reshape(-1, size[1], 4))
+
+    @property
+    def _is_shared(self) -> bool:
+        return len(self._meshes) < self.count
+
+    def _mesh_of(self, view: int) -> int:
+        return 0 if self._is_shared else view
+
+    def _colors(self) -> np.ndarray:
+        """Return the lit colours of the vertices of all views."""
+        self._albedo = _joined([albedo_of(mesh) for mesh in self._meshes])
+        if self._light is None:
+            colors = self._albedo
+        else:
+            self._normals = normal_sums_of_meshes(self._vertices, self._faces, self._of_meshes)
+            if isinstance(self._light, Light):
+                colors = shade_with(self._normals, self._albedo, self._light)
+            else:
+                seen = (
+                    len(self._meshes) if self._light.specular is None else self.count
+                )  # from where matters to highlights
+                colors = np.concatenate([lit_colors(*self._lit(view)) for view in range(seen)])
+        return colors if len(colors) == self._ranges.vertices[-1] else np.tile(colors, (self.count, 1))
+
+    def _lit(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lights, np.ndarray]:
+        """Return what `lit_colors` takes."""
+        assert isinstance(self._light, Lights)
+        rows = _rows(self._of_meshes, self._mesh_of(view))
+        eye = eye_of(self._cameras[view], self._light)
+        return self._normals[rows], self._vertices[rows], self._albedo[rows], self._light, eye
+
+    def _project(self, near: float) -> np.ndarray | None:
+        """Return vertices_pixel (V, 3) of all views, or None where one has more of a camera than a pinhole, faces that reach
+        behind it, or nothing in front of it."""
+        if not all(map(is_bare, self._cameras)):
+            return None
+        starts = self._ranges.vertices
+        pixel = project_views(self._vertices, starts, self._cameras)
+        depth = pixel[:, 2]
+        farthest = np.maximum.reduceat(depth, starts[:-1])
+        return pixel if farthest.min() > near and (near <= 0 or depth.min() >= near) else None
+
+    def _front(self, view: int, settings: Soft, colors: np.ndarray | None) -> InFront:
+        given = None if colors is None else colors[_rows(self._ranges, view)]
+        try:
+            return front_of(self._meshes[self._mesh_of(view)], self._cameras[view], settings, given)
+        except ValueError as error:
+            raise ValueError(f"view {view}: {error}") from None
+
+    def backward(self, grad: np.ndarray) -> list[Any]:
+        """Return the gradients of each view, `RenderGradients` for grad_image (B, H, W, 4) or `SilhouetteGradients` for
+        grad_alpha (B, H, W)."""
+        if self._raster.color is None:
+            found = self._behind(self._raster.backward(grad.reshape(self._raster.alpha.shape)))
+            return [SilhouetteGradients(*behind.projected) for behind in found]
+        found = self._behind(self._raster_backward(grad))
+        return [
+            self._gradients(view, behind, lit)
+            for view, (behind, lit) in enumerate(zip(found, self._lit_backward(found), strict=True))
+        ]
+
+    def _raster_backward(self, grad: np.ndarray) -> RasterGradients:
+        color, alpha = self._raster.color, self._raster.alpha
+        assert color is not None
+        grad = np.ascontiguousarray(grad, alpha.dtype).reshape(*alpha.shape, 4)
+        grad_color, grad_alpha, any_color = np.empty_like(color), np.empty_like(alpha), np.zeros(len(alpha), np.bool_)
+        run_on_workers(split_channels, grad, grad_color, grad_alpha, any_color)
+        painted = any_color.reshape(self.count, -1).any(axis=1)
+        if painted.all():
+            return self._raster.backward(grad_alpha, grad_color)
+        of_alpha = self._raster.backward(grad_alpha)
+        if not painted.any():
+            return of_alpha
+        # Views with a gradient of alpha alone go the way of the silhouette, whose rounding is another.
+        whole = self._raster.backward(grad_alpha, grad_color)
+        at_vertices = np.repeat(painted, np.diff(self._drawn_ranges.vertices))[:, None]
+        return RasterGradients(
+            *(np.where(at_vertices, both, one) for both, one in zip(whole[:2], of_alpha[:2], strict=True))
+        )
+
+    def _behind(self, raster: RasterGradients) -> list[Behind]:
+        """Return the gradients of what each view was projected from."""
+        parts = [
+            RasterGradients(raster.vertices_pixel[rows], None if raster.attributes is None else raster.attributes[rows])
+            for rows in (_rows(self._drawn_ranges, view) for view in range(self.count))
+        ]
+        if self._fronts is not None:
+            return [in_front_backward(front, part) for front, part in zip(self._fronts, parts, strict=True)]
+        projected = project_views_backward(self._vertices, self._ranges.vertices, self._cameras, raster.vertices_pixel)
+        return [Behind(view, part.attributes, None) for view, part in zip(projected, parts, strict=True)]
+
+    def _lit_backward(self, found: list[Behind]) -> Sequence[_Lit]:
+        """Return the gradients of what lit each view."""
+        if self._light is None:
+            return [None] * self.count
+        grads = [behind.attributes for behind in found if behind.attributes is not None]
+        if isinstance(self._light, Lights):
+            lit = [self._lit(view) for view in range(self.count)]
+            faces = [self._meshes[self._mesh_of(view)].faces for view in range(self.count)]
+            return [
+                lit_colors_backward(*given[:2], of_view, *given[2:], grad)
+                for given, of_view, grad in zip(lit, faces, grads, strict=True)
+            ]
+        given = (self._normals, self._vertices, self._faces, self._ranges, self._albedo, self._light)
+        lit = shade_views_backward(*given, np.concatenate(grads))
+        lights = zip(lit.light.direction, lit.light.ambient.tolist(), lit.light.diffuse.tolist(), strict=True)
+        rows = (_rows(self._ranges, view) for view in range(self.count))
+        return [
+            ShadingGradients(lit.vertices[part], lit.albedo[part], LightGradients(*light))
+            for part, light in zip(rows, lights, strict=True)
+        ]
+
+    def _gradients(self, view: int, behind: Behind, lit: _Lit) -> RenderGradients:
+        """Return the gradients of a view, as `Rendering.backward` does."""
+        projected, albedo, camera = behind.projected, behind.attributes, self._cameras[view]
+        vertices, translation = projected.vertices, projected.translation
+        assert albedo is not None
+        if lit is not None:
+            vertices, albedo = vertices + lit.vertices, lit.albedo
+        if isinstance(lit, IlluminationGradients):
+            translation = translation - camera.R @ lit.eye
+        mesh, whole = self._meshes[self._mesh_of(view)], self._whole[self._mesh_of(view)]
+        if mesh is not whole:
+            vertices, albedo = (join_corners(whole.faces, grad, len(whole.vertices)) for grad in (vertices, albedo))
+        return RenderGradients(
+            vertices=vertices,
+            vertex_colors=None if mesh.vertex_colors is None else albedo,
+            rotation=projected.rotation,
+            translation=translation,
+            light=None if lit is None else lit.light,
+            K=projected.K,
+            distortion=projected.distortion,
+        )
+
+
+def _without_repeats(meshes: list[Mesh]) -> list[Mesh]:
+    """Return the one mesh of all views, or the mesh of each."""
+    return meshes[:1] if all(mesh is meshes[0] for mesh in meshes) else meshes
+
+
+def _ranges_of(meshes: Sequence[Mesh]) -> Ranges:
+    return ranges_of([(len(mesh.vertices), len(mesh.faces)) for mesh in meshes])
+
+
+def _rows(ranges: Ranges, view: int) -> slice:
+    """Return the rows of a view's vertices."""
+    return slice(*ranges.vertices[view : view + 2].tolist())
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _of_fronts(fronts: list[InFront]) -> tuple[Ranges, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return what the rasterizer gets of all views: ranges, vertices_pixel, faces, which count a view's vertices from its first,
+    and attributes."""
+    ranges = ranges_of([(len(front.vertices_pixel), len(front.faces)) for front in fronts])
+    pixel, faces = (np.concatenate([front[column] for front in fronts]) for column in (0, 1))
+    values = [front.attributes for front in fronts if front.attributes is not None]
+    return ranges, pixel, faces, np.concatenate(values) if values else None
