@@ -15,6 +15,7 @@ from ..formulas.triangle import pixel_range, signed_area_twice
 from .inspect import BAD_VERTICES, FIRST_VERTEX, adopt_face, inspect_row
 from .jit import device, kernel
 
+_EQUAL = 1 - 1e-14  # of depths: the compiler may round the second turn in another way than the first
 NOBODY = np.int32(2**31 - 1)  # more than any number of a face, of a pixel or of its neighbour
 
 
@@ -132,7 +133,7 @@ def draw_ids(points, faces, signs, bounds, offsets, choosing, nearest, ids):
             y = row - RING + 0.5
             for column in range(x0, x1 + 1):
                 x = column - RING + 0.5
-                # Fused by hand: both turns must get the same bits.
+                # Fused by hand: both turns must get the same bits. The sides of faces in float32 are exact in any order.
                 near = cuda.fma(y - ay, down, cuda.fma(x - ax, across, start))
                 known = nearest[row, column]
                 if not ((near == known) if choosing else (near > known)):
@@ -211,7 +212,7 @@ def draw_under(points, faces, signs, bounds, offsets, facing, marked, starts, ne
                     continue
                 if not choosing:
                     cuda.atomic.max(depths, pixel, near)
-                elif near == depths[pixel]:
+                elif near >= _EQUAL * depths[pixel]:
                     cuda.atomic.min(under, pixel, face)
 
 
