@@ -174,6 +174,28 @@ def measure_image(name: str, mesh: dr.Mesh, camera: dr.Camera) -> dict[str, Any]
     return row
 
 
+def measure_jumps(name: str, mesh: dr.Mesh, camera: dr.Camera, steps: int = 40, step: float = 0.01) -> dict[str, Any]:
+    """Return how many pixels change by more than 0.05 as a mesh moves by `step` px, in which an edge passes 0.014 of a pixel."""
+    front = front_of(mesh, camera, dr.Hard(), mesh.vertex_colors)
+    assert front.attributes is not None
+    changes, passed, before = [], 0, None
+    for k in range(steps + 1):
+        vertices = front.vertices_pixel.astype(np.float64) + [0.8 * step * k, 0.6 * step * k, 0]
+        raster = draw_hard(vertices, front.faces, camera.size, dr.Hard(), front.attributes.astype(np.float64))
+        image = np.concatenate([raster.image[..., :3] * raster.image[..., 3:], raster.image[..., 3:]], axis=-1)
+        if before is not None:
+            changes.append(np.abs(image - before).max(axis=-1))
+            passed += len(np.unique(raster._fragments.pairs.pixels))
+        before = image
+    return {
+        "scene": name,
+        "steps": steps,
+        "boundary_pixels": passed,
+        "jumps": int((np.array(changes) > 5 * step).sum()),
+        "largest": float(np.max(changes)),
+    }
+
+
 def _sampled(front: InFront, size: tuple[int, int], side: int) -> np.ndarray:
     """Return the mean of side^2 samples in each pixel (H, W, 4): images of pixels' centres, the mesh shifted."""
     total: Any = 0

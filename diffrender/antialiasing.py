@@ -29,12 +29,18 @@ class Antialiased:
         """Return the gradients for grad_image (H, W, C). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
+        from .cpu.blend import vertices_backward
+
         fragments, channels = self._fragments, self.image.shape[2]
-        grad_values = np.zeros((fragments.count, channels), self.image.dtype)
-        grad_values[: fragments.face_ids.size] = np.reshape(grad_image, (-1, channels))
+        pixels, pairs = fragments.face_ids.size, fragments.pairs
+        grad_values = np.empty((fragments.count, channels), self.image.dtype)
+        grad_values[:pixels] = np.reshape(grad_image, (-1, channels))
+        grad_values[pixels:] = 0
         grad_points = np.zeros(fragments.points.shape)
         blend_backward(fragments, self._jumps, grad_values, grad_points)
-        return AntialiasGradients(fragments.vertices_gradient(grad_points), grad_values)
+        grad_vertices = np.zeros(fragments.vertices_pixel.shape, self.image.dtype)
+        vertices_backward(fragments.points, fragments.faces, pairs.owners, pairs.cutters, grad_points, grad_vertices)
+        return AntialiasGradients(grad_vertices, grad_values)
 
 
 def antialias(fragments: "Fragments | DeviceFragments", values: Any) -> "Antialiased | DeviceAntialiased":

@@ -8,7 +8,7 @@ import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
-from .surface_links import link_surface
+from .surface_links import Surface, link_surface
 from .threads import run_on_workers, share_out
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
 _LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
+_OF_SEAM = 6  # pixels that a seam passes
 
 
 class Places(NamedTuple):
@@ -112,13 +113,16 @@ def rasterize_hard(
     faces: Any,
     size: tuple[int, int],
     cull_backfaces: bool = False,
+    attribute_faces: Any = None,
     backend: Name = "cpu",
 ) -> "Fragments | DeviceFragments":
     """Find what each pixel of an image of size (H, W) sees of faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth.
 
-    The nearest face at a pixel's centre, which belongs to one face only (top-left rule); and all outlines of the surface, and
-    lines where faces cross, that are seen in a pixel, with the exact area beyond each. A face with a depth <= 0 or no area is
-    left out. Computed in float64 and the same at any number of threads.
+    The nearest face at a pixel's centre, which belongs to one face only (top-left rule); and all outlines of the surface, lines
+    where faces cross, and seams that are seen in a pixel, with the exact area beyond each. A seam is an edge at which one of the
+    two faces has other attributes than the other: other rows of them in attribute_faces (F, 3), None meaning the faces
+    themselves, where vertices may be several in one place. A face with a depth <= 0 or no area is left out. Computed in float64
+    and the same at any number of threads.
     `backend` is "cpu", "cuda" or "auto" (a usable GPU, else the CPU). CUDA arrays stay on their device and stream, and so do the
     results; they need "cuda" or "auto". Raises ValueError for input of the wrong shape, range or type, BackendError without a
     usable GPU for "cuda".
@@ -129,10 +133,11 @@ def rasterize_hard(
     vertices = check_vertices(vertices_pixel)
     faces = check_faces(faces, len(vertices))
     size = check_size(size)
+    corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
     if chosen == "cuda":
         from .cuda.hard import rasterize
 
-        return rasterize(vertices, faces, size, bool(cull_backfaces))
+        return rasterize(vertices, faces, size, bool(cull_backfaces), None if attribute_faces is None else corners)
     from .cpu import hard
 
     height, width = size
@@ -161,34 +166,48 @@ def rasterize_hard(
     np.cumsum(seen.starts, out=seen.starts)  # from counts
     front, back = (bool(facing[:, side].any()) for side in (0, 1))
     seen_sign = 0 if front == back else (1 if back else -1)
-    pairs, places = _boundaries(vertices, binned, seen_sign, (nearest, ids, seen.run_ends, farthest))
+    surface = link_surface(faces, vertices, corners)
+    pairs, places = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest))
     return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
 
 
-def _boundaries(vertices: np.ndarray, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places]:
+def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
+    corners = np.asarray(attribute_faces)
+    if corners.shape != faces.shape or corners.dtype.kind not in "iu" or (corners.size and corners.min() < 0):
+        raise ValueError(
+            f"attribute_faces must be integers >= 0 of shape {faces.shape}, got {corners.dtype} of {corners.shape}"
+        )
+    return np.ascontiguousarray(corners, np.int32)
+
+
+def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places]:
     from .cpu.cross import find_crossings, suspect_crossings
     from .cpu.hard import draw_under
     from .cpu.outline import find_outlines
     from .cpu.resolve import NUMBERS, close_gaps, resolve_outlines
+    from .cpu.seams import find_seam_candidates
 
     points, faces, signs, *_ = binned
     nearest, ids, run_ends, farthest = centers
-    links = link_surface(faces, vertices)
+    links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
-    room = _ROOM * (height + width) + _SPARE
+    room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
     marked_tiles = np.zeros(farthest.shape, np.bool_)
     while True:
         last = np.full(height * width, -1, np.int32)
         order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
+        into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
+        count, found = 0, 0
+        if len(linked.seams):  # first: those of a pixel are read last
+            count, found = find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
         edges = (links.heads, links.seconds, seen_sign)
-        count, found = find_outlines(
-            *surface, *edges, nearest, farthest, marked_tiles, last, order, under, depths, *outlines
-        )
+        count, found = find_outlines(*surface, links.pieces, *edges, *into, count, found)
         if count <= room:
             break
         room = count
+    room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
     marks = (seen_sign, marked_tiles, last)
     run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
     suspects = np.zeros((*ids.shape, 2), np.bool_)
@@ -210,9 +229,9 @@ def _boundaries(vertices: np.ndarray, binned: tuple, seen_sign: int, centers: tu
             np.empty(2 * room, np.int32),
         )
         counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
-        into = (*pairs, *places, counts)
         turn = np.zeros(1, np.int64)
-        run_on_workers(resolve_outlines, turn, *surface, *around, *outlines, *into, most=found // _LEAST)
+        given, into = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places, counts)
+        run_on_workers(resolve_outlines, turn, *given, *into, most=found // _LEAST)
         needed, *resolved = close_gaps(counts, height * width + 1, *pairs, *places)
         if needed > room:
             room = needed

@@ -92,7 +92,7 @@ def draw_hard(
     backend: Name = "cpu",
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space and attributes (V, C), on an image of size (H, W)."""
-    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend)
+    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend=backend)
     if not isinstance(fragments, Fragments):
         from .cuda.hard import draw
 

@@ -18,39 +18,67 @@ class Links(NamedTuple):
     heads: np.ndarray  # (E,) int32 one half edge of each edge
     seconds: np.ndarray  # (E,) int32 the other, if there are two and they run in opposite directions, else -1
     is_open: bool  # whether an edge has but one face
+    pieces: np.ndarray  # (F,) int32 the first face of the piece that each face is in
 
 
-def link_surface(faces: np.ndarray, vertices: np.ndarray) -> Links:
+class Surface(NamedTuple):
+    """The links of a surface, and its seams: edges across which attributes may jump."""
+
+    links: Links
+    charts: np.ndarray  # (3 F,) int32 as the links' ring, but for seams: what joins them is left out
+    seams: np.ndarray  # (N,) int32 one half edge of each seam with two faces
+
+
+_seams: list[tuple[Links, Links, Surface]] = []
+
+
+def link_surface(faces: np.ndarray, vertices: np.ndarray, attribute_faces: np.ndarray) -> Surface:
     """Return the links of faces (F, 3), whose open edges are joined where vertices (V, 3) are in the same place.
 
-    So a seam, where vertices are there twice with different attributes, is no outline.
+    So a seam, where vertices are there twice with different attributes, is no outline. attribute_faces (F, 3) names the rows of
+    attributes for each face's corners: where these are other ones across an edge, it is a seam.
     """
     links = _links_of(faces, len(vertices))
-    if not links.is_open:
-        return links
-    single = np.flatnonzero(links.ring == np.arange(len(links.ring)))
-    ends = np.unique(np.concatenate([faces[single // 3, single % 3], faces[single // 3, (single + 1) % 3]]))
-    order = ends[np.lexsort(vertices[ends].T)]
-    same = (vertices[order[1:]] == vertices[order[:-1]]).all(axis=1)
-    if not same.any():
-        return links
-    starts = np.maximum.accumulate(np.where(np.concatenate([[True], ~same]), np.arange(len(order)), 0))
-    joined = np.arange(len(vertices), dtype=np.int32)
-    joined[order] = order[starts]
-    return _links_of(joined[faces], len(vertices))
+    charts = links if attribute_faces is faces else _links_of(attribute_faces, int(attribute_faces.max(initial=0)) + 1)
+    if links.is_open:
+        from .cpu.half_edges import join_places
+
+        joined = np.arange(len(vertices), dtype=np.int32)
+        if join_places(faces, links.ring, vertices, joined):
+            links = _links_of(joined[faces], len(vertices))
+    return _with_seams(links, charts)
+
+
+def _with_seams(links: Links, charts: Links) -> Surface:
+    if charts is links:
+        return Surface(links, links.ring, links.heads[:0])
+    for known, of, surface in list(_seams):
+        if known is links and of is charts:
+            return surface
+    from .cpu.half_edges import find_seams
+
+    seams = np.empty(len(links.heads), np.int32)
+    count = find_seams(links.ring, charts.ring, links.heads, seams)
+    surface = Surface(links, charts.ring, seams[:count].copy())
+    with _turn:
+        _seams.insert(0, (links, charts, surface))
+        del _seams[_KEPT:]
+    return surface
 
 
 def _links_of(faces: np.ndarray, count: int) -> Links:
     for links in list(_remembered):
         if links.faces.shape == faces.shape and np.array_equal(links.faces, faces):
             return links
-    from .cpu.half_edges import link_half_edges, pair_half_edges
+    from .cpu.half_edges import label_pieces, link_half_edges, pair_half_edges
 
     ring, heads = (np.empty(faces.size, np.int32) for _ in range(2))
     edges, single = link_half_edges(faces, count, ring, heads)
     heads, seconds = heads[:edges].copy(), np.empty(edges, np.int32)
     pair_half_edges(faces, ring, heads, seconds)
-    links = Links(faces.copy(), ring, heads, seconds, single > 0)
+    pieces = np.empty(len(faces), np.int32)
+    label_pieces(ring, pieces)
+    links = Links(faces.copy(), ring, heads, seconds, single > 0, pieces)
     with _turn:
         _remembered.insert(0, links)
         del _remembered[_KEPT:]

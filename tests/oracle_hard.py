@@ -69,6 +69,22 @@ def outlined(vertices, faces, size, attributes, perspective_correct=True):
     return image
 
 
+def faceted(vertices, faces, size, colors):
+    """Return premultiplied colours and alpha (H, W, C + 1) of a convex closed surface with one of the colors (F, C) on each face:
+    the area of what is seen of each face in each pixel, times its colour."""
+    height, width = size
+    image = np.zeros((height, width, colors.shape[1] + 1), complex)
+    for face, color in zip(faces, colors, strict=True):
+        corners = vertices[face]
+        if _cross(*(corners[1:] - corners[0]).real) >= 0:
+            continue
+        low, high = np.floor(corners[:, :2].real.min(axis=0)), np.floor(corners[:, :2].real.max(axis=0))
+        for row in range(max(int(low[1]), 0), min(int(high[1]) + 1, height)):
+            for column in range(max(int(low[0]), 0), min(int(high[0]) + 1, width)):
+                image[row, column] += _area(_clip_to_pixel(corners[:, :2], column, row)) * np.append(color, 1)
+    return image
+
+
 def _value_at(vertices, face, attributes, x, y, perspective_correct):
     a, b, c = vertices[face]
     area = _cross(b - a, c - a)

@@ -34,6 +34,24 @@ def boxes(size=(48, 64)):
     return project(np.concatenate(vertices), camera), faces, np.concatenate(colors), camera.size
 
 
+def cube(turn=None, size=(20, 24)):
+    """A cube with a colour on each face, corners for each face: (vertices, faces, colours of vertices, camera)."""
+    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+    squares = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    vertices = corners[np.ravel(squares)]
+    faces = (np.array([(0, 1, 2), (0, 2, 3)]) + 4 * np.arange(6)[:, None, None]).reshape(-1, 3).astype(np.int32)
+    colors = 0.1 + 0.8 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 1)])
+    camera = dr.Camera.look_at((1.2, 1.4, 5), fov_degrees=42, size=size)
+    return vertices if turn is None else vertices @ turn.T, faces, np.repeat(colors, 4, axis=0), camera
+
+
+def turned(axis, angle):
+    """The rotation by an angle around an axis."""
+    x, y, z = np.array(axis) / np.linalg.norm(axis)
+    across = np.array([(0, -z, y), (z, 0, -x), (-y, x, 0)])
+    return np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across
+
+
 def sphere(subdivisions=1, size=(26, 31)):
     """A sphere in perspective: (vertices in pixels, faces, attributes, size)."""
     scene = scenes.sphere(subdivisions, size)
@@ -302,12 +320,92 @@ def test_the_stages_compose_to_what_render_shows():
 
 def test_a_seam_is_no_outline():
     mesh, camera = bumpy(1), tilted_camera()
-    whole = dr.render(mesh, camera, dr.Hard())
+    whole = dr.render(mesh, camera, dr.Hard()).image
     corners = np.arange(mesh.faces.size, dtype=np.int32).reshape(-1, 3)
     torn = dr.Mesh(mesh.vertices[mesh.faces].reshape(-1, 3), corners, mesh.vertex_colors[mesh.faces].reshape(-1, 3))
-    difference = np.abs(dr.render(torn, camera, dr.Hard()).image - whole.image).max(axis=-1)
+    image = dr.render(torn, camera, dr.Hard()).image
     # Where outlines are entangled, the order in which they come may matter.
-    assert (difference > 1e-9).sum() <= 2 and difference.max() < 0.01
+    assert (np.abs(image - whole)[..., 3] > 1e-9).sum() <= 2
+    # Beside an outline each face has its colour at its own nearest point, no farther from the truth.
+    other = np.abs(image - whole).max(axis=-1) > 1e-9
+    assert 0 < other.mean() < 0.1
+    truth = oracle_hard.supersampled(project(mesh.vertices, camera), mesh.faces, camera.size, mesh.vertex_colors)
+    errors = [np.sqrt(((premultiplied(each) - truth)[other] ** 2).mean()) for each in (whole, image)]
+    assert errors[1] < 1.1 * errors[0]
+
+
+def flat_sphere():
+    """A sphere with a colour on each face."""
+    vertices, faces, _, size = sphere(1)
+    corners = np.arange(faces.size, dtype=np.int32).reshape(-1, 3)
+    colors = np.random.default_rng(0).uniform(size=(len(faces), 3))
+    return vertices[faces].reshape(-1, 3), corners, np.repeat(colors, 3, axis=0), size
+
+
+def aligned_cube(shift):
+    """A cube seen along a diagonal of its top: two sides with an upright seam between them, `shift` px from pixels' centres."""
+    vertices, faces, colors, camera = cube(turned((0, 1, 0), np.pi / 4))
+    camera = dr.Camera.look_at((0, 0, 5), fov_degrees=42, size=camera.size)
+    return np.round(project(vertices, camera), 12) + [0.5 + shift, 0.1, 0], faces, colors, camera.size
+
+
+def tilted_cube():
+    vertices, faces, colors, camera = cube(turned((1, 2, 3), 0.3))
+    return project(vertices, camera), faces, colors, camera.size
+
+
+@pytest.mark.parametrize("make", [tilted_cube, lambda: aligned_cube(0), lambda: aligned_cube(0.3), flat_sphere])
+def test_seams_are_antialiased_and_have_the_gradient_of_their_areas(make):
+    """Pixels that seams pass are the mean of both sides' colours, weighed by areas, as the gradient says: exactly."""
+    vertices, faces, colors, size = make()
+    out = draw_hard(vertices, faces, size, dr.Hard(), colors)
+    expected = oracle_hard.faceted(vertices, faces, size, colors[faces[:, 0]]).real
+    assert 0.2 < expected[..., 3].mean() < 0.8
+    seen = expected[..., 3] > 1 / 256  # fainter, colours go over to the background
+    np.testing.assert_allclose(premultiplied(out.image)[seen], expected[seen], atol=1e-6)
+    np.testing.assert_allclose(out.alpha, expected[..., 3], atol=1e-6)
+    grad = np.random.default_rng(1).normal(size=out.image.shape) * seen[..., None]
+    found = out.backward(grad).vertices_pixel
+    places, copies = np.unique(vertices, axis=0, return_inverse=True)
+    for seed in range(3):
+        direction = np.random.default_rng(seed).normal(size=places.shape)[copies.ravel()]
+        direction[:, 2] = 0
+        moved = oracle_hard.faceted(vertices + 1j * _STEP * direction, faces, size, colors[faces[:, 0]])
+        straight = moved / np.where(seen, moved[..., 3], 1)[..., None]
+        straight[..., 3] = moved[..., 3]
+        slope = (grad * straight.imag).sum() / _STEP
+        assert abs((found * direction).sum() - slope) < 1e-5 * np.linalg.norm(found) * np.linalg.norm(direction)
+
+
+def test_a_turning_cube_with_coloured_faces_never_jumps():
+    """One alone, and one before another: what a step moves is all that changes."""
+    *one, camera = cube()
+    other = 0.4 * cube(turned((1, 0, 2), 1.1))[0] + [0.2, 0.4, 2.2]
+    pair = np.concatenate([one[0], other]), np.concatenate([one[1], one[1] + 24]), np.tile(one[2], (2, 1))
+    for vertices, faces, colors in (one, pair):
+        before, largest = None, 0.0
+        for k in range(60):
+            pixel = project(vertices @ turned((1, 2, 3), 0.002 * k).T, camera)
+            image = premultiplied(draw_hard(pixel, faces, camera.size, dr.Hard(), colors).image)
+            if before is not None:
+                step = np.linalg.norm(pixel - before[0], axis=1).max()
+                largest = max(largest, np.abs(image - before[1]).max() / step)
+            before = pixel, image
+        assert 0.2 < largest < 2
+
+
+def test_seams_of_attributes_alone_are_those_of_split_vertices():
+    vertices, faces, colors, size = tilted_cube()
+    _, first, joined = np.unique(np.round(vertices, 9), axis=0, return_index=True, return_inverse=True)
+    split = dr.rasterize_hard(vertices, faces, size)
+    whole = dr.rasterize_hard(vertices[first], joined.ravel()[faces], size, attribute_faces=faces)
+    one = dr.antialias(split, dr.interpolate(split, colors).values)
+    other = dr.antialias(whole, dr.interpolate(whole, colors, faces).values)
+    np.testing.assert_allclose(other.image, one.image, atol=1e-9)
+    without = dr.rasterize_hard(vertices[first], joined.ravel()[faces], size)
+    assert len(without.pairs.pixels) < len(whole.pairs.pixels)
+    with pytest.raises(ValueError, match="attribute_faces must be integers"):
+        dr.rasterize_hard(vertices, faces, size, attribute_faces=faces[:3])
 
 
 def test_attributes_at_corners_are_those_at_vertices():

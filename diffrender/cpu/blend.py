@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..formulas.edge import barycentric_slopes, crossing_backward, shadow_area_backward
-from ..jit import kernel, subroutine
+from ..jit import borrower, kernel, subroutine
 from .fragments import add_moved, barycentrics_at, corners_of, depth_slopes
 
 
@@ -145,6 +145,36 @@ def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_
         if cut1:
             along = grad * (kx * dx + ky * dy)
             _cut_backward(points, faces, a, b, t1, cutters[pair, 2], cutters[pair, 3], along, grad_points)
+
+
+@borrower
+def _to_pixel_space(points, vertex, grad_points, grad_vertices):
+    grad_vertices[vertex, 0], grad_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
+    grad_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2
+
+
+@kernel
+def vertices_backward(points, faces, owners, cutters, grad_points, grad_vertices):
+    """Fill grad_vertices (V, 3) where `areas_backward` has added to grad_points (V, 3): d(1 / z) = -dz / z^2.
+
+    Boundaries have few of the vertices of a surface: the others are not looked at.
+    """
+    for pair in range(len(owners)):
+        for end in range(3):
+            first, second = owners[pair, 0], owners[pair, 1]
+            if end > 0:
+                first, second = cutters[pair, 2 * end - 2], cutters[pair, 2 * end - 1]
+            if end > 0 and first < -1:  # a face in which an edge goes under
+                first, second = first + 1, first + 1
+            elif end > 0 and first < 0:
+                continue
+            if first >= 0:
+                _to_pixel_space(points, first, grad_points, grad_vertices)
+                _to_pixel_space(points, second, grad_points, grad_vertices)
+                continue
+            for k in range(3):
+                _to_pixel_space(points, faces[-1 - first, k], grad_points, grad_vertices)
+                _to_pixel_space(points, faces[-1 - second, k], grad_points, grad_vertices)
 
 
 @kernel

@@ -10,32 +10,44 @@ from .half_edges import ends_of
 from .hard import NEARER
 from .sheet import depth_along, lies_beyond, outward_ends, same_depth, walk
 
-MOST = 32  # outlines in one pixel; more are left out
+MOST = 32  # outlines and seams in one pixel; more are left out, seams first
 _STEPS = 64  # faces round a vertex
 # Columns of what is known of each candidate in a pixel, relative to its centre.
 AX, AY, BX, BY, T0, T1, SHARE, DEPTH, DISTANCE = range(9)
 
 
 @borrower
-def read_candidates(points, faces, signs, halves, spans, before, last, px, py, here, known, inner):
+def _read(points, faces, signs, half, t0, t1, px, py, here, known, inner, k):
+    a, b = outward_ends(faces, signs, half)
+    ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
+    t = nearest_on_edge(ax, ay, bx, by)
+    x, y = ax + t * (bx - ax), ay + t * (by - ay)
+    here[k] = half
+    known[k, AX], known[k, AY], known[k, BX], known[k, BY] = ax, ay, bx, by
+    known[k, T0], known[k, T1] = t0, t1
+    known[k, SHARE], known[k, DISTANCE] = t, x * x + y * y
+    known[k, DEPTH] = (1.0 - t) * points[a, 2] + t * points[b, 2]
+    inner[k] = is_inside(points[a, 0], points[a, 1], points[b, 0], points[b, 1], px, py)
+
+
+@borrower
+def read_candidates(points, faces, signs, ring, halves, spans, before, last, px, py, here, across, known, inner):
     """Fill here (M,) with the half edges of a pixel's candidates, known (M, 9), and inner (M,) with whether the pixel's centre is
-    on the inner side; return how many there are."""
-    count, candidate = 0, last
+    on the inner side, and of seams across (M,) with the other half edges; return how many outlines there are, and how many
+    candidates, seams after them."""
+    outlines, count, candidate = 0, 0, last
     while candidate >= 0 and count < MOST:
         half = np.int64(halves[candidate])
-        a, b = outward_ends(faces, signs, half)
-        ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
-        t = nearest_on_edge(ax, ay, bx, by)
-        x, y = ax + t * (bx - ax), ay + t * (by - ay)
-        here[count] = half
-        known[count, AX], known[count, AY], known[count, BX], known[count, BY] = ax, ay, bx, by
-        known[count, T0], known[count, T1] = spans[candidate, 0], spans[candidate, 1]
-        known[count, SHARE], known[count, DISTANCE] = t, x * x + y * y
-        known[count, DEPTH] = (1.0 - t) * points[a, 2] + t * points[b, 2]
-        inner[count] = is_inside(points[a, 0], points[a, 1], points[b, 0], points[b, 1], px, py)
+        if half >= 0:
+            outlines += 1
+        else:
+            half = -1 - half
+        across[count] = ring[half]
+        t0, t1 = spans[candidate, 0], spans[candidate, 1]
+        _read(points, faces, signs, half, t0, t1, px, py, here, known, inner, count)
         candidate = np.int64(before[candidate])
         count += 1
-    return count
+    return outlines, count
 
 
 @borrower
@@ -59,7 +71,7 @@ def _angle_at(points, faces, linked, face, hub):
 
 
 @subroutine
-def _goes_on(points, faces, linked, signs, ring, half, other):
+def goes_on(points, faces, linked, signs, ring, half, other):
     """Whether an outline goes on from one half edge to another: round one of its ends lie faces of one sheet, up to there.
 
     Where they go round more than once, the sheet covers itself: there the outline goes on below it.
@@ -92,7 +104,7 @@ def _goes_on(points, faces, linked, signs, ring, half, other):
 @borrower
 def _are_of_one(points, faces, linked, signs, ring, here, known, inner, k, other, px, py):
     """Whether two candidates are outlines of one sheet."""
-    if _goes_on(points, faces, linked, signs, ring, here[k], here[other]):
+    if goes_on(points, faces, linked, signs, ring, here[k], here[other]):
         return True
     # The two sides of something thin beside the centre: parts of one sheet if one leads to the other.
     if inner[k] == inner[other]:

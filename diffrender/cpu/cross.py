@@ -163,7 +163,7 @@ def find_crossings(
             ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
             candidate = np.int64(last[(i - RING) * width + j - RING])
             cut_u, cut_v = np.int64(-1), np.int64(-1)
-            while crosses and candidate >= 0:
+            while crosses and candidate >= 0 and halves[candidate] >= 0:  # seams come last
                 half = np.int64(halves[candidate])
                 candidate = np.int64(before[candidate])
                 ux, uy, vx, vy, cut, crosses = cut_chord(

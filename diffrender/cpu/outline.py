@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from ..formulas.edge import interval_within
-from ..jit import borrower, kernel
+from ..jit import borrower, kernel, subroutine
 from .half_edges import ends_of
 from .hard import RING, TILE
-from .sheet import lies_beyond, outward_ends
+from .sheet import lies_beyond, outward_ends, walk
 
 
 @borrower
@@ -71,17 +71,41 @@ def _any_farther(farthest, first_column, last_column, first_row, last_row, inver
     return False
 
 
-@kernel
-def find_outlines(
+@borrower
+def shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, column, dx, dy):
+    """Whether the sheet of an outline is seen at a pixel's centre that it passes, or at that of the neighbour on its inner side.
+
+    Then it may border a slit between two sheets so narrow that no pixel's centre sees what lies behind.
+    """
+    piece = pieces[half // 3]
+    for neighbour in range(2):
+        i, j = row + RING, column + RING
+        if neighbour and abs(dy) >= abs(dx):
+            j += -1 if dy > 0.0 else 1
+        elif neighbour:
+            i += 1 if dx > 0.0 else -1
+        seen = ids[i, j]
+        if seen >= 0 and pieces[seen] == piece:
+            there, arrived = walk(points, faces, linked, signs, ring, half // 3, j - RING + 0.5, i - RING + 0.5)
+            if arrived and there == seen:
+                return True
+    return False
+
+
+@subroutine
+def add_candidates(
     points,
     faces,
     linked,
     signs,
     ring,
-    heads,
-    seconds,
-    seen_sign,
+    pieces,
+    a,
+    b,
+    highest,
+    code,
     nearest,
+    ids,
     farthest,
     marked_tiles,
     last,
@@ -91,16 +115,83 @@ def find_outlines(
     halves,
     spans,
     before,
+    count,
+    found,
 ):
-    """Write a candidate for each pixel that the outline of a sheet passes, unless all is nearer around it.
+    """Write a candidate for each pixel that the edge a to b passes, unless all is nearer around it than 1 / depth `highest`;
+    return how many candidates and pixels there are now. `code` is -1 - half of a seam, which needs no tile to be marked."""
+    height, width = nearest.shape[0] - 2 * RING, nearest.shape[1] - 2 * RING
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    dx, dy = bx - ax, by - ay
+    if max(ay, by) < 0.0 or min(ay, by) >= height or max(ax, bx) < 0.0 or min(ax, bx) >= width:
+        return count, found
+    first_row, last_row = int(max(min(ay, by), 0.0)), int(min(max(ay, by), height - 1.0))
+    left, right = int(max(min(ax, bx), 0.0)), int(min(max(ax, bx), width - 1.0))
+    if not _any_farther(farthest, left, right + 2, first_row, last_row + 2, highest):
+        return count, found
+    for row in range(first_row, last_row + 1):
+        enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
+        if not enter < leave:
+            continue
+        x0, x1 = ax + enter * dx, ax + leave * dx
+        if max(x0, x1) < 0.0 or min(x0, x1) >= width:
+            continue
+        first_column = max(int(min(max(min(x0, x1), 0.0), width - 1.0)) - 1, 0)
+        last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
+        for column in range(first_column, last_column + 1):
+            t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
+            if not t0 < t1:
+                continue
+            if hidden_around(nearest, row, column, highest) and (
+                code < 0 or not shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
+            ):
+                continue
+            if count < len(halves):
+                pixel = row * width + column
+                if last[pixel] < 0:
+                    order[found], under[pixel], depths[pixel] = pixel, -1, 0.0
+                    found += 1
+                if code >= 0:
+                    marked_tiles[(row + RING) // TILE, (column + RING) // TILE] = True
+                halves[count], spans[count, 0], spans[count, 1] = code, t0, t1
+                before[count], last[pixel] = last[pixel], count
+            count += 1
+    return count, found
+
+
+@kernel
+def find_outlines(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    pieces,
+    heads,
+    seconds,
+    seen_sign,
+    nearest,
+    ids,
+    farthest,
+    marked_tiles,
+    last,
+    order,
+    under,
+    depths,
+    halves,
+    spans,
+    before,
+    count,
+    found,
+):
+    """Write a candidate for each pixel that the outline of a sheet passes, unless all is nearer around it, after `count`
+    candidates in `found` pixels.
 
     halves (N,) is the half edge in its front face, spans (N, 2) the part [t0, t1] of the edge in the pixel, before (N,) the
     candidate before it in its pixel, or -1; last (H W,) is a pixel's last one, and order (H W,) the pixels that have any, whose
-    tiles are marked, and whose under and depths (H W,) are cleared for `draw_under`. Returns how many candidates and pixels
-    there are; what has no room is left out.
+    under and depths (H W,) are cleared for `draw_under`, and whose tiles are marked if they have outlines. Returns how many
+    candidates and pixels there are; what has no room is left out.
     """
-    height, width = nearest.shape[0] - 2 * RING, nearest.shape[1] - 2 * RING
-    count, found = 0, 0
     for edge in range(len(heads)):
         second = seconds[edge]
         if second >= 0 and signs[second // 3] == signs[heads[edge] // 3]:
@@ -109,35 +200,30 @@ def find_outlines(
         if half < 0:
             continue
         a, b = outward_ends(faces, signs, half)
-        ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-        dx, dy = bx - ax, by - ay
-        if max(ay, by) < 0.0 or min(ay, by) >= height or max(ax, bx) < 0.0 or min(ax, bx) >= width:
-            continue
         highest = max(points[a, 2], points[b, 2])
-        first_row, last_row = int(max(min(ay, by), 0.0)), int(min(max(ay, by), height - 1.0))
-        left, right = int(max(min(ax, bx), 0.0)), int(min(max(ax, bx), width - 1.0))
-        if not _any_farther(farthest, left, right + 2, first_row, last_row + 2, highest):
-            continue
-        for row in range(first_row, last_row + 1):
-            enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
-            if not enter < leave:
-                continue
-            x0, x1 = ax + enter * dx, ax + leave * dx
-            if max(x0, x1) < 0.0 or min(x0, x1) >= width:
-                continue
-            first_column = max(int(min(max(min(x0, x1), 0.0), width - 1.0)) - 1, 0)
-            last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
-            for column in range(first_column, last_column + 1):
-                t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
-                if not t0 < t1 or hidden_around(nearest, row, column, highest):
-                    continue
-                if count < len(halves):
-                    pixel = row * width + column
-                    if last[pixel] < 0:
-                        order[found], under[pixel], depths[pixel] = pixel, -1, 0.0
-                        marked_tiles[(row + RING) // TILE, (column + RING) // TILE] = True
-                        found += 1
-                    halves[count], spans[count, 0], spans[count, 1] = half, t0, t1
-                    before[count], last[pixel] = last[pixel], count
-                count += 1
+        count, found = add_candidates(
+            points,
+            faces,
+            linked,
+            signs,
+            ring,
+            pieces,
+            a,
+            b,
+            highest,
+            half,
+            nearest,
+            ids,
+            farthest,
+            marked_tiles,
+            last,
+            order,
+            under,
+            depths,
+            halves,
+            spans,
+            before,
+            count,
+            found,
+        )
     return count, found

@@ -5,12 +5,12 @@ import numpy as np
 from ..formulas.edge import crossing, shadow_area
 from ..jit import borrower, subroutine
 from .candidates import AX, AY, BX, BY, DEPTH, MOST, T0, T1, nearest_point
-from .hard import NEARER, RING
-from .sheet import depth_along, outward_ends, plane_at, same_depth, walk
+from .hard import NEARER, RING, ROWS
+from .sheet import covers_point, depth_along, outward_ends, plane_at, same_depth, walk
 
 _UNFAIR = 1e-6  # rounding of a share
-_BASE, _HIDDEN = np.int64(-1), np.int64(-3)
-UNKNOWN, NOTHING = np.int64(-2), np.int64(-1)
+BASE, _HIDDEN = np.int64(-1), np.int64(-3)  # what has no outline in a pixel
+NOTHING = np.int64(-1)
 PARTS = 4 * MOST  # in one pixel; more are left out
 
 
@@ -49,10 +49,51 @@ def _is_apart(points, faces, linked, signs, ring, face, row, column, known, shee
     return True
 
 
+@subroutine
+def _next_below(
+    points, faces, linked, signs, ring, bounds, starts, entries, seen_sign, row, column, known, sheets, closest, count
+):
+    """Return the nearest face at a pixel's centre that is of none of the sheets that have outlines there, or -1."""
+    below, nearest, x, y = np.int64(-1), 0.0, column + 0.5, row + 0.5
+    strip, j, i = (row + RING) // ROWS, column + RING, row + RING
+    for entry in range(starts[strip], starts[strip + 1]):
+        face = np.int64(entries[entry])
+        if i < bounds[face, 2] or i > bounds[face, 3] or j < bounds[face, 0] or j > bounds[face, 1]:
+            continue
+        if seen_sign != 0 and signs[face] != seen_sign:
+            continue
+        if not covers_point(points, faces, signs, face, x, y):
+            continue
+        depth = plane_at(points, faces, face, x, y)
+        if depth > nearest and _is_apart(
+            points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count
+        ):
+            below, nearest = face, depth
+    return below
+
+
 @borrower
-def face_beside(points, faces, linked, signs, ring, ids, under, row, column, known, sheets, closest, count):
+def face_beside(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    bounds,
+    starts,
+    entries,
+    seen_sign,
+    ids,
+    under,
+    row,
+    column,
+    known,
+    sheets,
+    closest,
+    count,
+):
     """Return the face that lies below the sheets with outlines in a pixel, -1 for none: the next below the centre, or what a
-    neighbour on the outer side sees; or UNKNOWN."""
+    neighbour on the outer side sees; else the next below the centre that is of none of these sheets."""
     for k in range(-1, count):
         face = under
         if k >= 0:
@@ -63,7 +104,23 @@ def face_beside(points, faces, linked, signs, ring, ids, under, row, column, kno
                 face = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
         if face < 0 or _is_apart(points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count):
             return face
-    return UNKNOWN
+    return _next_below(
+        points,
+        faces,
+        linked,
+        signs,
+        ring,
+        bounds,
+        starts,
+        entries,
+        seen_sign,
+        row,
+        column,
+        known,
+        sheets,
+        closest,
+        count,
+    )
 
 
 @subroutine
@@ -109,7 +166,7 @@ def _insert(cuts, cut_by, count, value, by):
 @borrower
 def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by):
     """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there; return the number of
-    parts: outlines of other sheets cut, and what lies beside if the edge goes under it."""
+    parts: the candidates of other sheets, `count` of them, cut, and what lies beside if the edge goes under it."""
     ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
     t0, t1 = known[k, T0], known[k, T1]
     cuts[0], cut_by[0], ends = t0, NOTHING, 1
@@ -119,7 +176,7 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
             along, across = crossing(ax, ay, bx, by, cx, cy, dx, dy)
             if t0 < along < t1 and known[other, T0] < across < known[other, T1]:
                 ends = _insert(cuts, cut_by, ends, along, other)
-    if beside >= 0:
+    if beside >= 0 and sheets[k] != BASE:
         a, b = outward_ends(faces, signs, here[k])
         t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
         if met != NOTHING:
@@ -130,12 +187,12 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
 
 @borrower
 def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py):
-    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, _BASE if none does; or _HIDDEN."""
+    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, BASE if none does; or _HIDDEN."""
     a, b = outward_ends(faces, signs, here[k])
     x, y = known[k, AX] + t * (known[k, BX] - known[k, AX]), known[k, AY] + t * (known[k, BY] - known[k, AY])
     own = (1.0 - t) * points[a, 2] + t * points[b, 2]
-    outer, deepest = _BASE, 0.0
-    if beside >= 0:
+    outer, deepest = BASE, 0.0
+    if beside >= 0 and sheets[k] != BASE:
         deepest, _ = depth_along(points, faces, linked, signs, ring, beside, px + x, py + y)
         if deepest >= NEARER * own:
             return _HIDDEN
@@ -167,6 +224,7 @@ def find_parts(
     sheets,
     closest,
     center_in,
+    outlines,
     count,
     beside,
     px,
@@ -176,21 +234,38 @@ def find_parts(
     parts,
     part_spans,
 ):
-    """Fill parts (P, 4) with the candidate of each part that is seen, the sheet beyond it, and what cuts it at both ends, and
-    part_spans (P, 2) with these; return how many there are."""
+    """Fill parts (P, 4 or more) with the candidate of each part that is seen, the sheet beyond it, and what cuts it at both ends,
+    and part_spans (P, 2) with these; return how many there are. Seams are cut by outlines alone, and have their own sheet
+    beyond."""
     found = 0
     for k in range(count):
-        ends = _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, beside, px, py, cuts, cut_by)
+        cutting = count if k < outlines else outlines
+        ends = _cut(points, faces, linked, signs, ring, here, known, sheets, cutting, k, beside, px, py, cuts, cut_by)
         for part in range(ends):
             begin, end = cuts[part], cuts[part + 1]
             if not begin < end or found == PARTS:
                 continue
             t = 0.5 * (begin + end)
             outer = _outer_of(
-                points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                here,
+                known,
+                sheets,
+                closest,
+                center_in,
+                outlines,
+                k,
+                t,
+                beside,
+                px,
+                py,
             )
             if outer != _HIDDEN:
-                parts[found, 0], parts[found, 1] = k, outer
+                parts[found, 0], parts[found, 1] = k, outer if k < outlines else sheets[k]
                 parts[found, 2], parts[found, 3] = cut_by[part], cut_by[part + 1]
                 part_spans[found, 0], part_spans[found, 1] = begin, end
                 found += 1

@@ -10,7 +10,8 @@ from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
 from .hard import RING
-from .parts import NOTHING, PARTS, UNKNOWN, are_fair, face_beside, find_parts, part_area
+from .parts import BASE, NOTHING, PARTS, are_fair, face_beside, find_parts, part_area
+from .seams import are_patches_fair, half_of, name_patches, place_seams
 from .sheet import outward_ends, walk
 
 NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of a chord, from the pixel's centre
@@ -24,9 +25,8 @@ def write_places(
     signs,
     ring,
     here,
+    across,
     known,
-    sheets,
-    closest,
     parts,
     found,
     beside,
@@ -34,7 +34,7 @@ def write_places(
     px,
     py,
     row,
-    of_sheet,
+    rows,
     used,
     end,
     place_faces,
@@ -43,24 +43,26 @@ def write_places(
     place_pixels,
 ):
     """Write the places that parts in a pixel need after `used` places, the next of which has this row of values, as far as they
-    come before `end`, and fill of_sheet (M + 1,) with the row of each sheet, and last of what lies below them all; return how
-    many there are now."""
+    come before `end`, and fill rows (2 M + 1,) with the row of each side of a candidate that stands for a patch, and last of what
+    lies below them all; return how many there are now."""
     for part in range(found):
-        for side in range(2):
-            sheet = parts[part, 1] if side else sheets[parts[part, 0]]
-            if of_sheet[sheet] >= 0:
+        for which in range(4, 6):
+            side = parts[part, which]
+            if rows[side] >= 0:
                 continue
-            of_sheet[sheet] = row
+            rows[side] = row
             row += 1
             if used < end:
                 place_pixels[used] = pixel
-                if sheet < 0:
+                if side < 0:
                     place_faces[used], _ = walk(points, faces, linked, signs, ring, beside, px, py)
                     place_corners[used], places[used, 0], places[used, 1] = -1, px, py
                 else:
-                    half, t = here[closest[sheet]], known[closest[sheet], SHARE]
+                    half, t = half_of(here, across, side), known[side // 2, SHARE]
                     place_faces[used], place_corners[used] = half // 3, half % 3
-                    places[used, 0], places[used, 1] = t if signs[half // 3] > 0 else 1.0 - t, 0.0
+                    # Along the half edge: the face across goes the other way.
+                    along = (signs[half // 3] > 0) == (side % 2 == 0)
+                    places[used, 0], places[used, 1] = t if along else 1.0 - t, 0.0
             used += 1
     return used
 
@@ -72,8 +74,7 @@ def write_pairs(
     here,
     known,
     inner,
-    sheets,
-    of_sheet,
+    rows,
     parts,
     part_spans,
     found,
@@ -91,7 +92,7 @@ def write_pairs(
     for pair in range(written, min(written + found, end)):
         part = pair - written
         k, first, last = parts[part, 0], part_spans[part, 0], part_spans[part, 1]
-        own, beyond = of_sheet[sheets[k]], of_sheet[parts[part, 1]]
+        own, beyond = rows[parts[part, 4]], rows[parts[part, 5]]
         pixels[pair], areas[pair] = pixel, part_area(known, k, first, last)
         sides[pair, 0], sides[pair, 1] = (own, beyond) if inner[k] else (beyond, own)
         owners[pair, 0], owners[pair, 1] = outward_ends(faces, signs, here[k])
@@ -114,6 +115,11 @@ def resolve_outlines(
     linked,
     signs,
     ring,
+    charts,
+    bounds,
+    starts,
+    entries,
+    seen_sign,
     nearest,
     ids,
     under,
@@ -134,7 +140,7 @@ def resolve_outlines(
     place_pixels,
     counts,
 ):
-    """Write a pair for each part of an outline that is seen in a pixel, and the places whose values it needs.
+    """Write a pair for each part of an outline or seam that is seen in a pixel, and the places whose values it needs.
 
     The pixels come in as many portions as counts (P, 2) has rows, each with its part of the room: `close_gaps` brings together
     what they give. counts is how many pairs and places each has; what has no room is left out.
@@ -142,7 +148,7 @@ def resolve_outlines(
     The outlines in a pixel belong to sheets. Where those of two sheets cross, they are cut. A part is hidden if a nearer sheet
     covers its middle, and else has on its outer side the nearest sheet that does. What has no outline in the pixel lies behind
     them all or in front of all: it is what the centre sees or else, if that is one of the sheets, the next face below, under
-    (H W,), or what the neighbour on the outer side sees.
+    (H W,), or what the neighbour on the outer side sees. Seams divide sheets into patches.
 
     pixels (N,), sides (N, 2) the rows of values near and beyond, areas (N,), owners (N, 2) the vertices the edge goes from and to
     with its face on the inner side, numbers (N, 4), cutters (N, 4) for each of its two ends those of the edge that cuts it there,
@@ -154,11 +160,13 @@ def resolve_outlines(
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
     here, known, inner = np.empty(MOST, np.int64), np.empty((MOST, 9)), np.empty(MOST, np.bool_)
-    sheets, closest = np.empty(MOST, np.int64), np.empty(MOST, np.int64)
+    sheets, closest, across = np.empty(MOST, np.int64), np.empty(MOST, np.int64), np.empty(MOST, np.int64)
     center_in, center_depth = np.empty(MOST, np.bool_), np.empty(MOST)
-    of_sheet, gained = np.empty(MOST + 1, np.int64), np.empty(MOST + 1)
+    patches, closest_sides = np.empty(2 * MOST, np.int64), np.empty(2 * MOST, np.int64)
+    rows = np.empty(2 * MOST + 1, np.int64)
+    gained, gained_by_patches = np.empty(MOST + 1), np.empty(2 * MOST + 1)
     cuts, cut_by = np.empty(MOST + 3), np.empty(MOST + 3, np.int64)
-    parts, part_spans = np.empty((PARTS, 4), np.int64), np.empty((PARTS, 2))
+    parts, part_spans = np.empty((PARTS, 6), np.int64), np.empty((PARTS, 2))
     portions, room, place_room = len(counts), len(pixels) // len(counts), len(place_faces) // len(counts)
     while True:
         portion = claim(turn)
@@ -171,8 +179,10 @@ def resolve_outlines(
             row, column = pixel // width, pixel % width
             px, py = column + 0.5, row + 0.5
             start = np.int64(last[pixel])
-            count = read_candidates(points, faces, signs, halves, spans, before, start, px, py, here, known, inner)
-            join_sheets(points, faces, linked, signs, ring, here, known, inner, count, px, py, sheets, closest)
+            outlines, count = read_candidates(
+                points, faces, signs, ring, halves, spans, before, start, px, py, here, across, known, inner
+            )
+            join_sheets(points, faces, linked, signs, ring, here, known, inner, outlines, px, py, sheets, closest)
             over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
             front = find_front(
                 points,
@@ -185,7 +195,7 @@ def resolve_outlines(
                 inner,
                 sheets,
                 closest,
-                count,
+                outlines,
                 px,
                 py,
                 over,
@@ -195,37 +205,109 @@ def resolve_outlines(
             if front >= 0:
                 below = np.int64(under[pixel])
                 beside = face_beside(
-                    points, faces, linked, signs, ring, ids, below, row, column, known, sheets, closest, count
+                    points,
+                    faces,
+                    linked,
+                    signs,
+                    ring,
+                    bounds,
+                    starts,
+                    entries,
+                    seen_sign,
+                    ids,
+                    below,
+                    row,
+                    column,
+                    known,
+                    sheets,
+                    closest,
+                    outlines,
                 )
-                if beside == UNKNOWN:
+            if count > outlines:
+                count = place_seams(
+                    points,
+                    faces,
+                    linked,
+                    signs,
+                    ring,
+                    here,
+                    across,
+                    known,
+                    inner,
+                    sheets,
+                    outlines,
+                    count,
+                    beside,
+                    px,
+                    py,
+                )
+                if count == 0:
                     continue
-            found = find_parts(
-                points,
-                faces,
-                linked,
-                signs,
-                ring,
-                here,
-                known,
-                sheets,
-                closest,
-                center_in,
-                count,
-                beside,
-                px,
-                py,
-                cuts,
-                cut_by,
-                parts,
-                part_spans,
-            )
+            while True:
+                found = find_parts(
+                    points,
+                    faces,
+                    linked,
+                    signs,
+                    ring,
+                    here,
+                    known,
+                    sheets,
+                    closest,
+                    center_in,
+                    outlines,
+                    count,
+                    beside,
+                    px,
+                    py,
+                    cuts,
+                    cut_by,
+                    parts,
+                    part_spans,
+                )
+                if count == outlines:
+                    for part in range(found):
+                        beyond = parts[part, 1]
+                        parts[part, 4] = 2 * closest[sheets[parts[part, 0]]]
+                        parts[part, 5] = 2 * closest[beyond] if beyond >= 0 else BASE
+                    break
+                below = beside
+                if beside >= 0:
+                    below, _ = walk(points, faces, linked, signs, ring, beside, px, py)
+                at_center, of_base = name_patches(
+                    points,
+                    faces,
+                    linked,
+                    signs,
+                    charts,
+                    here,
+                    across,
+                    known,
+                    inner,
+                    sheets,
+                    closest,
+                    outlines,
+                    count,
+                    below,
+                    px,
+                    py,
+                    front,
+                    patches,
+                    closest_sides,
+                    parts,
+                    part_spans,
+                    found,
+                )
+                if are_patches_fair(known, inner, parts, part_spans, found, at_center, of_base, gained_by_patches):
+                    break
+                count = outlines  # without the seams, then
             if not are_fair(
-                known, inner, sheets, center_in, center_depth, count, front, parts, part_spans, found, gained
+                known, inner, sheets, center_in, center_depth, outlines, front, parts, part_spans, found, gained
             ):
                 continue
-            for k in range(count):
-                of_sheet[k] = -1
-            of_sheet[MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
+            for side in range(2 * count):
+                rows[side] = -1
+            rows[2 * MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
             used = write_places(
                 points,
                 faces,
@@ -233,9 +315,8 @@ def resolve_outlines(
                 signs,
                 ring,
                 here,
+                across,
                 known,
-                sheets,
-                closest,
                 parts,
                 found,
                 beside,
@@ -243,7 +324,7 @@ def resolve_outlines(
                 px,
                 py,
                 nothing + 1 + used - first_place,
-                of_sheet,
+                rows,
                 used,
                 first_place + place_room,
                 place_faces,
@@ -257,8 +338,7 @@ def resolve_outlines(
                 here,
                 known,
                 inner,
-                sheets,
-                of_sheet,
+                rows,
                 parts,
                 part_spans,
                 found,

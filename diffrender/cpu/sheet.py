@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes, side_of
+from ..formulas.edge import barycentric_slopes, is_inside, nearest_on_edge, side_of
 from ..jit import borrower, subroutine
-from .fragments import barycentrics_at, clipped_at, corners_of, inverse_depths_of
+from .fragments import barycentrics_at, corners_of, inverse_depths_of
 from .half_edges import ends_of
 from .hard import NEARER
 
@@ -44,12 +44,34 @@ def walk(points, faces, linked, signs, ring, face, x, y):
     return current, False
 
 
+@subroutine
+def nearest_in_face(points, faces, face, x, y):
+    """Return x, y and 1 / depth of the point of a face that is nearest to (x, y) in the image.
+
+    Barycentrics clipped and scaled would do for faces that are no slivers: of these they give another place on the far side.
+    """
+    corners = corners_of(points, faces, face)
+    ba, bb, bc = barycentrics_at(corners, barycentric_slopes(*corners), x, y)
+    if min(ba, bb, bc) >= 0.0:
+        qa, qb, qc = inverse_depths_of(points, faces, face)
+        return x, y, ba * qa + bb * qb + bc * qc
+    best, near_x, near_y, depth = np.inf, x, y, 0.0
+    for corner in range(3):
+        a, b = ends_of(faces, 3 * face + corner)
+        ax, ay, bx, by = points[a, 0] - x, points[a, 1] - y, points[b, 0] - x, points[b, 1] - y
+        t = nearest_on_edge(ax, ay, bx, by)
+        dx, dy = ax + t * (bx - ax), ay + t * (by - ay)
+        if dx * dx + dy * dy < best:
+            best, near_x, near_y = dx * dx + dy * dy, x + dx, y + dy
+            depth = (1.0 - t) * points[a, 2] + t * points[b, 2]
+    return near_x, near_y, depth
+
+
 @borrower
 def inverse_depth_at(points, faces, face, x, y):
-    """Return 1 / depth of a face at (x, y), clipped to the face."""
-    ba, bb, bc = clipped_at(points, faces, face, x, y)
-    qa, qb, qc = inverse_depths_of(points, faces, face)
-    return ba * qa + bb * qb + bc * qc
+    """Return 1 / depth of a face at (x, y), or at its point nearest to there."""
+    _, _, depth = nearest_in_face(points, faces, face, x, y)
+    return depth
 
 
 @borrower
@@ -61,6 +83,17 @@ def plane_at(points, faces, face, x, y):
     return ba * qa + bb * qb + bc * qc
 
 
+@borrower
+def covers_point(points, faces, signs, face, x, y):
+    """Whether a face covers (x, y), by the top-left rule on its border."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    if signs[face] < 0:
+        b, c = c, b
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
+    return is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)
+
+
 @subroutine
 def goes_under(points, faces, linked, signs, ring, face, x, y, over):
     """Walk from a face towards (x, y); return the last face, and whether its sheet lies there, or where it ends, below that of
@@ -69,13 +102,10 @@ def goes_under(points, faces, linked, signs, ring, face, x, y, over):
     there, arrived = walk(points, faces, linked, signs, ring, face, x, y)
     if there == over:
         return there, False
+    near_x, near_y, depth = nearest_in_face(points, faces, there, x, y)
     if not arrived:
-        a, b, c = faces[there, 0], faces[there, 1], faces[there, 2]
-        ba, bb, bc = clipped_at(points, faces, there, x, y)
-        x = ba * points[a, 0] + bb * points[b, 0] + bc * points[c, 0]
-        y = ba * points[a, 1] + bb * points[b, 1] + bc * points[c, 1]
+        x, y = near_x, near_y
     above, _ = walk(points, faces, linked, signs, ring, over, x, y)
-    depth = inverse_depth_at(points, faces, there, x, y)
     return there, depth < NEARER * inverse_depth_at(points, faces, above, x, y)
 
 
