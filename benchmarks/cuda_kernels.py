@@ -39,7 +39,7 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     """Return each kernel by name, with the types of its arguments in a precision."""
     from numba import types
 
-    from diffrender.cuda import bins, color, gather, scan, silhouette, surface
+    from diffrender.cuda import bins, color, gather, scan, silhouette, surface, tangent
     from diffrender.formulas.shape import Sigmoid
 
     real = getattr(types, precision)
@@ -49,6 +49,7 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     coverage = (*(real,) * 3, types.NamedTuple((real,), Sigmoid), types.Tuple(()))
     binned = (reals2, ints2, longs, i64, ints, *coverage)
     bands = (reals2, ints2, longs, i64, ints, *coverage, real)
+    tiles, reals4 = (*binned, real), real[:, :, :, ::1]
     depth = (real, reals2, real, real, reals2, i64)
     texture = (reals, longs, reals, types.boolean)
     surfaces = (real, reals2, reals2, i64, *texture)
@@ -92,6 +93,18 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
             (
                 *(ints2, *bands, *surfaces, real, types.boolean, reals2, reals3, reals2, reals2, reals2, reals3),
                 *(reals2, reals2, longs, real),
+            ),
+        ),
+        "prepare_ways": (
+            tangent.prepare_ways,
+            (ints2, reals2, ints2, reals3, real, reals2, real, ints2, reals3, reals3),
+        ),
+        "silhouette_tangent": (tangent.silhouette_tangent, (*tiles, reals2, reals3, i64, reals4)),
+        "color_tangent": (
+            tangent.color_tangent,
+            (
+                *(ints2, *tiles, *surfaces, real, types.boolean, reals2, reals3, reals2, reals2),
+                *(reals3, reals3, reals2, i64, reals4),
             ),
         ),
         "gather_uv": (surface.gather_uv, (longs, ints, ints2, longs, reals2, reals2)),

@@ -34,7 +34,7 @@ hard=${PART:-}
 compile='import sys, numpy as np, diffrender as dr; from benchmarks.cuda_bench import random_colors, sphere
 from diffrender.hard import draw_hard
 v, f = sphere(2, 64, sys.argv[2]); c = random_colors(len(v)).astype(sys.argv[2])
-draw_hard(v, f, (64, 64), dr.Hard(), c, sys.argv[1]).backward(np.ones((64, 64, 4)))'
+draw_hard(v, f, (64, 64), dr.Hard(), c, backend=sys.argv[1]).backward(np.ones((64, 64, 4)))'
 if [ "$hard" ]; then # side by side, to be found in the cache by what follows
     for backend in cuda cpu; do
         for precision in float32 float64; do
@@ -55,7 +55,7 @@ small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diff
 from diffrender.hard import draw_hard
 for make in scenes.ALL:
     s = make(); c = s.attributes(3).astype(np.float32); v = s.vertices.astype(np.float32)
-    draw_hard(v, s.faces, s.size, dr.Hard(), c, "cuda").backward(np.ones((*s.size, 4)))
+    draw_hard(v, s.faces, s.size, dr.Hard(), c, backend="cuda").backward(np.ones((*s.size, 4)))
     if "HARD" == "hard": continue
     dr.rasterize_soft(v, s.faces, s.size, backend="cuda").backward(np.ones(s.size))
     dr.rasterize_soft(v, s.faces, s.size, attributes=c, backend="cuda").backward(np.ones(s.size), np.ones((*s.size, 3)))'

@@ -52,6 +52,7 @@ class Mode(NamedTuple):
 
 
 PLAIN = Mode("", {})
+HARD = Mode("hard", lambda soft: dr.Hard(soft.background, near=soft.clip_near * soft.far))
 
 
 def silhouette(mode: Mode = PLAIN, kind: str = "pinhole") -> Draw:
@@ -107,10 +108,14 @@ def attributes(name: str | None = None, mode: Mode = PLAIN, kind: str = "pinhole
     return draw
 
 
-def alpha_beside_attributes(scene: Scene, values: Values) -> Any:
+def alpha_beside_attributes(mode: Mode = PLAIN) -> Draw:
     """Draw the alpha that `dr.render_attributes` returns too."""
-    rendering = _attribute_rendering(scene, values, None, PLAIN, "pinhole")
-    return rendering.alpha, lambda grad: by_name(rendering.backward(np.zeros_like(rendering.image), grad))
+
+    def draw(scene: Scene, values: Values) -> Any:
+        rendering = _attribute_rendering(scene, values, None, mode, "pinhole")
+        return rendering.alpha, lambda grad: by_name(rendering.backward(np.zeros_like(rendering.image), grad))
+
+    return draw
 
 
 def raster(what: str, mode: Mode = PLAIN) -> Draw:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import diffrender as dr
 from diffrender.lights import Normals
 from diffrender.outputs import Derived
 from diffrender.texture import Filter, Wrap
 
 from .gradient_draw import (
+    HARD,
     LIGHT,
     LIGHTS,
     PLAIN,
@@ -47,7 +47,7 @@ MODES = [
     Mode("Cauchy", {"coverage": "cauchy"}),
     Mode("uniform", {"coverage": "uniform"}),
     Mode("maximum", {"union": "max"}),
-    Mode("hard", lambda soft: dr.Hard(soft.background, near=soft.clip_near * soft.far), ("silhouette", "colours")),
+    HARD,
 ]
 
 # Why an input is none of an output's.
@@ -110,7 +110,9 @@ def _alpha() -> Iterator[Output]:
     yield Output(group, "of a lit texture", "render", lit, geometry(), unlit | _ALONE, material_and_light)
     beside = dict.fromkeys((*_COLORS, *_LIGHTS), NOT_COLORS) | {"attributes": COVERAGE} | _NO_LENS
     others = materials_of("vertex_colors", "uv", "texture", channels=3)
-    yield Output(group, "beside attributes", "render_attributes", alpha_beside_attributes, geometry(), beside, others)
+    for mode in (PLAIN, HARD):
+        name, draw = _named("beside attributes", mode), alpha_beside_attributes(mode)
+        yield Output(group, name, "render_attributes", draw, geometry(), beside, others)
 
 
 def _colors() -> Iterator[Output]:
@@ -144,10 +146,13 @@ def _textured() -> Iterator[Output]:
     blanks, given = {"attributes": NO_ATTRIBUTES} | _NO_LENS, geometry("vertex_colors", "uv", "texture")
     for filter in get_args(Filter):
         for wrap in get_args(Wrap):
-            draw = image(wrap=wrap, filter=filter)
-            yield Output("Textures", f"{filter}, {wrap}", "render", draw, given, blanks | _NO_LIGHTS)
-    draw, given = image(light=lights_of(*LIGHTS)), geometry("vertex_colors", "uv", "texture", **_ALL_LIGHTS)
-    yield Output("Textures", "trilinear, repeat, lit", "render", draw, given, blanks | _ALONE)
+            for mode in (PLAIN, HARD):
+                draw, name = image(mode, wrap=wrap, filter=filter), _named(f"{filter}, {wrap}", mode)
+                yield Output("Textures", name, "render", draw, given, blanks | _NO_LIGHTS)
+    given = geometry("vertex_colors", "uv", "texture", **_ALL_LIGHTS)
+    for mode in (PLAIN, HARD):
+        draw, name = image(mode, light=lights_of(*LIGHTS)), _named("trilinear, repeat, lit", mode)
+        yield Output("Textures", name, "render", draw, given, blanks | _ALONE)
 
 
 def _attributes() -> Iterator[Output]:
@@ -159,18 +164,12 @@ def _attributes() -> Iterator[Output]:
         def given(scene: Scene, channels: int = channels) -> Values:
             return geometry()(scene) | materials_of(channels=channels)(scene)
 
-        yield Output(
-            group,
-            f"{channels} channel{'s' if channels > 1 else ''}",
-            call,
-            attributes(),
-            given,
-            _without(blanks, "attributes"),
-            unfelt,
-        )
+        for mode in (PLAIN, HARD):
+            name = _named(f"{channels} channel{'s' if channels > 1 else ''}", mode)
+            yield Output(group, name, call, attributes(mode=mode), given, _without(blanks, "attributes"), unfelt)
     blanks |= {"attributes": DERIVED}
     for name in get_args(Derived):
-        for mode in _modes("depth") if name == "depth" else [PLAIN]:
+        for mode in _modes("depth") if name == "depth" else [PLAIN, HARD]:
             draw, row = attributes(name, mode), _named(name, mode)
             if name == "uv":
                 others = materials_of("vertex_colors", "texture")

@@ -31,7 +31,9 @@ _ABOUT = {
     "Attributes": "`dr.render_attributes`: arrays with any number of channels, and what a mesh has under a name.",
     "Cameras": "Through other cameras than the pinhole. A fisheye lens has no p1 and p2: their gradient is 0.",
     "In pixels": "`dr.rasterize_soft`, whose vertices (V, 3) are x px, y px, depth.",
-    "Stages of hard rendering": "`dr.interpolate` and `dr.antialias`, for fragments of `dr.rasterize_hard`.",
+    "Stages of hard rendering": (
+        "`dr.interpolate`, `dr.sample_texture` and `dr.antialias`, for fragments of `dr.rasterize_hard`."
+    ),
     "Losses and priors": (
         "Numbers: the losses of `diffrender.loss` from an image, the priors of `diffrender.regularize` and "
         "`diffrender.symmetry` from vertices."

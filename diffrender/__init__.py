@@ -23,6 +23,7 @@ _HOME = {
     "Hard": "hard",
     "rasterize_hard": "fragments",
     "interpolate": "interpolation",
+    "sample_texture": "texturing",
     "antialias": "antialiasing",
     "Light": "shading",
     "Lights": "lights",

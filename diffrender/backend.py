@@ -97,8 +97,8 @@ class Backend(Protocol):
     def draw_backward(self, drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
         """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""
 
-    def draw_jvp(self, drawn: Drawn, directions: RasterDirections) -> np.ndarray:
-        """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1), on the host."""
+    def draw_jvp(self, drawn: Drawn, directions: RasterDirections) -> Any:
+        """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
 
 
 def load(name: Literal["cpu", "cuda"]) -> Backend:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .backend import on_device
+
 
 def check_directions(
     given: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...] | None]
@@ -13,10 +15,10 @@ def check_directions(
 
     `shapes` has the shape of each gradient, None where there is none. Raises ValueError that shows what is wrong.
     """
-    present = {name: _numbers(name, value, shapes[name]) for name, value in given.items() if value is not None}
+    present = {name: _numbers(name, value, shapes.get(name)) for name, value in given.items() if value is not None}
     if not present:
         raise ValueError(f"jvp needs a direction of at least one of {', '.join(given)}, got none")
-    counts = {name: _count_of(name, value, shapes[name] or ()) for name, value in present.items()}
+    counts = {name: _count_of(name, value, shapes.get(name) or ()) for name, value in present.items()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{name} {value.shape}" for name, value in present.items())
         raise ValueError(f"directions must all have one leading axis of the same length, or none, got {found}")
@@ -28,6 +30,10 @@ def check_directions(
 def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
     if shape is None:
         raise ValueError(f"a direction of {name} was given, but there is no {name} that the image depends on")
+    if on_device(value):
+        from .cuda.arrays import as_device
+
+        value = as_device(value, name).copy_to_host()
     try:
         return np.asarray(value, np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64)
     except (TypeError, ValueError) as error:
@@ -37,9 +43,9 @@ def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray
 def _count_of(name: str, value: np.ndarray, shape: tuple[int, ...]) -> int | None:
     """Return how many directions a value has, None without the axis."""
     if value.shape != shape and (value.shape[1:] != shape or value.ndim != len(shape) + 1 or not len(value)):
-        wanted = ", ".join(map(str, shape))
+        several = ", ".join(map(str, ("D", *shape)))
         raise ValueError(
-            f"the direction of {name} must have shape ({wanted}) or (D, {wanted}) for D of them, got {value.shape}"
+            f"the direction of {name} must have shape {shape}, or ({several}) for D of them, got {value.shape}"
         )
     if not np.isfinite(value).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(value))[0]))

@@ -117,8 +117,6 @@ def image_jvp(
     front: InFront, raster: Raster | HardRaster, directions: dict[str, np.ndarray], colors: np.ndarray | None = None
 ) -> np.ndarray:
     """Return how colour, if any, and alpha change (D, H, W, C + 1) in directions by name and as colours do (D, V, C)."""
-    if isinstance(raster, HardRaster):
-        raise ValueError("images of Hard have no forward mode yet: use Soft")
     count = len(next(iter(directions.values())))
     projected = ProjectDirections(*(directions.get(name) for name in ProjectDirections._fields))
     moved = in_front_jvp(front, projected, colors, directions.get("uv"), count)

@@ -107,6 +107,14 @@ class Fragments:
         grad[:, 2] *= -(self.points[:, 2] ** 2)
         return grad.astype(self.vertices_pixel.dtype)
 
+    def points_motions(self, vertices_pixel: np.ndarray | None, count: int) -> np.ndarray:
+        """Return how points move (V, D, 3) in `count` directions of vertices_pixel (D, V, 3), or not at all."""
+        motions = np.zeros((len(self.points), count, 3))
+        if vertices_pixel is not None:
+            motions[:] = vertices_pixel.transpose(1, 0, 2)
+            motions[..., 2] *= -(self.points[:, 2:] ** 2)
+        return motions
+
 
 def rasterize_hard(
     vertices_pixel: Any,

@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -9,14 +11,28 @@ from .jit import kernel
 from .pyramid import CHANNELS, Pyramid
 from .spin import lead, publish
 from .texel_lanes import ADDED, SHIFT
-from .threads import run_on_workers
+from .threads import get_num_threads, run_on_workers
 
 _SUM_BITS = 61  # of a sum in int64, with two to spare for rounding
 _ADDED_BITS = 50  # of what is added, see `add_to_texels`
 _WORTH_A_WORKER = 1 << 15  # texels
+_GRID_BYTES = 1 << 28  # a large texture's grids are those of fewer workers
 # Fresh memory of the system costs a sixth of the way back through a texture of 1,024 x 1,024: grids up to this size are kept.
 _KEPT_BYTES = 1 << 27
 _spare: list[tuple[np.ndarray, np.ndarray]] = []
+
+
+def texture_gradient(pyramid: Pyramid, unit: float, kernel: Callable[..., None], *arguments: Any) -> np.ndarray:
+    """Call a kernel on workers, whose last arguments are grids (W, 4 N), touched (W, chunks) and `unit`, for it to add texels'
+    gradients to, and return that of the texture (H, W, 3)."""
+    texels = pyramid.texel_count
+    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
+    grids, touched = take_grids(workers, texels)
+    run_on_workers(kernel, *arguments, grids.reshape(workers, -1), touched, unit, most=workers)
+    gradient = of_grids(pyramid, grids, touched, unit)
+    if math.isfinite(unit):
+        give_back(grids, touched)
+    return gradient
 
 
 def grid_unit(grad_color: np.ndarray, attributes: np.ndarray) -> float:

@@ -1,15 +1,35 @@
-"""Hard rendering: the nearest surface in each pixel, with exactly antialiased boundaries, instead of the soft aggregate."""
+"""Hard rendering: the nearest surface in each pixel, with exactly antialiased boundaries, instead of the soft aggregate.
+
+Its stages are four primitives that compose, as those of nvdiffrast do (Laine et al., Modular Primitives for High-Performance
+Differentiable Rendering, 2020):
+
+    fragments = dr.rasterize_hard(vertices_pixel, mesh.faces, size)
+    uv = dr.interpolate(fragments, mesh.uv, mesh.faces_uv)
+    colors = dr.sample_texture(fragments, mesh.texture, uv.values, uv.slopes)
+    image = dr.antialias(fragments, colors.values)
+
+and back, in the reverse order:
+
+    of_image = image.backward(grad_image)
+    of_colors = colors.backward(of_image.values)
+    of_uv = uv.backward(of_colors.uv, of_colors.slopes)
+    grad_vertices_pixel = of_image.vertices_pixel + of_uv.vertices_pixel
+"""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .antialiasing import blend, blend_backward
-from .backend import Name, RasterGradients
+from .backend import BackendError, Name, RasterDirections, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
+from .directions import check_directions
 from .fragments import Fragments, rasterize_hard
-from .interpolation import Interpolation, fill
+from .interpolation import Interpolation, fill, interpolate
+from .texture import Texture
+from .texturing import Sampled, sample_texture
+from .threads import run_on_workers
 
 FAINT = 1 / 256  # alpha below which a pixel's colour goes over to the background's
 
@@ -27,10 +47,25 @@ class Hard:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cull_backfaces: bool = False
     near: float = 0.1
-    perspective_correct: bool = True  # of vertex colours
+    perspective_correct: bool = True  # of vertex colours; a texture lies in perspective in any case
 
     def __post_init__(self) -> None:
         check_positive("near", self.near)
+
+
+class Cover(NamedTuple):
+    """A texture and where it lies on faces."""
+
+    texture: Texture
+    uv: np.ndarray  # (T, 2)
+    faces_uv: np.ndarray  # (F, 3)
+
+
+class _Layer(NamedTuple):
+    """A texture at the fragments, and what it is looked up with."""
+
+    uv: Interpolation
+    sampled: Sampled
 
 
 class HardRaster:
@@ -39,11 +74,22 @@ class HardRaster:
     Without attributes there is alpha alone.
     """
 
-    def __init__(self, fragments: Fragments, drawn: Interpolation | None, background: np.ndarray | None):
+    def __init__(
+        self,
+        fragments: Fragments,
+        drawn: Interpolation | None,
+        background: np.ndarray | None,
+        layer: _Layer | None = None,
+    ):
         pixels = fragments.face_ids.size
-        self._fragments, self._drawn, self._background = fragments, drawn, background
-        # The image is the first rows of the values, and takes their memory.
+        self._fragments, self._drawn, self._background, self._layer = fragments, drawn, background, layer
         values = fragments.covered[:, None] if drawn is None else drawn.values
+        if layer is not None:
+            from .cpu.texturing import multiply
+
+            lit, values = values, np.empty_like(values)
+            run_on_workers(multiply, lit, layer.sampled.values, values)
+        # The image is the first rows of the values, and takes their memory.
         image = values[:pixels]
         self._jumps = blend(fragments, values, image)
         if background is not None:
@@ -72,15 +118,86 @@ class HardRaster:
 
             given = (fragments.pairs.pixels, FAINT, self._background, self.image.reshape(pixels, channels))
             to_straight_alpha_backward(*given, grad_values, np.zeros(pixels, np.bool_))
-        if drawn is None:
-            grad_points, grad_attributes = np.zeros(fragments.points.shape), None
-            blend_backward(fragments, self._jumps, grad_values, grad_points)
+        grad_points = np.zeros(fragments.points.shape)
+        blend_backward(fragments, self._jumps, grad_values, grad_points)
+        grad_attributes = grad_uv = grad_texture = None
+        if self._layer is not None:
+            by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
+            grad_points += by_places
+        if drawn is not None:
+            by_values, grad_attributes = drawn.points_backward(grad_values)
+            grad_points += by_values
+        return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes, grad_uv, grad_texture)
+
+    def _layer_backward(self, layer: _Layer, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Turn grad_values (S, 4) into those of the colours that the texture is multiplied by, in place, and return the gradients
+        of points (V, 3), uv (T, 2) and the texture (H, W, 3)."""
+        from .cpu.texturing import multiply_backward
+
+        assert self._drawn is not None
+        grad_colors = np.empty_like(layer.sampled.values)
+        run_on_workers(multiply_backward, self._drawn.values, layer.sampled.values, grad_values, grad_colors)
+        grads = layer.sampled.backward(grad_colors)
+        by_places, grad_uv = layer.uv.points_backward(grads.uv, grads.slopes)
+        return by_places, grad_uv, grads.texture
+
+    def jvp(
+        self,
+        vertices_pixel: Any | None = None,
+        attributes: Any | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> np.ndarray:
+        """Return how the image (H, W, C + 1) changes in a direction of the inputs, exactly as `backward` has it: forward mode.
+
+        Each direction has the shape of its gradient, or all have one leading axis of D directions, which are done in one pass:
+        the result then has it too. What is not given stays. Raises ValueError for another shape, numbers that are not
+        finite, or a direction of what the raster does not have.
+        """
+        given = {"vertices_pixel": vertices_pixel, "attributes": attributes, "uv": uv, "texture": texture}
+        drawn, layer = self._drawn, self._layer
+        shapes = {
+            "vertices_pixel": self._fragments.points.shape,
+            "attributes": None if drawn is None else drawn.attributes.shape,
+            "uv": None if layer is None else layer.uv.attributes.shape,
+            "texture": None if layer is None else layer.sampled.shape,
+        }
+        directions, several = check_directions(given, shapes)
+        tangents = self.image_jvp(RasterDirections(**directions))
+        return tangents if several else tangents[0]
+
+    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
+        """Return how the image changes in directions that have been checked: (D, H, W, C + 1)."""
+        from .cpu.hard_tangent import areas_tangent, blend_tangent, straight_alpha_tangent
+
+        fragments, pairs, pixels = self._fragments, self._fragments.pairs, self._fragments.face_ids.size
+        count = len(next(given for given in directions if given is not None))
+        motions = fragments.points_motions(directions.vertices_pixel, count)
+        if self._drawn is None:
+            values = np.zeros((count, fragments.count, 1), self.image.dtype)
         else:
-            by_areas = np.zeros(fragments.points.shape)
-            blend_backward(fragments, self._jumps, grad_values, by_areas)
-            grad_points, grad_attributes = drawn.points_backward(grad_values)
-            grad_points += by_areas
-        return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes)
+            values, _ = self._drawn.points_jvp(motions, directions.attributes)
+        if self._layer is not None:
+            self._layer_jvp(self._layer, motions, directions, values)
+        of_areas = np.zeros((count, len(pairs.areas)))
+        if directions.vertices_pixel is not None:
+            surface, hangs_on = (fragments.points, fragments.faces), (pairs.owners, pairs.numbers, pairs.cutters)
+            rows = np.zeros(fragments.points.shape)
+            areas_tangent(*surface, pairs.pixels, fragments.size[1], *hangs_on, motions, rows, of_areas)
+        blend_tangent(pairs.pixels, pairs.sides, pairs.areas, self._jumps, of_areas, values)
+        if self._background is not None:
+            image, marks = self.image.reshape(pixels, -1), np.zeros(pixels, np.bool_)
+            straight_alpha_tangent(pairs.pixels, FAINT, self._background, image, marks, values)
+        return values[:, :pixels].reshape(count, *self.image.shape)
+
+    def _layer_jvp(self, layer: _Layer, motions: np.ndarray, directions: RasterDirections, values: np.ndarray) -> None:
+        """Turn how the colours that the texture is multiplied by change (D, S, 4) into how the products do."""
+        from .cpu.texturing import multiply_tangent
+
+        assert self._drawn is not None
+        moves = layer.uv.points_jvp(motions, directions.uv, layer.sampled.takes_slopes)
+        colors = layer.sampled.values_jvp(*moves, directions.texture)
+        run_on_workers(multiply_tangent, self._drawn.values, layer.sampled.values, colors, values)
 
 
 def draw_hard(
@@ -89,19 +206,32 @@ def draw_hard(
     size: tuple[int, int],
     settings: Hard,
     attributes: Any | None,
+    attribute_faces: np.ndarray | None = None,
+    cover: Cover | None = None,
     backend: Name = "cpu",
 ) -> HardRaster:
-    """Draw faces (F, 3) with vertices (V, 3) in pixel space and attributes (V, C), on an image of size (H, W)."""
+    """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
+    corners that attribute_faces (F, 3) names; with a cover, times its texture. Raises BackendError for a cover on "cuda"."""
+    if cover is not None:
+        if backend == "cuda":
+            raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
+        backend = "cpu"
     fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend=backend)
     if not isinstance(fragments, Fragments):
         from .cuda.hard import draw
 
-        return draw(fragments, attributes, settings)
+        return draw(fragments, attributes, attribute_faces, settings)
     if attributes is None:
         return HardRaster(fragments, None, None)
-    attributes = check_attributes(attributes, fragments.vertices_pixel)
+    if attribute_faces is None:
+        attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
     background = check_background(settings.background, channels, dtype)
     nothing = np.zeros(channels, dtype)
-    drawn = fill(fragments, attributes, fragments.faces, settings.perspective_correct, nothing, channels + 1)
-    return HardRaster(fragments, drawn, background)
+    drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
+    layer = None
+    if cover is not None:
+        uv = interpolate(fragments, cover.uv, cover.faces_uv)
+        slopes = uv.slopes if cover.texture.filter == "trilinear" else None
+        layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
+    return HardRaster(fragments, drawn, background, layer)

@@ -1,5 +1,6 @@
 """Values of vertices at the fragments of a hard rasterization, and back."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ class InterpolationGradients(NamedTuple):
 
 
 class Interpolation:
-    """What `interpolate` returns: `values` (S, C), a row for each fragment, `image` (H, W, C) of pixels' centres, `backward`."""
+    """What `interpolate` returns: `values` (S, C), a row for each fragment, `image` (H, W, C) of pixels' centres, `slopes` and
+    `backward`."""
 
     def __init__(self, fragments: Fragments, arguments: tuple, planes: np.ndarray, values: np.ndarray):
         self.values = values
@@ -34,18 +36,43 @@ class Interpolation:
         height, width = self._fragments.size
         return self.values[: height * width].reshape(height, width, -1)
 
-    def backward(self, grad_values: np.ndarray) -> InterpolationGradients:
-        """Return the gradients for grad_values (S, C). Raises ValueError for another shape."""
-        if np.shape(grad_values) != self.values.shape:
-            raise ValueError(f"grad_values must have shape {self.values.shape}, got {np.shape(grad_values)}")
-        grad_points, grad_attributes = self.points_backward(np.ascontiguousarray(grad_values, self.values.dtype))
+    @cached_property
+    def slopes(self) -> np.ndarray:
+        """How the values change from pixel to pixel along x and y (S, C, 2) on the face that a fragment shows; 0 for nothing."""
+        from .cpu.slopes import slope_centers, slope_places
+
+        fragments, places, seen = self._fragments, self._fragments.places, self._fragments.seen
+        slopes = np.zeros((*self.values.shape, 2), self.values.dtype)
+        runs = (seen.run_ends, seen.run_slots, seen.run_counts, seen.starts)
+        run_on_workers(slope_centers, np.zeros(1, np.int64), *runs, self._planes, slopes)
+        slope_places(fragments.points, fragments.faces, *places[:3], *self._arguments, slopes)
+        return slopes
+
+    def backward(self, grad_values: np.ndarray, grad_slopes: np.ndarray | None = None) -> InterpolationGradients:
+        """Return the gradients for grad_values (S, C), and grad_slopes (S, C, 2) if any. Raises ValueError for other shapes."""
+        shape, dtype = self.values.shape, self.values.dtype
+        if np.shape(grad_values) != shape:
+            raise ValueError(f"grad_values must have shape {shape}, got {np.shape(grad_values)}")
+        if grad_slopes is not None:
+            if np.shape(grad_slopes) != (*shape, 2):
+                raise ValueError(f"grad_slopes must have shape {(*shape, 2)}, got {np.shape(grad_slopes)}")
+            grad_slopes = np.ascontiguousarray(grad_slopes, dtype)
+            grad_values = np.array(grad_values, dtype)  # a copy, to which the slopes' part is added
+        grad_values = np.ascontiguousarray(grad_values, dtype)
+        grad_points, grad_attributes = self.points_backward(grad_values, grad_slopes)
         return InterpolationGradients(self._fragments.vertices_gradient(grad_points), grad_attributes)
 
-    def points_backward(self, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of the fragments' points (V, 3) and of the attributes, for grad_values (S, C or more)."""
+    def points_backward(
+        self, grad_values: np.ndarray, grad_slopes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the fragments' points (V, 3) and of the attributes, for grad_values (S, C or more), to which
+        what grad_slopes (S, C, 2) give is added in place."""
         from .cpu import fragments as kernels
 
         fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
+        shrinking, by_slopes = np.zeros(len(fragments.places.faces)), None
+        if grad_slopes is not None:
+            by_slopes = self._slopes_backward(grad_slopes, grad_values, shrinking)
         sums = np.empty_like(self._planes)
         surface, given = (fragments.points, fragments.faces), (attributes, attribute_faces, perspective)
         run_on_workers(
@@ -58,10 +85,49 @@ class Interpolation:
             sums,
         )
         into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
+        if by_slopes is not None:
+            of_centers, of_places = by_slopes
+            sums += of_centers
+            places = fragments.places.faces
+            kernels.gather_centers(*surface, *given, places[None], np.array([0, len(places)]), of_places, *into)
         kernels.gather_centers(*surface, *given, *fragments.seen[3:], sums, *into)
         width = fragments.size[1]
-        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, *into)
+        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, shrinking, *into)
         return into[0], into[1].astype(attributes.dtype)
+
+    def points_jvp(
+        self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how the values (D, S, C) and, if asked for, the slopes (D, S, C, 2) change as the fragments' points do, motions
+        (V, D, 3), and the attributes (D, T, C), if at all."""
+        from .cpu.hard_tangent import interpolate_centers_tangent, interpolate_places_tangent
+
+        fragments, given, dtype = self._fragments, self._arguments, self.values.dtype
+        count, shape = motions.shape[1], self.values.shape
+        painted = np.empty((0, count, self.attributes.shape[1]), dtype)
+        if attributes is not None:
+            painted = np.ascontiguousarray(attributes.transpose(1, 0, 2), dtype)
+        values = np.zeros((count, *shape), dtype)
+        slopes = np.zeros((count if with_slopes else 0, *shape, 2), dtype)
+        surface, into = (fragments.points, fragments.faces), (motions, painted, values, slopes)
+        turn = np.zeros(1, np.int64)
+        run_on_workers(interpolate_centers_tangent, turn, *surface, *given, *fragments.seen, self._planes, *into)
+        interpolate_places_tangent(*surface, *fragments.places, fragments.size[1], *given, *into)
+        return values, slopes
+
+    def _slopes_backward(
+        self, grad_slopes: np.ndarray, grad_values: np.ndarray, shrinking: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add what slopes give to grad_values, fill `shrinking`, and return sums for `gather_centers`: of faces and of places."""
+        from .cpu.slopes import slope_centers_backward, slope_places_backward
+
+        fragments, given = self._fragments, self._arguments
+        surface, grads, places = (fragments.points, fragments.faces), (grad_slopes, grad_values), fragments.places
+        of_centers, of_places = np.empty_like(self._planes), np.empty((len(shrinking), *self._planes.shape[1:]))
+        turn = np.zeros(1, np.int64)
+        run_on_workers(slope_centers_backward, turn, *surface, *fragments.seen, self._planes, *grads, of_centers)
+        slope_places_backward(*surface, *places[:3], *given, *grads, shrinking, of_places)
+        return of_centers, of_places
 
 
 def interpolate(

@@ -10,7 +10,8 @@ from .beams import unit, unit_backward
 from .camera import Camera, ProjectGradients, project, project_backward
 from .checks import check_attributes, check_background
 from .corners import join_corners, split_corners
-from .in_front import InFront, in_front_backward
+from .hard import Hard, HardRaster, draw_hard
+from .in_front import Behind, InFront, in_front_backward
 from .mesh import Mesh
 from .rasterize import Raster
 from .rendering import Soft, draw_soft, front_of
@@ -34,10 +35,21 @@ class AttributeGradients(NamedTuple):
 class AttributeRendering:
     """What `render_attributes` returns: `image` (H, W, C), `alpha` (H, W) and `backward`."""
 
-    def __init__(self, whole: Mesh, mesh: Mesh, front: InFront, name: str | None, values: np.ndarray, raster: Raster):
-        assert raster.color is not None
-        self.alpha = raster.alpha
-        self.image, self._below = _divide(raster.color)
+    def __init__(
+        self,
+        whole: Mesh,
+        mesh: Mesh,
+        front: InFront,
+        name: str | None,
+        values: np.ndarray,
+        raster: Raster | HardRaster,
+    ):
+        if isinstance(raster, HardRaster):
+            self.image, self.alpha = np.ascontiguousarray(raster.image[..., :-1]), np.ascontiguousarray(raster.alpha)
+        else:
+            assert raster.color is not None
+            self.alpha = raster.alpha
+            self.image, self._below = _divide(raster.color)
         self._whole, self._mesh, self._front, self._name = whole, mesh, front, name
         self._values, self._raster = values, raster
 
@@ -46,53 +58,73 @@ class AttributeRendering:
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
         grad = np.asarray(grad_image, self.image.dtype)
+        mesh, camera = self._mesh, self._front.camera
+        soft = not isinstance(self._raster, HardRaster)
+        projected, at_vertices, at_uv = (self._soft_backward if soft else self._hard_backward)(grad, grad_alpha)
+        attributes = None
+        if self._name is None:
+            attributes = at_vertices
+        elif self._name == "uv" and soft:
+            assert mesh.uv is not None and mesh.faces_uv is not None and at_vertices is not None
+            attributes = join_corners(mesh.faces_uv, at_vertices, len(mesh.uv))
+            vertices = join_corners(self._whole.faces, projected.vertices, len(self._whole.vertices))
+            projected = projected._replace(vertices=vertices)
+        elif self._name == "uv":
+            attributes = at_uv
+        else:
+            assert at_vertices is not None
+            projected = _derive_backward(self._name, mesh, camera, self._values, at_vertices, projected)
+        camera_gradients = (projected.rotation, projected.translation, projected.K, projected.distortion)
+        return AttributeGradients(projected.vertices, attributes, *camera_gradients)
+
+    def _soft_backward(self, grad: np.ndarray, grad_alpha: np.ndarray | None) -> Behind:
+        assert isinstance(self._raster, Raster)
         raster = self._raster.backward(grad_alpha, _divide_backward(self.image, self._below, grad))
         assert raster.attributes is not None and self._front.attributes is not None
-        mesh, camera = self._mesh, self._front.camera
         inverse = _inverse(self._front.vertices_pixel[:, 2:])
         grad_values, grad_inverse = _weigh_backward(self._front.attributes, inverse, raster.attributes)
         grad_pixel = np.array(raster.vertices_pixel)
         grad_pixel[:, 2:] -= grad_inverse * inverse * inverse
-        projected, at_vertices, _ = in_front_backward(self._front, RasterGradients(grad_pixel, grad_values))
-        assert at_vertices is not None
-        attributes = None
-        if self._name is None:
-            attributes = at_vertices
-        elif self._name == "uv":
-            assert mesh.uv is not None and mesh.faces_uv is not None
-            attributes = join_corners(mesh.faces_uv, at_vertices, len(mesh.uv))
-            vertices = join_corners(self._whole.faces, projected.vertices, len(self._whole.vertices))
-            projected = projected._replace(vertices=vertices)
-        else:
-            projected = _derive_backward(self._name, mesh, camera, self._values, at_vertices, projected)
-        camera_gradients = (projected.rotation, projected.translation, projected.K, projected.distortion)
-        return AttributeGradients(projected.vertices, attributes, *camera_gradients)
+        return in_front_backward(self._front, RasterGradients(grad_pixel, grad_values))
+
+    def _hard_backward(self, grad: np.ndarray, grad_alpha: np.ndarray | None) -> Behind:
+        assert isinstance(self._raster, HardRaster)
+        of_alpha = np.zeros(self.alpha.shape, grad.dtype) if grad_alpha is None else np.asarray(grad_alpha, grad.dtype)
+        if of_alpha.shape != self.alpha.shape:
+            raise ValueError(f"grad_alpha must have shape {self.alpha.shape}, got {of_alpha.shape}")
+        raster = self._raster.backward(np.concatenate([grad, of_alpha[..., None]], axis=-1))
+        if self._name == "uv":
+            raster = RasterGradients(raster.vertices_pixel, None, raster.attributes)
+        return in_front_backward(self._front, raster)
 
 
 def render_attributes(
     mesh: Mesh,
     camera: Camera,
     attributes: np.ndarray | Derived,
-    settings: Soft = _DEFAULT,
+    settings: Soft | Hard = _DEFAULT,
     background: float | tuple[float, ...] | np.ndarray | None = None,
     backend: Name = "cpu",
 ) -> AttributeRendering:
-    """Render attributes (V, C) of a mesh's vertices, or what it has under a name, softly to an image (H, W, C).
+    """Render attributes (V, C) of a mesh's vertices, or what it has under a name, to an image (H, W, C).
 
     Names are "depth" (along the camera's z), "positions_world", "normals_world", "normals_camera" (unit at the vertices,
     area-weighted) and "uv" (T, 2). Attributes are interpolated in perspective, so on one face depth and positions are those
     of the point that the pixel sees. Where soft faces blend, the value is their mean, weighted by the softmax of `render`'s
     colours and by 1 / depth; it is not multiplied by alpha, and blended normals are shorter than 1. The background takes
     part at `settings.far`, and is all there is in empty pixels: `background`, by default `far` for depth and 0 for others.
-    `settings.background` is that of colours and not used. Raises ValueError for attributes of another shape or name, uv
-    without any, a far <= 0, and as `render` does.
+    With `Hard` a value is the mean over what of the pixel is covered, as colours are; the background is all there is in pixels
+    that are empty, by default 0. `settings.background` is that of colours and not used. Raises ValueError for attributes of
+    another shape or name, uv without any, a far <= 0, and as `render` does.
     """
-    if settings.far <= 0:
+    if isinstance(settings, Soft) and settings.far <= 0:
         raise ValueError(f"settings.far must be > 0 to interpolate in perspective, got {settings.far}")
     whole, name = mesh, attributes if isinstance(attributes, str) else None
+    if name == "uv" and mesh.uv is None:
+        raise ValueError("attributes 'uv' need a mesh with uv, got None")
+    if isinstance(settings, Hard):
+        return _render_hard(mesh, camera, attributes, settings, background, backend)
     if name == "uv":
-        if mesh.uv is None:
-            raise ValueError("attributes 'uv' need a mesh with uv, got None")
         mesh = split_corners(mesh)
     values = check_attributes(attributes, mesh.vertices) if name is None else _derive(name, mesh, camera)
     if background is None:
@@ -108,6 +140,30 @@ def render_attributes(
         backend,
     )
     return AttributeRendering(whole, mesh, front, name, values, raster)
+
+
+def _render_hard(
+    mesh: Mesh,
+    camera: Camera,
+    attributes: np.ndarray | Derived,
+    settings: Hard,
+    background: float | tuple[float, ...] | np.ndarray | None,
+    backend: Name,
+) -> AttributeRendering:
+    name = attributes if isinstance(attributes, str) else None
+    given: Any  # at vertices, or at corners in the case of uv: both are cut where faces are
+    if name == "uv":
+        values, given = mesh.uv, (None, True)
+    else:
+        values = check_attributes(attributes, mesh.vertices) if name is None else _derive(name, mesh, camera)
+        given = (values, False)
+    assert values is not None
+    behind: Any = tuple(check_background(0.0 if background is None else background, values.shape[1], values.dtype))
+    front = front_of(mesh, camera, settings, *given)
+    drawn = (front.uv, front.faces_uv) if name == "uv" else (front.attributes, None)
+    settings = replace(settings, background=behind, perspective_correct=True)
+    raster = draw_hard(front.vertices_pixel, front.faces, camera.size, settings, *drawn, backend=backend)
+    return AttributeRendering(mesh, mesh, front, name, values, raster)
 
 
 def _derive(name: str, mesh: Mesh, camera: Camera) -> np.ndarray:

@@ -29,6 +29,11 @@ class Pyramid(NamedTuple):
         return int(self.sizes[1]), int(self.sizes[0])
 
     @property
+    def arguments(self) -> tuple:
+        """What kernels take as a texture."""
+        return self.texels, self.offsets, self.sizes, self.repeat
+
+    @property
     def texel_count(self) -> int:
         """The number N of texels of all levels."""
         return len(self.texels) // CHANNELS

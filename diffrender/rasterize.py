@@ -1,12 +1,14 @@
 """The soft rasterizer: triangles in pixel space to alpha and colour, and back."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .backend import (
+    Backend,
     CoverageName,
     Drawn,
     Name,
@@ -65,7 +67,7 @@ class Raster:
             grad_alpha = check_gradient(grad_alpha, "grad_alpha", self.alpha, self.backend)
         if grad_color is not None:
             grad_color = check_gradient(grad_color, "grad_color", self.color, self.backend)
-        grads = self._backward(grad_alpha, grad_color)
+        grads = self._on_backend(lambda backend: backend.draw_backward(self._drawn, grad_alpha, grad_color))
         return grads if self._shapes["attributes"] else grads._replace(attributes=None)
 
     def jvp(
@@ -88,19 +90,20 @@ class Raster:
             image = image[0]
         return RasterTangents(image[..., -1], None if self.color is None else image[..., :-1])
 
-    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
+    def image_jvp(self, directions: RasterDirections) -> Any:
         """Return how color and then alpha change in directions that have been checked: (D, H, W, C + 1), C = 0 without color."""
-        return load(self.backend).draw_jvp(self._drawn, directions)  # type: ignore[arg-type]
+        return self._on_backend(lambda backend: backend.draw_jvp(self._drawn, directions))
 
-    def _backward(self, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
+    def _on_backend(self, work: Callable[[Backend], Any]) -> Any:
+        """Return what is done on the backend, or on the CPU if the GPU runs out of memory and that is allowed."""
         try:
-            return load(self.backend).draw_backward(self._drawn, grad_alpha, grad_color)  # type: ignore[arg-type]
+            return work(load(self.backend))  # type: ignore[arg-type]
         except MemoryError as error:
             if self._again is None:
                 raise
             warn_of_fallback(str(error))
             self._drawn, self.backend, self._again = self._again(), "cpu", None
-            return load("cpu").draw_backward(self._drawn, grad_alpha, grad_color)
+            return work(load("cpu"))
 
 
 def rasterize_soft(

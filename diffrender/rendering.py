@@ -10,7 +10,7 @@ from .camera import Camera, project
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
 from .forward_mode import image_jvp, light_directions, light_shapes, lit_colors_change, mesh_shapes, pose_shapes
-from .hard import Hard, HardRaster, draw_hard
+from .hard import Cover, Hard, HardRaster, draw_hard
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import InFront, in_front, in_front_backward
 from .jit import kernel
@@ -268,8 +268,8 @@ def render(
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, or for a texture
-    with `Hard`.
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, BackendError for a
+    texture drawn by `Hard` on "cuda".
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -365,9 +365,12 @@ def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> Ra
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
     if isinstance(settings, Soft):
         return draw_soft(front, settings, backend, texture)
+    cover = None
     if texture is not None:
-        raise ValueError("Hard does not draw textures yet: use Soft, or diffrender.sampling.with_vertex_colors")
-    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes, backend)
+        assert front.uv is not None and front.faces_uv is not None
+        cover = Cover(texture, front.uv, front.faces_uv)
+    drawn = (front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
+    return draw_hard(*drawn, cover=cover, backend=backend)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:

@@ -43,9 +43,8 @@ def supersampled(vertices, faces, size, attributes, samples=8):
 def outlined(vertices, faces, size, attributes, perspective_correct=True):
     """Return straight colours and alpha (H, W, C + 1) of a convex closed surface with nothing behind it.
 
-    Alpha is the polygon of its outline, clipped to each pixel. What the surface has at a pixel's centre counts for the pixel but
-    for what lies beyond the outline, from which the surface's value at the outline's point nearest to the centre is taken
-    off; where the centre sees nothing, that value counts alone.
+    Alpha is the polygon of its outline, clipped to each pixel. What the surface has at a pixel's centre counts for the pixel; where
+    the centre sees nothing, what it has at the outline's point nearest to the centre.
     """
     height, width = size
     real = vertices.real
@@ -61,8 +60,8 @@ def outlined(vertices, faces, size, attributes, perspective_correct=True):
             value = _value_at(vertices, faces[ids], attributes, x, y, perspective_correct)
         if passing:
             area = _area(_clip_to_pixel(polygon[:, :2], column, row))
-            beside = _value_beside(vertices, passing, attributes, x, y, perspective_correct)
-            value = (value - (1 - area) * beside) / area if ids >= 0 else beside
+            if ids < 0:
+                value = _value_beside(vertices, passing, attributes, x, y, perspective_correct)
             # Faint pixels go over to the background, black.
             value = value if area.real > 1 / 256 else value * area * 256
         image[row, column, :-1], image[row, column, -1] = value, area

@@ -27,6 +27,7 @@ SOME = [
     "silhouette",
     "Lights: all, flat",
     "trilinear, clamp",
+    "trilinear, clamp, hard",
     "normals_camera",
     "Brown-Conrady, depth",
     "color, 5 channels, perspective correct",

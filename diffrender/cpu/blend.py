@@ -119,32 +119,38 @@ def _chord_backward(points, faces, px, py, first, other, ends, cutters, grad, gr
         _add_depth_difference(points, faces, -1 - other, px + x, py + y, -difference, grad_points)
 
 
+@subroutine
+def area_backward(points, faces, px, py, owners, numbers, cutters, grad, grad_points):
+    """Add to grad_points (V, 3) what the gradient of one pair's area gives."""
+    a, b = owners[0], owners[1]
+    if a < 0:
+        _chord_backward(points, faces, px, py, a, b, numbers, cutters, grad, grad_points)
+        return
+    t0, t1 = numbers[0], numbers[1]
+    dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
+    rx, ry = points[a, 0] - px, points[a, 1] - py
+    ux, uy, vx, vy = rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy
+    cut0, cut1 = cutters[0] != -1, cutters[2] != -1
+    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
+    grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
+    grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)
+    grad_points[b, 0] += grad * (t0 * hx + t1 * kx)
+    grad_points[b, 1] += grad * (t0 * hy + t1 * ky)
+    if cut0:
+        along = grad * (hx * dx + hy * dy)
+        _cut_backward(points, faces, a, b, t0, cutters[0], cutters[1], along, grad_points)
+    if cut1:
+        along = grad * (kx * dx + ky * dy)
+        _cut_backward(points, faces, a, b, t1, cutters[2], cutters[3], along, grad_points)
+
+
 @kernel
 def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_areas, grad_points):
     """Add to grad_points (V, 3) what the areas' gradients (N,) give."""
     for pair in range(len(pixels)):
-        grad = grad_areas[pair]
         px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
-        a, b = owners[pair, 0], owners[pair, 1]
-        if a < 0:
-            _chord_backward(points, faces, px, py, a, b, numbers[pair], cutters[pair], grad, grad_points)
-            continue
-        t0, t1 = numbers[pair, 0], numbers[pair, 1]
-        dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
-        rx, ry = points[a, 0] - px, points[a, 1] - py
-        ux, uy, vx, vy = rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy
-        cut0, cut1 = cutters[pair, 0] != -1, cutters[pair, 2] != -1
-        hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[pair, 2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
-        grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
-        grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)
-        grad_points[b, 0] += grad * (t0 * hx + t1 * kx)
-        grad_points[b, 1] += grad * (t0 * hy + t1 * ky)
-        if cut0:
-            along = grad * (hx * dx + hy * dy)
-            _cut_backward(points, faces, a, b, t0, cutters[pair, 0], cutters[pair, 1], along, grad_points)
-        if cut1:
-            along = grad * (kx * dx + ky * dy)
-            _cut_backward(points, faces, a, b, t1, cutters[pair, 2], cutters[pair, 3], along, grad_points)
+        pair_of = (owners[pair], numbers[pair], cutters[pair])
+        area_backward(points, faces, px, py, *pair_of, grad_areas[pair], grad_points)
 
 
 @borrower

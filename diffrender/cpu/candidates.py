@@ -133,7 +133,8 @@ def join_sheets(points, faces, linked, signs, ring, here, known, inner, count, p
                         sheets[third] = new
     for k in range(count):
         at = closest[sheets[k]]
-        if at < 0 or known[k, DISTANCE] < known[at, DISTANCE]:
+        # Edges meet in vertices, where a texture may end: then the first one has it, whatever the rounding.
+        if at < 0 or known[k, DISTANCE] < NEARER * known[at, DISTANCE]:
             closest[sheets[k]] = k
 
 

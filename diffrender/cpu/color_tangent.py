@@ -1,4 +1,7 @@
-"""How soft colour and alpha change in directions: the forward mode of `diffrender.cpu.color`, over the same blocks."""
+"""How soft colour and alpha change in directions: the forward mode of `diffrender.cpu.surface`, over the same blocks.
+
+It is that of `diffrender.cpu.color` too, where q is 1: what it would save beside the directions is not worth a second kernel.
+"""
 
 import numpy as np
 
@@ -6,9 +9,11 @@ from ..formulas.aggregate import softmax_weight
 from ..formulas.constants import ONE, ZERO
 from ..formulas.coverage import log_coverage_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
+from ..formulas.perspective import perspective_weights_backward
 from ..formulas.shape import rates
+from ..formulas.texture import footprint_backward
 from ..jit import formula, kernel, prefer_wide_vectors
-from ..lanes import LANES, at, fma, higher, load, load_pair, put, select, store, times_sign
+from ..lanes import LANES, at, fma, higher, load, load_pair, put, select, store, store_pair, times_sign
 from ..spin import claim, lead, publish
 from .blocks import (
     BATCH,
@@ -28,22 +33,27 @@ from .blocks import (
 )
 from .color import BEHIND, list_hidden, list_seen, put_tint
 from .rows import put_rows, put_upstream, second_of
+from .sample import CELLS, PLACES, SAMPLED, SLOPES, clear, clear_slopes, put_levels, sample, sample_slopes
 from .tangent import (
     HUE,
+    LAID,
+    LAY,
     NEAREST,
     SOLID,
+    add_laid,
     add_outline,
     add_solid,
     begin_tangents,
     put_motions,
     put_nearest,
+    put_places,
     take_tangents,
 )
+from .tints import DENSITY, TINT, UV, Q, corner_weights, footprint_of, put_place, put_q, put_uv, six
 from .union import alpha_backward, covered_backward
 
 _AT_ONCE = 48  # blocks at a time, as on the way back
-_SAVED = 8 * LANES
-_TINT = np.int64(7)
+_SAVED = 8 * LANES  # numbers of two blocks: what `save_nearest` writes, and the places across the edges
 
 
 @formula
@@ -79,6 +89,13 @@ def color_tangent(
     lowest_depth,
     depth_logits,
     attributes,
+    q,
+    texture,
+    texture_q,
+    face_uv,
+    uv,
+    of_log_q,
+    texture_of_log_q,
     transmittance,
     ones,
     color,
@@ -86,12 +103,14 @@ def color_tangent(
     inverse_sums,
     motions,
     attribute_motions,
+    uv_motions,
+    texel_motions,
     tangent,
 ):
-    """Fill tangent (D, H, W, C + 1) of colour and alpha for motions (V, D, 3) of the vertices' x, y and depth logit and for
-    attribute_motions (V, D, C), or (0, D, C) if attributes stay.
+    """Fill tangent (D, H, W, C + 1) of colour and alpha for motions (V, D, 3) of x, y and the depth logit, attribute_motions
+    (V, D, C), uv_motions (T, D, 2) and texel_motions (D, 3 N + 1), whose first axis is 0 where nothing changes.
 
-    See `silhouette_tangent`: here the derivatives are those that the way back has for a grad_color of 1, channel by channel.
+    See `silhouette_tangent`: the derivatives are those that the way back has for a grad_color of 1, channel by channel.
     """
     if share < 0:
         lead(publish(board))
@@ -113,14 +132,22 @@ def color_tangent(
     lists = new_lists(width, _AT_ONCE, geometry)
     frames, blocks = lists[0], lists[5]
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
-    tint_size = _TINT + 3 * channels
+    tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
     seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
     rows = aligned(NEAREST + channels * HUE, geometry)
+    turns = aligned(BATCH * 6, geometry)
     painted = len(attribute_motions) > 0
-    way_size = SOLID + (3 * channels if painted else 0)
+    way_size = SOLID + (3 * channels if painted else 0) + (0 if texture is None else LAID)
     of_face = directions * way_size
     ways = aligned(BATCH * of_face, geometry)
+    if texture is not None:
+        texels, offsets, sizes, repeat = texture
+        places, sampled, cells = aligned(PLACES, geometry), aligned(SLOPES, geometry), aligned(CELLS, entries)
+        changed = aligned(SAMPLED, geometry)
+        laid = aligned(channels * LAY, geometry)
+        fill(places, 0, PLACES, ZERO)
+        mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -144,8 +171,29 @@ def color_tangent(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
+                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT)
+                put_q(face_corners, face, q, tints, tint + Q)
                 put_motions(motions, attribute_motions, face_corners, face, ways, number * of_face, way_size)
+                for corner in range(3):
+                    put(turns, number * 6 + corner, of_log_q[face_corners[face, corner]])
+                    put(turns, number * 6 + 3 + corner, texture_of_log_q[face_corners[face, corner]])
+                if texture is not None:
+                    put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
+                    put_places(
+                        geometry,
+                        face_corners,
+                        face,
+                        texture_of_log_q,
+                        face_uv,
+                        uv_motions,
+                        tints,
+                        tint,
+                        ways,
+                        number * of_face,
+                        directions,
+                        way_size,
+                        mipmapped,
+                    )
             put_corners(lists, batch)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
@@ -206,32 +254,99 @@ def color_tangent(
                         6 * LANES,
                         alpha_backward(above, owner, lists, block, entries, entry, counts, rate, owners),
                     )
+                    pa, pb, pc, turning = corner_weights(ba, bb, bc, tints, tint + Q)
+                    qa, qb, qc = at(tints, tint + Q), at(tints, tint + Q + 1), at(tints, tint + Q + 2)
+                    of_q = number * 6
+                    if texture is not None:
+                        ta, tb, tc, texture_turning, u, v = put_place(ba, bb, bc, weight, tints, tint, places)
+                        ra, rb, rc = at(tints, tint + Q + 3), at(tints, tint + Q + 4), at(tints, tint + Q + 5)
+                        levels = 1
+                        if mipmapped:
+                            ux, vx, uy, vy, square = footprint_of(u, v, tints, tint, texture_turning, sizes)
+                            levels = put_levels(weight > ZERO, square, last, places)
+                        clear_slopes(sampled, weight * ZERO)
+                        for step in range(levels):
+                            sample_slopes(texels, offsets, sizes, repeat, real(step), places, cells, sampled)
                     for channel in range(channels):
-                        hue, row = tint + _TINT + 3 * channel, NEAREST + channel * HUE
+                        hue, row = tint + TINT + 3 * channel, NEAREST + channel * HUE
                         hue_a, hue_b, hue_c = at(tints, hue), at(tints, hue + 1), at(tints, hue + 2)
+                        above = weight
+                        if texture is not None:
+                            above = weight * load(sampled, channel * LANES)
+                        grad_a, grad_b, grad_c = above * hue_a, above * hue_b, above * hue_c
                         # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
-                        value = fma(ba, hue_a, fma(bb, hue_b, bc * hue_c))
-                        grad_log = weight * (value - load_pair(hues, channel * size + first, channel * size + second))
-                        hx, hy = clipped_barycentric_backward(
-                            fma(grad_log, depth_a, weight * hue_a),
-                            fma(grad_log, depth_b, weight * hue_b),
-                            fma(grad_log, depth_c, weight * hue_c),
-                            ba,
-                            bb,
-                            bc,
-                            inverse,
-                            slopes,
+                        grad_log = fma(pa, grad_a, fma(pb, grad_b, pc * grad_c))
+                        grad_log = grad_log - weight * load_pair(hues, channel * size + first, channel * size + second)
+                        gba, gbb, gbc, log_a, log_b, log_c = perspective_weights_backward(
+                            grad_a, grad_b, grad_c, ZERO, pa, pb, pc, qa, qb, qc, turning
                         )
+                        gba, gbb, gbc = (
+                            fma(grad_log, depth_a, gba),
+                            fma(grad_log, depth_b, gbb),
+                            fma(grad_log, depth_c, gbc),
+                        )
+                        of_a = fma(grad_log, ba, log_a * at(turns, of_q))
+                        of_b = fma(grad_log, bb, log_b * at(turns, of_q + 1))
+                        of_c = fma(grad_log, bc, log_c * at(turns, of_q + 2))
+                        if texture is not None:
+                            value = weight * fma(pa, hue_a, fma(pb, hue_b, pc * hue_c))
+                            grad_u, grad_v = (
+                                value * load(sampled, (3 + channel) * LANES),
+                                value * load(sampled, (6 + channel) * LANES),
+                            )
+                            lay, shrinking = channel * LAY, weight * ZERO
+                            if mipmapped:
+                                gu, gv, shrinking, d0, d1, d2, d3, d4, d5 = footprint_backward(
+                                    value * load(sampled, (9 + channel) * LANES),
+                                    u,
+                                    v,
+                                    ux,
+                                    vx,
+                                    uy,
+                                    vy,
+                                    six(tints, tint + DENSITY),
+                                    texture_turning,
+                                    at(sizes, 0),
+                                    at(sizes, 1),
+                                )
+                                grad_u, grad_v = grad_u + gu, grad_v + gv
+                                store(laid, lay + 2 * LANES, d0)
+                                store(laid, lay + 3 * LANES, d1)
+                                store(laid, lay + 4 * LANES, d2)
+                                store(laid, lay + 5 * LANES, d3)
+                                store(laid, lay + 6 * LANES, d4)
+                                store(laid, lay + 7 * LANES, d5)
+                            store(laid, lay, grad_u)
+                            store(laid, lay + LANES, grad_v)
+                            to = tint + UV + 2
+                            more_a, more_b, more_c, log_a, log_b, log_c = perspective_weights_backward(
+                                weight * ZERO,
+                                fma(grad_u, at(tints, to), grad_v * at(tints, to + 1)),
+                                fma(grad_u, at(tints, to + 2), grad_v * at(tints, to + 3)),
+                                shrinking,
+                                ta,
+                                tb,
+                                tc,
+                                ra,
+                                rb,
+                                rc,
+                                texture_turning,
+                            )
+                            gba, gbb, gbc = gba + more_a, gbb + more_b, gbc + more_c
+                            of_a = fma(log_a, at(turns, of_q + 3), of_a)
+                            of_b = fma(log_b, at(turns, of_q + 4), of_b)
+                            of_c = fma(log_c, at(turns, of_q + 5), of_c)
+                        hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse, slopes)
                         store(rows, row, log_coverage_backward(grad_log, log_rate))
                         store(rows, row + LANES, -hx)
                         store(rows, row + 2 * LANES, -hy)
-                        store(rows, row + 3 * LANES, grad_log * ba)
-                        store(rows, row + 4 * LANES, grad_log * bb)
-                        store(rows, row + 5 * LANES, grad_log * bc)
+                        store(rows, row + 3 * LANES, of_a)
+                        store(rows, row + 4 * LANES, of_b)
+                        store(rows, row + 5 * LANES, of_c)
                         if painted:
-                            store(rows, row + 6 * LANES, weight * ba)
-                            store(rows, row + 7 * LANES, weight * bb)
-                            store(rows, row + 8 * LANES, weight * bc)
+                            store(rows, row + 6 * LANES, above * pa)
+                            store(rows, row + 7 * LANES, above * pb)
+                            store(rows, row + 8 * LANES, above * pc)
                     add_solid(
                         rows,
                         ua,
@@ -248,6 +363,40 @@ def color_tangent(
                         first,
                         second,
                     )
+                    if texture is not None:
+                        add_laid(
+                            laid,
+                            ta,
+                            tb,
+                            tc,
+                            ways,
+                            number * of_face,
+                            way_size,
+                            mipmapped,
+                            directions,
+                            channels,
+                            tangents,
+                            size,
+                            first,
+                            second,
+                        )
+                        for direction in range(len(texel_motions)):
+                            clear(changed, weight * ZERO)
+                            for step in range(levels):
+                                moved = texel_motions[direction]
+                                sample(moved, offsets, sizes, repeat, real(step), places, cells, changed)
+                            into = direction * (channels + 1) * size
+                            for channel in range(channels):
+                                hue, place = tint + TINT + 3 * channel, into + channel * size
+                                value = weight * fma(
+                                    pa, at(tints, hue), fma(pb, at(tints, hue + 1), pc * at(tints, hue + 2))
+                                )
+                                value = fma(
+                                    value,
+                                    load(changed, channel * LANES),
+                                    load_pair(tangents, place + first, place + second),
+                                )
+                                store_pair(tangents, place + first, place + second, value)
             entry += batch
         for row in range(top, bottom, 2):
             take_tangents(tangents, size, (row - top) * stride, row, bottom, tangent)

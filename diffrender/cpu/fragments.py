@@ -408,10 +408,12 @@ def interpolate_places_backward(
     attribute_faces,
     perspective,
     grad_values,
+    shrinking,
     grad_points,
     grad_attributes,
 ):
-    """Add to grad_points (V, 3) and grad_attributes (T, C) what the last N rows of grad_values (S, C) give, in their order."""
+    """Add to grad_points (V, 3) and grad_attributes (T, C) what the last N rows of grad_values (S, C) give, in their order, and
+    shrinking (N,), the gradients of log(1 / q)."""
     count, channels = len(place_faces), attributes.shape[1]
     first = len(grad_values) - count
     for place in range(count):
@@ -436,7 +438,9 @@ def interpolate_places_backward(
             ga += grad * attributes[a, channel]
             gb += grad * attributes[b, channel]
             gc += grad * attributes[c, channel]
-        ga, gb, gc, la, lb, lc = perspective_weights_backward(ga, gb, gc, 0.0, wa, wb, wc, qa, qb, qc, inverse)
+        ga, gb, gc, la, lb, lc = perspective_weights_backward(
+            ga, gb, gc, shrinking[place], wa, wb, wc, qa, qb, qc, inverse
+        )
         if perspective:
             grad_points[faces[face, 0], 2] += la / qa
             grad_points[faces[face, 1], 2] += lb / qb

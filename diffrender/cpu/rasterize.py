@@ -6,18 +6,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..backend import Drawn, RasterDirections, RasterGradients, RasterSettings, TexturedFaces
+from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
 from ..formulas.shape import shape_of
-from ..grids import give_back, grid_unit, of_grids, take_grids
+from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
-from ..pyramid import CHANNELS, fill_pyramid
+from ..pyramid import CHANNELS
 from ..ranges import Ranges, one_view
-from ..texel_lanes import ADDED
-from ..threads import get_num_threads, run_on_workers, share_out
+from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_into_bins
+from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
-
-_GRID_BYTES = 1 << 28  # of the sums of a texture's gradients: a large texture's are those of fewer workers
 
 
 @dataclass(frozen=True)
@@ -167,8 +165,7 @@ def _surface(
     # Faces were wound to positive area: so are their corners in the texture.
     turned = corners[:, 1] != faces[:, 1]
     face_uv = np.where(turned[:, None], textured.faces_uv[:, [0, 2, 1]], textured.faces_uv)
-    texture = (pyramid.texels, pyramid.offsets, pyramid.sizes, pyramid.repeat)
-    return _Surface((q, texture, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
+    return _Surface((q, pyramid.arguments, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
 
 
 def _depth_logits(
@@ -268,69 +265,11 @@ def _surface_backward(
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    texels = textured.pyramid.texel_count
-    workers = max(1, min(get_num_threads(), _GRID_BYTES // (8 * ADDED * texels)))
-    grids, touched = take_grids(workers, texels)
     unit = grid_unit(image[-1], saved.depth[2])
     entry_uv = np.empty((len(bins.entries), 6), dtype)
-    run_on_workers(surface_backward, *arguments, entry_uv, grids.reshape(workers, -1), touched, unit, most=workers)
+    grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
     grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     ranges = one_view(len(grad_uv), len(face_uv))
     share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
-    grad_texture = of_grids(textured.pyramid, grids, touched, unit)
-    if np.isfinite(unit):
-        give_back(grids, touched)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture
-
-
-def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
-    """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
-    saved: _Saved = drawn.saved
-    bins, dtype = saved.bins, drawn.alpha.dtype
-    count = len(next(given for given in directions if given is not None))
-    channels = 0 if saved.depth is None else drawn.color.shape[2]
-    tangent = np.empty((count, *drawn.alpha.shape, channels + 1), dtype)
-    motions = np.zeros((saved.ranges.vertices[-1], count, 3), dtype)
-    if directions.vertices_pixel is not None:
-        motions[:] = directions.vertices_pixel.transpose(1, 0, 2)
-        motions[..., 2] *= -dtype.type(saved.depth_scale)
-    binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
-    arguments = (bins.corners, *binned, *saved.coverage, dtype.type(saved.vanished))
-    image = (saved.transmittance, np.ones_like(drawn.alpha))
-    if saved.depth is None:
-        from .silhouette_tangent import silhouette_tangent
-
-        run_on_workers(silhouette_tangent, *arguments, *image, motions, tangent)
-        return tangent
-    painted = np.empty((0, count, channels), dtype)
-    if directions.attributes is not None:
-        painted = np.ascontiguousarray(directions.attributes.transpose(1, 0, 2), dtype)
-    arguments, image = (*arguments, *saved.depth), (*image, drawn.color, *saved.softmax)
-    if saved.surface is not None:
-        from .surface_tangent import surface_tangent
-
-        surface = saved.surface
-        arguments = (*arguments, *surface.arguments, *surface.of_log_q)
-        laid = _texture_motions(surface, directions, count, dtype)
-        run_on_workers(surface_tangent, *arguments, *image, motions, painted, *laid, tangent)
-        return tangent
-    from .color_tangent import color_tangent
-
-    run_on_workers(color_tangent, *arguments, *image, motions, painted, tangent)
-    return tangent
-
-
-def _texture_motions(
-    surface: _Surface, directions: RasterDirections, count: int, dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how uv (T, D, 2) and texels (D, 3 N + 1) change, with 0 as the first axis of what stays."""
-    places, texels = np.empty((0, count, 2), dtype), np.empty((0, 1), dtype)
-    if directions.uv is not None:
-        places = np.ascontiguousarray(directions.uv.transpose(1, 0, 2), dtype)
-    if directions.texture is not None and surface.textured is not None:
-        pyramid = surface.textured.pyramid
-        texels = np.empty((count, len(pyramid.texels)), dtype)
-        for image, levels in zip(directions.texture, texels, strict=True):
-            fill_pyramid(pyramid, image, levels)
-    return places, texels

@@ -29,6 +29,8 @@ def write_places(
     known,
     parts,
     found,
+    outlines,
+    at_center,
     beside,
     pixel,
     px,
@@ -48,7 +50,7 @@ def write_places(
     for part in range(found):
         for which in range(4, 6):
             side = parts[part, which]
-            if rows[side] >= 0:
+            if rows[side] >= 0 or (side == at_center and parts[part, 0] < outlines):
                 continue
             rows[side] = row
             row += 1
@@ -78,6 +80,8 @@ def write_pairs(
     parts,
     part_spans,
     found,
+    outlines,
+    at_center,
     pixel,
     written,
     end,
@@ -88,11 +92,18 @@ def write_pairs(
     numbers,
     cutters,
 ):
-    """Write a pair for each part in a pixel, after `written` pairs, as far as they come before `end`."""
+    """Write a pair for each part in a pixel, after `written` pairs, as far as they come before `end`.
+
+    Beside an outline the patch that the centre sees has its value there: so the image is a mean of what is seen, and within its
+    range however fast that changes. Beside a seam it has that at the seam, where the other side may have the same.
+    """
     for pair in range(written, min(written + found, end)):
         part = pair - written
         k, first, last = parts[part, 0], part_spans[part, 0], part_spans[part, 1]
         own, beyond = rows[parts[part, 4]], rows[parts[part, 5]]
+        if k < outlines:
+            own = pixel if parts[part, 4] == at_center else own
+            beyond = pixel if parts[part, 5] == at_center else beyond
         pixels[pair], areas[pair] = pixel, part_area(known, k, first, last)
         sides[pair, 0], sides[pair, 1] = (own, beyond) if inner[k] else (beyond, own)
         owners[pair, 0], owners[pair, 1] = outward_ends(faces, signs, here[k])
@@ -266,6 +277,7 @@ def resolve_outlines(
                     part_spans,
                 )
                 if count == outlines:
+                    at_center = 2 * closest[front] if front >= 0 else BASE
                     for part in range(found):
                         beyond = parts[part, 1]
                         parts[part, 4] = 2 * closest[sheets[parts[part, 0]]]
@@ -319,6 +331,8 @@ def resolve_outlines(
                 known,
                 parts,
                 found,
+                outlines,
+                at_center,
                 beside,
                 pixel,
                 px,
@@ -342,6 +356,8 @@ def resolve_outlines(
                 parts,
                 part_spans,
                 found,
+                outlines,
+                at_center,
                 pixel,
                 pairs,
                 first_pair + room,

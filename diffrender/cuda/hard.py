@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..antialiasing import AntialiasGradients
-from ..backend import RasterGradients, on_device
+from ..backend import BackendError, RasterDirections, RasterGradients, on_device
 from ..checks import check_attributes, check_background, check_gradient
 from ..fragments import Pairs, Places
 from ..hard import FAINT, Hard, HardRaster
@@ -27,6 +27,7 @@ from .rasterize import lock
 from .scan import scan
 
 _RING = zbuffer.RING
+_NO_FORWARD_MODE = "hard rendering has its forward mode on backend 'cpu' only"
 _KEPT = 4  # surfaces whose links are on the device
 
 
@@ -319,6 +320,11 @@ class DeviceInterpolation:
         """The values at the pixels' centres (H, W, C)."""
         return self._of.result(self._values[: self._of.pixels].reshape(*self._of.size, self._values.shape[1]))
 
+    @property
+    def slopes(self) -> Any:
+        """Raise BackendError: slopes are for textures."""
+        raise BackendError("the slopes of an interpolation are found by backend 'cpu' only")
+
     def backward(self, grad_values: Any) -> InterpolationGradients:
         """Return the gradients for grad_values (S, C). Raises ValueError for another shape."""
         grad_values = check_gradient(grad_values, "grad_values", self._values, "cuda")
@@ -610,14 +616,31 @@ class DeviceRaster(HardRaster):
             grads.add_values(drawn._given, grad_values)
             return RasterGradients(grads.of_vertices(), grads.of_attributes())
 
+    def jvp(
+        self,
+        vertices_pixel: Any | None = None,
+        attributes: Any | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> np.ndarray:
+        """Raise BackendError."""
+        raise BackendError(_NO_FORWARD_MODE)
 
-def draw(of: DeviceFragments, attributes: Any | None, settings: Hard) -> DeviceRaster:
-    """Draw fragments with attributes (V, C), as `diffrender.hard.draw_hard` does."""
+    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
+        """Raise BackendError."""
+        raise BackendError(_NO_FORWARD_MODE)
+
+
+def draw(
+    of: DeviceFragments, attributes: Any | None, attribute_faces: np.ndarray | None, settings: Hard
+) -> DeviceRaster:
+    """Draw fragments with attributes, as `diffrender.hard.draw_hard` does."""
     if attributes is None:
         return DeviceRaster(of, None, None)
-    attributes = check_attributes(attributes, of.vertices_pixel)
+    if attribute_faces is None:
+        attributes = check_attributes(attributes, of.vertices_pixel)
     channels = attributes.shape[1]
     background = check_background(settings.background, channels, of.dtype)
     nothing = np.zeros(channels, of.dtype)
-    drawn = interpolate(of, attributes, None, settings.perspective_correct, nothing, channels + 1, kept=True)
+    drawn = interpolate(of, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1, kept=True)
     return DeviceRaster(of, drawn, background)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import BackendError, Drawn, RasterDirections, RasterGradients, RasterSettings, TexturedFaces, on_device
+from ..backend import Drawn, RasterDirections, RasterGradients, RasterSettings, TexturedFaces, on_device
 from ..formulas.shape import shape_of
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from .arrays import Workspace, allocate, download, stream_of, wait_for
@@ -219,6 +219,9 @@ def _result(array: Any, saved: _Saved) -> Any:
     return array if saved.stays else download(array, saved.workspace.stream)
 
 
-def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
+def draw_jvp(drawn: Drawn, directions: RasterDirections) -> Any:
     """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
-    raise BackendError("the forward mode runs on backend 'cpu' only")
+    from .forward_mode import tangent_of
+
+    with _lock:
+        return tangent_of(drawn, directions)

@@ -43,7 +43,7 @@ _SUMS = _LOG_SUMS + 15
 
 
 @device
-def _slopes(geometry, face):
+def slopes_of(geometry, face):
     """Return the derivatives of the barycentric coordinates of a, b and c for x and y."""
     scale = geometry[face, 15] + geometry[face, 15]
     to_a, to_b, to_c = geometry[face, 9] * scale, geometry[face, 14] * scale, geometry[face, 4] * scale
@@ -58,7 +58,8 @@ def _slopes(geometry, face):
 
 
 @device
-def _density(tints, face):
+def density_of(tints, face):
+    """Return the density of a face's texture."""
     return (
         tints[face, 15],
         tints[face, 16],
@@ -100,13 +101,13 @@ def prepare_surface(
     tints[face, 12] = bv
     tints[face, 13] = cu
     tints[face, 14] = cv
-    density = texture_density(tints[face, 6], tints[face, 7], tints[face, 8], _slopes(geometry, face), bu, bv, cu, cv)
+    density = texture_density(tints[face, 6], tints[face, 7], tints[face, 8], slopes_of(geometry, face), bu, bv, cu, cv)
     for k in range(6):
         tints[face, 15 + k] = density[k]
 
 
 @device
-def _cell(offsets, sizes, repeat, level, u, v):
+def cell_of(offsets, sizes, repeat, level, u, v):
     """Return where the four texels around (u, v) begin, and the shares of the right and the lower ones."""
     width = sizes[2 * level]
     left, right, across = texel_cell(u, width, repeat)
@@ -117,7 +118,7 @@ def _cell(offsets, sizes, repeat, level, u, v):
 
 
 @device
-def _sample(texels, offsets, sizes, repeat, u, v, square, sampled):
+def sample(texels, offsets, sizes, repeat, u, v, square, sampled):
     """Write the texture's colour to sampled (3,)."""
     real = sampled.dtype.type
     level, _ = level_of_detail(square, real(len(offsets) - 1))
@@ -126,7 +127,7 @@ def _sample(texels, offsets, sizes, repeat, u, v, square, sampled):
         sampled[channel] = ZERO
     for step in range(2 if share > ZERO else 1):
         factor = share if step == 1 else real(ONE) - share
-        c00, c01, c10, c11, across, down = _cell(offsets, sizes, repeat, int(level) + step, u, v)
+        c00, c01, c10, c11, across, down = cell_of(offsets, sizes, repeat, int(level) + step, u, v)
         for channel in range(HUES):
             sampled[channel] += factor * bilinear(
                 texels[c00 + channel],
@@ -150,7 +151,7 @@ def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sample
     for step in range(2 if slope > ZERO else 1):
         factor = share if step == 1 else real(ONE) - share
         number = int(level) + step
-        c00, c01, c10, c11, across, down = _cell(offsets, sizes, repeat, number, u, v)
+        c00, c01, c10, c11, across, down = cell_of(offsets, sizes, repeat, number, u, v)
         t00, t01, t10, t11 = bilinear_weights(across, down)
         amount = factor * unit
         for channel in range(HUES):
@@ -267,9 +268,9 @@ def surface_forward(
                             )
                             u = wb * tints[face, 11] + wc * tints[face, 13]
                             v = wb * tints[face, 12] + wc * tints[face, 14]
-                            _, _, _, _, square = footprint(u, v, _density(tints, face), inverse, sizes[0], sizes[1])
+                            _, _, _, _, square = footprint(u, v, density_of(tints, face), inverse, sizes[0], sizes[1])
                             u, v = u + tints[face, 9], v + tints[face, 10]
-                            _sample(texels, offsets, sizes, repeat, u, v, square, sampled)
+                            sample(texels, offsets, sizes, repeat, u, v, square, sampled)
                         a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
                         for k in range(CHANNELS):
                             channel = first_channel + k
@@ -355,7 +356,7 @@ def surface_backward(
         inverse0, inverse1, inverse2 = HALF / half0, HALF / half1, HALF / half2
         scale_u = geometry[face, 15] + geometry[face, 15]
         to_a, to_b, to_c = half1 * scale_u, half2 * scale_u, half0 * scale_u
-        slopes = _slopes(geometry, face)
+        slopes = slopes_of(geometry, face)
         a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
         depth_a, depth_b, depth_c = tints[face, 0], tints[face, 1], tints[face, 2]
         x0, x1 = bounds[face, 0], bounds[face, 1]
@@ -394,10 +395,10 @@ def surface_backward(
                             u = tb * tints[face, 11] + tc * tints[face, 13]
                             v = tb * tints[face, 12] + tc * tints[face, 14]
                             ux, vx, uy, vy, square = footprint(
-                                u, v, _density(tints, face), texture_inverse, sizes[0], sizes[1]
+                                u, v, density_of(tints, face), texture_inverse, sizes[0], sizes[1]
                             )
                             iu, iv = u + tints[face, 9], v + tints[face, 10]
-                            _sample(texels, offsets, sizes, repeat, iu, iv, square, sampled)
+                            sample(texels, offsets, sizes, repeat, iu, iv, square, sampled)
                             for k in range(HUES):
                                 value = pa * attributes[a, k] + pb * attributes[b, k] + pc * attributes[c, k]
                                 grads[k] = weight * grad_color[row, column, k] * value
@@ -444,7 +445,7 @@ def surface_backward(
                                 vx,
                                 uy,
                                 vy,
-                                _density(tints, face),
+                                density_of(tints, face),
                                 texture_inverse,
                                 sizes[0],
                                 sizes[1],
@@ -570,7 +571,7 @@ def _store_uv(sums, warp, geometry, tints, face, slot, slot_uv):
             tints[face, 6],
             tints[face, 7],
             tints[face, 8],
-            _slopes(geometry, face),
+            slopes_of(geometry, face),
             tints[face, 11],
             tints[face, 12],
             tints[face, 13],

@@ -159,7 +159,27 @@ def footprint(u, v, density, inverse, width, height):
     of its two steps. `inverse` is that of `perspective_weights`."""
     ux, vx = (density[1] - u * density[0]) * inverse, (density[2] - v * density[0]) * inverse
     uy, vy = (density[4] - u * density[3]) * inverse, (density[5] - v * density[3]) * inverse
-    return ux, vx, uy, vy, higher(_texels(ux, vx, width, height), _texels(uy, vy, width, height))
+    return ux, vx, uy, vy, squared_step(ux, vx, uy, vy, width, height)
+
+
+@formula
+def squared_step(ux, vx, uy, vy, width, height):
+    """Return the squared length in texels of the longer of the two steps from pixel to pixel."""
+    return higher(_texels(ux, vx, width, height), _texels(uy, vy, width, height))
+
+
+@formula
+def squared_step_backward(grad_square, ux, vx, uy, vy, width, height):
+    """Return the gradients of ux, vx, uy and vy, of scalars; only the longer step has any."""
+    felt = grad_square != ZERO  # where the level does not depend on the size, that may be infinite
+    along_x = _texels(ux, vx, width, height) >= _texels(uy, vy, width, height)
+    of_u, of_v = TWO * width * width * grad_square, TWO * height * height * grad_square
+    return (
+        of_u * ux if felt and along_x else ZERO,
+        of_v * vx if felt and along_x else ZERO,
+        of_u * uy if felt and not along_x else ZERO,
+        of_v * vy if felt and not along_x else ZERO,
+    )
 
 
 @formula

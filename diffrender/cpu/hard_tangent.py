@@ -1,0 +1,292 @@
+"""How hard rendering changes in directions of the points and of what lies on them: the forward mode.
+
+Directions are inner axes of what is given, (V, D, 3), and outer ones of what comes out, (D, ...).
+"""
+
+import numpy as np
+
+from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
+from ..formulas.interpolate import clipped_barycentric
+from ..jit import borrower, kernel, subroutine
+from ..spin import claim, lead, publish
+from .blend import area_backward
+from .fragments import (
+    _fill_planes,
+    _on_row,
+    _qs_of,
+    barycentrics_at,
+    corners_of,
+    place_weights,
+)
+from .hard import RING, ROWS
+
+
+@subroutine
+def _fill_plane_tangents(
+    points, faces, face, perspective, attributes, attribute_faces, planes, motions, painted, d, tangents
+):
+    """Fill tangents (C + 1, 3) with how a face's planes (C + 1, 3) change in direction d.
+
+    A plane through values at corners that move changes as one through the values' own changes, less what the plane rises by
+    along the corners' ways.
+    """
+    corners = corners_of(points, faces, face)
+    slopes = barycentric_slopes(*corners)
+    channels, qs = attributes.shape[1], _qs_of(points, faces, face, perspective)
+    for channel in range(channels + 1):
+        rise_x, rise_y = planes[channel, 1], planes[channel, 2]
+        at = (0.0, 0.0, 0.0)
+        for k in range(3):
+            vertex, row = faces[face, k], attribute_faces[face, k]
+            turn = motions[vertex, d, 2] if perspective else 0.0
+            change = turn
+            if channel < channels:
+                change = turn * attributes[row, channel]
+                if len(painted) > 0:
+                    change += qs[k] * painted[row, d, channel]
+            change -= rise_x * motions[vertex, d, 0] + rise_y * motions[vertex, d, 1]
+            at = (at[1], at[2], change)
+        sx = slopes[2] * (at[1] - at[0]) + slopes[4] * (at[2] - at[0])
+        sy = slopes[3] * (at[1] - at[0]) + slopes[5] * (at[2] - at[0])
+        tangents[channel, 0] = at[0] - sx * corners[0] - sy * corners[1]
+        tangents[channel, 1], tangents[channel, 2] = sx, sy
+
+
+@borrower
+def _slope_tangent(planes, tangents, channel, axis, here, change, shrinking, inverse):
+    """Return how a value's slope along an axis changes: d((p_x - value q_x) / q)."""
+    channels = len(planes) - 1
+    slope = (planes[channel, axis] - here * planes[channels, axis]) * inverse
+    change_of = tangents[channel, axis] - change * planes[channels, axis] - here * tangents[channels, axis]
+    return change_of * inverse - slope * shrinking
+
+
+@kernel
+def interpolate_centers_tangent(
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    attributes,
+    attribute_faces,
+    perspective,
+    run_ends,
+    run_slots,
+    run_counts,
+    slot_faces,
+    slot_starts,
+    planes,
+    motions,
+    painted,
+    values,
+    slopes,
+):
+    """Fill the rows of values (D, S, C or more), zeros, of pixels that see a face, with how these change; and of slopes
+    (D, S, C, 2), if there are any.
+
+    motions (V, D, 3) are those of points; painted (T, D, C) those of attributes, or none.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
+    channels = attributes.shape[1]
+    most = 0
+    for strip in range(len(slot_starts) - 1):
+        most = max(most, slot_starts[strip + 1] - slot_starts[strip])
+    tangents = np.empty((most, channels + 1, 3))
+    while True:
+        strip = claim(turn)
+        if strip >= len(slot_starts) - 1:
+            break
+        first, count = slot_starts[strip], slot_starts[strip + 1] - slot_starts[strip]
+        for d in range(len(values)):
+            for slot in range(count):
+                _fill_plane_tangents(
+                    points,
+                    faces,
+                    slot_faces[strip, slot],
+                    perspective,
+                    attributes,
+                    attribute_faces,
+                    planes[first + slot],
+                    motions,
+                    painted,
+                    d,
+                    tangents[slot],
+                )
+            for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+                for run in range(1, run_counts[row + RING] - 1):  # without the ring's
+                    slot = run_slots[row + RING, run]
+                    if slot < 0:
+                        continue
+                    plane, moved = planes[first + slot], tangents[slot]
+                    q, slope_q = _on_row(plane, channels, row)
+                    turned, slope_turned = _on_row(moved, channels, row)
+                    for channel in range(channels):
+                        value, slope = _on_row(plane, channel, row)
+                        change, slope_change = _on_row(moved, channel, row)
+                        for column in range(run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING):
+                            x, pixel = column + 0.5, row * width + column
+                            inverse = 1.0 / (q + x * slope_q)
+                            here, shrinking = (value + x * slope) * inverse, (turned + x * slope_turned) * inverse
+                            by = (change + x * slope_change) * inverse - here * shrinking
+                            values[d, pixel, channel] = by
+                            if len(slopes) > 0:
+                                given = (plane, moved, channel)
+                                slopes[d, pixel, channel, 0] = _slope_tangent(*given, 1, here, by, shrinking, inverse)
+                                slopes[d, pixel, channel, 1] = _slope_tangent(*given, 2, here, by, shrinking, inverse)
+
+
+@subroutine
+def _weights_tangent(points, faces, face, corner, x, y, px, py, motions, d):
+    """Return how the barycentric coordinates of a place change in direction d."""
+    if corner >= 0:
+        other = corner + 1 if corner < 2 else 0
+        start, end = faces[face, corner], faces[face, other]
+        ax, ay, bx, by = points[start, 0] - px, points[start, 1] - py, points[end, 0] - px, points[end, 1] - py
+        of_start_x, of_start_y, of_end_x, of_end_y = nearest_on_edge_backward(1.0, ax, ay, bx, by)
+        change = of_start_x * motions[start, d, 0] + of_start_y * motions[start, d, 1]
+        change += of_end_x * motions[end, d, 0] + of_end_y * motions[end, d, 1]
+        return (
+            -change if corner == 0 else (change if other == 0 else 0.0),
+            -change if corner == 1 else (change if other == 1 else 0.0),
+            -change if corner == 2 else (change if other == 2 else 0.0),
+        )
+    corners = corners_of(points, faces, face)
+    slopes = barycentric_slopes(*corners)
+    ua, ub, uc = barycentrics_at(corners, slopes, x, y)
+    ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
+    # While the corners move by e, the place stays: relative to the face it moves by -sum u e.
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    hx = ua * motions[a, d, 0] + ub * motions[b, d, 0] + uc * motions[c, d, 0]
+    hy = ua * motions[a, d, 1] + ub * motions[b, d, 1] + uc * motions[c, d, 1]
+    da = -(slopes[0] * hx + slopes[1] * hy) if ua > 0.0 else 0.0
+    db = -(slopes[2] * hx + slopes[3] * hy) if ub > 0.0 else 0.0
+    dc = -(slopes[4] * hx + slopes[5] * hy) if uc > 0.0 else 0.0
+    total = da + db + dc
+    return (da - ba * total) * inverse, (db - bb * total) * inverse, (dc - bc * total) * inverse
+
+
+@kernel
+def interpolate_places_tangent(
+    points,
+    faces,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+    width,
+    attributes,
+    attribute_faces,
+    perspective,
+    motions,
+    painted,
+    values,
+    slopes,
+):
+    """Fill the last N rows of values (D, S, C or more) for N places, and those of slopes (D, S, C, 2), if there are any."""
+    count, channels = len(place_faces), attributes.shape[1]
+    first = values.shape[1] - count
+    plane, moved = np.empty((channels + 1, 3)), np.empty((channels + 1, 3))
+    for place in range(count):
+        face, corner, x, y = place_faces[place], place_corners[place], places[place, 0], places[place, 1]
+        px, py = place_pixels[place] % width + 0.5, place_pixels[place] // width + 0.5
+        shares, qs = place_weights(points, faces, face, corner, x, y), _qs_of(points, faces, face, perspective)
+        inverse = 1.0 / (shares[0] * qs[0] + shares[1] * qs[1] + shares[2] * qs[2])
+        given = (points, faces, face, perspective, attributes, attribute_faces, plane)
+        if len(slopes) > 0:
+            _fill_planes(*given)
+        for d in range(len(values)):
+            changes = _weights_tangent(points, faces, face, corner, x, y, px, py, motions, d)
+            shrinking = 0.0
+            for k in range(3):
+                turn = motions[faces[face, k], d, 2] if perspective else 0.0
+                shrinking += (changes[k] * qs[k] + shares[k] * turn) * inverse
+            if len(slopes) > 0:
+                _fill_plane_tangents(*given, motions, painted, d, moved)
+            for channel in range(channels):
+                here, by = 0.0, 0.0
+                for k in range(3):
+                    here += shares[k] * qs[k] * inverse * attributes[attribute_faces[face, k], channel]
+                for k in range(3):
+                    row = attribute_faces[face, k]
+                    turn = motions[faces[face, k], d, 2] if perspective else 0.0
+                    weight = (changes[k] * qs[k] + shares[k] * turn) * inverse
+                    by += weight * (attributes[row, channel] - here)
+                    if len(painted) > 0:
+                        by += shares[k] * qs[k] * inverse * painted[row, d, channel]
+                values[d, first + place, channel] = by
+                if len(slopes) > 0:
+                    of = (plane, moved, channel)
+                    slopes[d, first + place, channel, 0] = _slope_tangent(*of, 1, here, by, shrinking, inverse)
+                    slopes[d, first + place, channel, 1] = _slope_tangent(*of, 2, here, by, shrinking, inverse)
+
+
+@borrower
+def _take(vertex, rows, motions, pair, tangents):
+    """Add to a pair's tangents what a vertex's row of gradients gives in each direction, and clear it."""
+    x, y, z = rows[vertex, 0], rows[vertex, 1], rows[vertex, 2]
+    rows[vertex, 0], rows[vertex, 1], rows[vertex, 2] = 0.0, 0.0, 0.0
+    for d in range(len(tangents)):
+        tangents[d, pair] += x * motions[vertex, d, 0] + y * motions[vertex, d, 1] + z * motions[vertex, d, 2]
+
+
+@kernel
+def areas_tangent(points, faces, pixels, width, owners, numbers, cutters, motions, rows, tangents):
+    """Add to tangents (D, N) how the areas of pairs change: the products of their gradients with the motions (V, D, 3).
+
+    rows (V, 3), zeros, are for the gradients of one pair at a time, and are zeros again afterwards.
+    """
+    for pair in range(len(pixels)):
+        px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
+        area_backward(points, faces, px, py, owners[pair], numbers[pair], cutters[pair], 1.0, rows)
+        for side in range(2):
+            owner = owners[pair, side]
+            if owner >= 0:
+                _take(owner, rows, motions, pair, tangents)
+            else:
+                for k in range(3):
+                    _take(faces[-1 - owner, k], rows, motions, pair, tangents)
+            p, q = cutters[pair, 2 * side], cutters[pair, 2 * side + 1]
+            if p >= 0:
+                _take(p, rows, motions, pair, tangents)
+                _take(q, rows, motions, pair, tangents)
+            elif p < -1:
+                for k in range(3):
+                    _take(faces[-2 - p, k], rows, motions, pair, tangents)
+
+
+@kernel
+def blend_tangent(pixels, sides, areas, jumps, area_tangents, values):
+    """Turn how values change (D, S, C) into how the image does, in their first rows."""
+    by = np.empty((len(pixels), values.shape[2]))
+    for d in range(len(values)):
+        for pair in range(len(pixels)):
+            near, beyond = sides[pair, 0], sides[pair, 1]
+            for channel in range(values.shape[2]):
+                change = np.float64(values[d, beyond, channel]) - values[d, near, channel]
+                by[pair, channel] = area_tangents[d, pair] * jumps[pair, channel] + areas[pair] * change
+        for pair in range(len(pixels)):
+            for channel in range(values.shape[2]):
+                values[d, pixels[pair], channel] += by[pair, channel]
+
+
+@kernel
+def straight_alpha_tangent(pixels, floor, background, image, marks, values):
+    """Turn how premultiplied colours and alpha change, in the first rows of values (D, S, C + 1), into how straight ones do."""
+    channels = image.shape[1] - 1
+    for pair in range(len(pixels)):
+        pixel = pixels[pair]
+        if marks[pixel]:
+            continue
+        marks[pixel] = True
+        alpha = image[pixel, channels]
+        scale = 1.0 / max(alpha, floor)
+        for d in range(len(values)):
+            by_alpha = values[d, pixel, channels]
+            for channel in range(channels):
+                beside = background[channel] if alpha < floor else image[pixel, channel]
+                values[d, pixel, channel] = (values[d, pixel, channel] - by_alpha * beside) * scale
