@@ -202,8 +202,8 @@ def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, 
         if not _covers(known, sheets, count, other, center_in[other], x, y):
             continue
         face = here[closest[other]] // 3
-        depth, _ = depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
-        if same_depth(depth, own):
+        depth, arrived = depth_along(points, faces, linked, signs, ring, face, px + x, py + y)
+        if not arrived or same_depth(depth, own):
             continue
         if depth > own:
             return _HIDDEN
