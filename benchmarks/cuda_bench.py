@@ -82,7 +82,7 @@ def hard_accuracy(subdivisions: int, side: int) -> dict[str, dict[str, float]]:
     def draw(dtype: Any, backend: Any) -> tuple[Any, Any]:
         vertices, faces = sphere(subdivisions, side, dtype)
         colors = random_colors(len(vertices)).astype(dtype)
-        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), colors, backend)
+        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), colors, backend=backend)
         return raster.image, raster.backward(grad)
 
     expected, expected_grads = draw(np.float64, "cpu")
@@ -131,7 +131,7 @@ def different_hard_results(subdivisions: int, side: int, runs: int) -> int:
     grad = np.random.default_rng(0).normal(size=(side, side, 4))
     results = set()
     for _ in range(runs):
-        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)), "cuda")
+        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)), backend="cuda")
         arrays = (raster.image, *raster.backward(grad))
         results.add(b"".join(array.tobytes() for array in arrays if array is not None))
     return len(results)
@@ -257,7 +257,7 @@ def hard_times(subdivisions: int, side: int, repeats: int) -> dict[str, float | 
     drawn = (vertices, faces, (side, side))
 
     def picture() -> Any:
-        return draw_hard(*drawn, dr.Hard(), attributes, "cuda")
+        return draw_hard(*drawn, dr.Hard(), attributes, backend="cuda")
 
     raster, seen = picture(), dr.rasterize_hard(*drawn, backend="cuda")
     raster.backward(grad)
@@ -303,7 +303,7 @@ def hard_kernels(subdivisions: int, side: int) -> dict[str, float]:
     grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
 
     def both() -> Any:
-        return draw_hard(vertices, faces, (side, side), dr.Hard(), attributes, "cuda").backward(grad)
+        return draw_hard(vertices, faces, (side, side), dr.Hard(), attributes, backend="cuda").backward(grad)
 
     both()
     modules = (blend, contributions, fragments, outline, resolve, zbuffer)

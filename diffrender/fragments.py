@@ -180,6 +180,8 @@ def rasterize_hard(
 
 
 def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
+    if on_device(attribute_faces):
+        raise ValueError("attribute_faces are a CUDA array: give them on the host")
     corners = np.asarray(attribute_faces)
     if corners.shape != faces.shape or corners.dtype.kind not in "iu" or (corners.size and corners.min() < 0):
         raise ValueError(

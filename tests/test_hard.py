@@ -86,7 +86,7 @@ def test_each_centre_sees_the_nearest_face(make, on):
 def test_a_convex_surface_and_all_its_gradients_are_the_oracles(perspective, on):
     vertices, faces, attributes, size = sphere(size=(15, 17))
     hard = dr.Hard(perspective_correct=perspective)
-    out = draw_hard(vertices, faces, size, hard, attributes, on.name)
+    out = draw_hard(vertices, faces, size, hard, attributes, backend=on.name)
     expected = oracle_hard.outlined(vertices, faces, size, attributes, perspective).real
     assert 0.2 < expected[..., -1].mean() < 0.8
     np.testing.assert_allclose(out.image, expected, atol=1e-7)

@@ -20,7 +20,7 @@ def _share_vertex(linked, f, g):
 
 
 @subroutine
-def cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
+def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy):
     """Cut the line u to v where two sheets cross to the inner side of an outline of either; return it, which of its ends is cut,
     0 for u, 1 for v or -1, and if any is left."""
     a, b = outward_ends(faces, signs, half)
@@ -103,6 +103,73 @@ def meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
     return f, g
 
 
+@borrower
+def cross_pixel(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    halves,
+    before,
+    start,
+    seen,
+    under,
+    first,
+    other,
+    pixel,
+    px,
+    py,
+    nothing,
+    pairs,
+    pair_end,
+    count,
+    place_end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write the pair of a pixel, after `pairs` pairs if that is before `pair_end`, where its face `first`, of the sheet that is
+    seen, meets the face `other`, of the one under it, and a place after `count` places; return how many there are now.
+
+    The candidates of the pixel, from `start` on, cut the line. owners (N, 2) are -1 - face of the two, to be told from vertices.
+    """
+    over = plane_at(points, faces, first, px, py) - plane_at(points, faces, other, px, py)
+    sx, sy = depth_slopes(points, faces, first)
+    tx, ty = depth_slopes(points, faces, other)
+    ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
+    candidate, cut_u, cut_v = start, np.int64(-1), np.int64(-1)
+    while crosses and candidate >= 0 and halves[candidate] >= 0:  # seams come last
+        half = np.int64(halves[candidate])
+        candidate = np.int64(before[candidate])
+        ux, uy, vx, vy, cut, crosses = _cut_chord(
+            points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
+        )
+        cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v
+    if not crosses:
+        return pairs, count
+    if pairs < pair_end and count < place_end:
+        place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
+        places[count, 0], places[count, 1] = px, py
+        pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
+        sides[pairs, 0], sides[pairs, 1] = pixel, nothing + 1 + count
+        owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
+        numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2], numbers[pairs, 3] = ux, uy, vx, vy
+        for end in range(2):
+            half = cut_v if end else cut_u
+            cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = -1, -1
+            if half >= 0:
+                cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = outward_ends(faces, signs, half)
+    return pairs + 1, count + 1
+
+
 @kernel
 def find_crossings(
     points,
@@ -132,8 +199,7 @@ def find_crossings(
     """Write a pair for each pixel through which the line goes where a sheet comes out of another, after `pairs` pairs and `count`
     places.
 
-    Of two neighbours that see different sheets, each sheet goes on below the other. owners (N, 2) are -1 - face of the two, to
-    be told from vertices.
+    Of two neighbours that see different sheets, each sheet goes on below the other.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     for suspect in suspects:
@@ -157,34 +223,37 @@ def find_crossings(
             seen, under = (g, f2) if second else (f, g2)
             px, py = j - RING + 0.5, i - RING + 0.5
             first, other = (of_g, of_f) if second else (of_f, of_g)
-            over = plane_at(points, faces, first, px, py) - plane_at(points, faces, other, px, py)
-            sx, sy = depth_slopes(points, faces, first)
-            tx, ty = depth_slopes(points, faces, other)
-            ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
-            candidate = np.int64(last[(i - RING) * width + j - RING])
-            cut_u, cut_v = np.int64(-1), np.int64(-1)
-            while crosses and candidate >= 0 and halves[candidate] >= 0:  # seams come last
-                half = np.int64(halves[candidate])
-                candidate = np.int64(before[candidate])
-                ux, uy, vx, vy, cut, crosses = cut_chord(
-                    points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
-                )
-                cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v
-            if not crosses:
-                continue
-            if pairs < len(pixels) and count < len(place_faces):
-                pixel = (i - RING) * width + j - RING
-                place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
-                places[count, 0], places[count, 1] = px, py
-                pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
-                sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
-                owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
-                numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2], numbers[pairs, 3] = ux, uy, vx, vy
-                for end in range(2):
-                    half = cut_v if end else cut_u
-                    cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = -1, -1
-                    if half >= 0:
-                        cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = outward_ends(faces, signs, half)
-            pairs += 1
-            count += 1
+            pixel = (i - RING) * width + j - RING
+            pairs, count = cross_pixel(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                halves,
+                before,
+                np.int64(last[pixel]),
+                seen,
+                under,
+                first,
+                other,
+                pixel,
+                px,
+                py,
+                height * width,
+                pairs,
+                len(pixels),
+                count,
+                len(place_faces),
+                pixels,
+                sides,
+                areas,
+                owners,
+                numbers,
+                cutters,
+                place_faces,
+                place_corners,
+                places,
+                place_pixels,
+            )
     return pairs, count

@@ -4,7 +4,7 @@ thread, which goes over its pairs in their order."""
 import numpy as np
 from numba import cuda
 
-from ..cpu.blend import areas_backward
+from ..cpu.blend import area_backward
 from ..formulas.constants import ONE, ZERO
 from .jit import SIMULATED, kernel, shared
 
@@ -71,7 +71,7 @@ def nothing_backward(pixels, sides, areas, nothing, grad_image, grad_nothing):
 @shared
 def _area_backward(points, faces, pixels, width, pairs, grad_areas, pair, own_points, own_faces, own, keys, grads):
     """Fill keys (N, MOVED) of a pair with the vertices that its area depends on, -1 for none, and grads (N, MOVED, 3) with their
-    gradients: what `areas_backward` gives a pair whose vertices are its own."""
+    gradients: what `area_backward` gives a pair whose vertices are its own."""
     owners, numbers, cutters = pairs
     own_owners, own_cutters = own
     used, face_count = 0, 0
@@ -109,18 +109,9 @@ def _area_backward(points, faces, pixels, width, pairs, grad_areas, pair, own_po
     for k in range(used):
         for axis in range(3):
             own_points[pair, k, axis] = points[keys[pair, k], axis]
-    last = pair + 1
-    areas_backward(
-        own_points[pair],
-        own_faces[pair],
-        pixels[pair:last],
-        width,
-        own_owners[pair:last],
-        numbers[pair:last],
-        own_cutters[pair:last],
-        grad_areas[pair:last],
-        grads[pair],
-    )
+    px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
+    hangs_on = (own_owners[pair], numbers[pair], own_cutters[pair])
+    area_backward(own_points[pair], own_faces[pair], px, py, *hangs_on, grad_areas[pair], grads[pair])
 
 
 @kernel

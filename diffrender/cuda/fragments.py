@@ -248,6 +248,7 @@ def _place_backward(
     grad_values,
     place,
     alone,
+    still,
     own,
     grad_points,
     grad_attributes,
@@ -279,6 +280,7 @@ def _place_backward(
         alone,
         perspective,
         own_values[place:last],
+        still[:1],
         grad_points[place],
         grad_attributes[place],
     )
@@ -295,6 +297,7 @@ def places_backward(
     attribute_faces,
     grad_values,
     alone,
+    still,
     own,
     grad_points,
     grad_attributes,
@@ -302,8 +305,8 @@ def places_backward(
     """Fill grad_points (N, 3, 3) and grad_attributes (N, 3, C), those of the corners of N places' faces, for the last N rows of
     grad_values (S, C or more).
 
-    `alone` is a face (1, 3) of vertices 0, 1 and 2; `own` is room for a place's points (N, 3, 3), attributes (N, 3, C) and
-    gradient (N, C), all in float64.
+    `alone` is a face (1, 3) of vertices 0, 1 and 2, `still` a row (1,) of 0; `own` is room for a place's points (N, 3, 3),
+    attributes (N, 3, C) and gradient (N, C), all in float64.
     """
     for place in range(cuda.grid(1), len(places[0]), cuda.gridsize(1)):
         _place_backward(
@@ -317,6 +320,7 @@ def places_backward(
             grad_values,
             place,
             alone,
+            still,
             own,
             grad_points,
             grad_attributes,

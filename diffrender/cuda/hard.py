@@ -17,7 +17,7 @@ from ..checks import check_attributes, check_background, check_gradient
 from ..fragments import Pairs, Places
 from ..hard import FAINT, Hard, HardRaster
 from ..interpolation import InterpolationGradients
-from ..surface_links import Links, link_surface
+from ..surface_links import Surface, link_surface, links_of
 from . import blend, contributions, fragments, outline, resolve, zbuffer
 from .arrays import Workspace, allocate, download, stream_of, wait_for
 from .gather import Incidence, expected, incidence
@@ -32,12 +32,15 @@ _KEPT = 4  # surfaces whose links are on the device
 
 
 class _Surface(NamedTuple):
-    """Half edges on the device, see `diffrender.surface_links.Links`."""
+    """Half edges on the device, see `diffrender.surface_links.Surface`."""
 
     linked: Any
     ring: Any
     heads: Any
     seconds: Any
+    pieces: Any
+    charts: Any
+    seams: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +144,17 @@ class DeviceFragments:
         return self.seen[0]
 
 
-def rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool) -> DeviceFragments:
+def rasterize(
+    vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool, attribute_faces: np.ndarray | None
+) -> DeviceFragments:
     """Do what `diffrender.rasterize_hard` does, with arrays that have been checked as far as the host can."""
     with lock:
-        return _rasterize(vertices, faces, size, cull_backfaces)
+        return _rasterize(vertices, faces, size, cull_backfaces, attribute_faces)
 
 
-def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool) -> DeviceFragments:
+def _rasterize(
+    vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces: bool, attribute_faces: np.ndarray | None
+) -> DeviceFragments:
     stays = on_device(vertices)
     workspace = Workspace(stream_of(*(array for array in (vertices, faces) if on_device(array))))
     take, stream, (height, width) = workspace.take, workspace.stream, size
@@ -188,12 +195,14 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
     raise_bad_face(told, given, len(own_vertices), stream)
     raise_not_finite("vertices_pixel", own_vertices, told[BAD_VERTICES], told[FIRST_VERTEX], stream)
     of = incidence(own_faces, len(own_vertices), stream) if known is None or told[OTHER_FACES] else known
-    linked = _links(of, own_faces, vertices, stream)
-    surface = (points, own_faces, linked.linked, signs, linked.ring)
-    edges = (linked.heads, linked.seconds, facing, nearest)
+    linked = _links(of, own_faces, vertices, attribute_faces, stream)
+    surface = (points, own_faces, linked.linked, signs, linked.ring, linked.pieces, linked.charts)
+    farthest = take(tiles, np.float64)
+    launch(outline.find_farthest, farthest.size, nearest, farthest)
+    edges = (linked.heads, linked.seconds, linked.seams, facing, nearest, ids, farthest)
     none = (take((1,), np.int32), take((1,), np.int32), take((1,), np.int32), take((1, 2), np.float64))
-    starts = take((2 * pixels + 1,), np.int64)
-    launch(outline.find_outlines, len(linked.heads), surface, *edges, False, starts, counts, marked, none)
+    starts, numbers = take((2 * pixels + 1,), np.int64), len(linked.seams) + len(linked.heads)
+    launch(outline.find_outlines, numbers, surface, *edges, False, starts, counts, marked, none)
     launch(outline.find_meetings, 2 * nearest.size, surface, ids, counts, owners)
     scan(counts, starts, workspace, (pixels, 2 * pixels), totals)
     found_count, both = (int(value) for value in download(totals, stream))
@@ -207,12 +216,12 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
         workspace.take_at_least(found_count, np.int32),
     )
     order = workspace.take_at_least(both - found_count, np.int32)[: both - found_count]
-    launch(outline.find_outlines, len(linked.heads), surface, *edges, True, starts, counts, marked, loose)
+    launch(outline.find_outlines, numbers, surface, *edges, True, starts, counts, marked, loose)
     launch(outline.arrange, max(found_count, pixels), starts, found_count, loose, outlines, order)
     for choosing in (False, True):
         launch(zbuffer.draw_under, work, *binned, facing, marked, starts, nearest, choosing, under, depths)
-    around = (surface, (nearest, ids), under, outlines, starts, order, owners)
-    pair_starts, pairs, places = _resolve(around, workspace)
+    around = (surface, (nearest, ids), under, outlines, starts, order)
+    pair_starts, pairs, places = _resolve(around, owners, (facing, bounds), workspace)
     return DeviceFragments(
         vertices,
         faces,
@@ -234,7 +243,7 @@ def _rasterize(vertices: Any, faces: Any, size: tuple[int, int], cull_backfaces:
     )
 
 
-def _resolve(around: tuple, workspace: Workspace) -> tuple[Any, Pairs, Places]:
+def _resolve(around: tuple, owners: Any, among: tuple, workspace: Workspace) -> tuple[Any, Pairs, Places]:
     stream, order = workspace.stream, around[5]
     count, threads = len(order), resolve.THREADS
     blocks = max(1, min(-(-count // threads), resolve.BLOCKS))
@@ -242,13 +251,26 @@ def _resolve(around: tuple, workspace: Workspace) -> tuple[Any, Pairs, Places]:
     scratch = tuple(pad.take((blocks * threads, *shape), kind) for shape, kind in resolve.SCRATCH)
     counts = workspace.take_at_least(2 * count, np.int32)[: 2 * count]
     offsets = workspace.take_at_least(2 * count + 1, np.int64)[: 2 * count + 1]
-    totals = workspace.take((2,), np.int64)
-    into, places = _rooms(pad, 1, 1)  # nothing is written there
-    resolve.resolve[blocks, threads, stream](*around, scratch, False, counts, offsets, into, places)
+    below, totals = pad.take_at_least(count, np.int32)[:count], pad.upload(np.zeros(3, np.int64))
+    asked = totals[2:]
+
+    def turn(number: int, into: tuple, places: tuple) -> None:
+        given = (*around, owners, below, scratch, number, asked, counts, offsets)
+        resolve.resolve[blocks, threads, stream](*given, into, places)
+
+    nowhere = _rooms(pad, 1, 1)
+    turn(resolve.COUNT, *nowhere)
     scan(counts, offsets, workspace, (count, 2 * count), totals)
-    pair_count, both = (int(value) for value in download(totals, stream))
+    pair_count, both, any_asked = (int(value) for value in download(totals, stream))
+    if any_asked:
+        number = pad.take((blocks * threads,), np.int64)
+        given = (*around, *among, scratch, number, below)
+        resolve.find_below[min(count, blocks * threads), resolve.LANES, stream](*given)
+        turn(resolve.RECOUNT, *nowhere)
+        scan(counts, offsets, workspace, (count, 2 * count), totals)
+        pair_count, both, _ = (int(value) for value in download(totals, stream))
     into, places = _rooms(workspace, pair_count, both - pair_count)
-    resolve.resolve[blocks, threads, stream](*around, scratch, True, counts, offsets, into, places)
+    turn(resolve.WRITE, into, places)
     return offsets, Pairs(*into), Places(*places)
 
 
@@ -273,35 +295,47 @@ def _rooms(workspace: Workspace, pairs: int, places: int) -> tuple[tuple, tuple]
 
 
 _turn = threading.Lock()
-_faces_of: list[tuple[Incidence, np.ndarray, Links]] = []
-_on_device: list[tuple[Links, Workspace, _Surface]] = []
+_faces_of: list[tuple[Incidence, np.ndarray, Surface | None]] = []
+_on_device: list[tuple[Surface, Workspace, _Surface]] = []
 
 
-def _links(of: Incidence, faces: Any, vertices: Any, stream: Any) -> _Surface:
+def _links(of: Incidence, faces: Any, vertices: Any, attribute_faces: np.ndarray | None, stream: Any) -> _Surface:
     """Return the links of faces that have an incidence, whose open edges are joined where vertices are in the same place."""
-    known = next(((host, links) for other, host, links in _faces_of if other is of), None)
-    if known is not None and not known[1].is_open:
-        links = known[1]
-    else:
-        host_faces = download(faces, stream) if known is None else known[0]
+    known = next(((host, surface) for other, host, surface in _faces_of if other is of), None)
+    if known is not None and known[1] is not None and attribute_faces is None:
+        return _upload(known[1], stream)
+    host_faces = download(faces, stream) if known is None else known[0]
+    count = max(1, len(vertices))
+    is_open = links_of(host_faces, count).is_open
+    host_vertices = np.zeros((count, 3))
+    if is_open and len(vertices):
         host_vertices = download(vertices, stream) if on_device(vertices) else vertices
-        if not len(host_vertices):
-            host_vertices = np.zeros((1, 3), vertices.dtype)
-        links = link_surface(host_faces, host_vertices)
-        if known is None:
-            with _turn:
-                _faces_of.insert(0, (of, host_faces, links))
-                del _faces_of[_KEPT:]
-    for other, workspace, surface in list(_on_device):
-        if other is links:
+    corners = host_faces if attribute_faces is None or not len(attribute_faces) else attribute_faces
+    surface = link_surface(host_faces, host_vertices, corners)
+    if known is None:
+        with _turn:
+            _faces_of.insert(0, (of, host_faces, None if is_open or attribute_faces is not None else surface))
+            del _faces_of[_KEPT:]
+    return _upload(surface, stream)
+
+
+def _upload(surface: Surface, stream: Any) -> _Surface:
+    links = surface.links
+    for other, workspace, there in list(_on_device):
+        if other.links is links and other.charts is surface.charts:
             wait_for(workspace.stream, stream)
-            return surface
+            return there
     workspace = Workspace(stream)
-    surface = _Surface(*(workspace.upload(array) for array in (links.faces, links.ring, links.heads, links.seconds)))
+    linked, ring, heads, seconds, pieces = (
+        workspace.upload(array) for array in (links.faces, links.ring, links.heads, links.seconds, links.pieces)
+    )
+    charts = ring if surface.charts is links.ring else workspace.upload(surface.charts)
+    seams = workspace.upload(_not_empty(surface.seams))[: len(surface.seams)]
+    there = _Surface(linked, ring, heads, seconds, pieces, charts, seams)
     with _turn:
-        _on_device.insert(0, (links, workspace, surface))
+        _on_device.insert(0, (surface, workspace, there))
         del _on_device[_KEPT:]
-    return surface
+    return there
 
 
 class DeviceInterpolation:
@@ -435,6 +469,7 @@ class _Gradients:
             *given,
             grad_values,
             alone,
+            scratch.upload(np.zeros(1)),
             own,
             self._by_places,
             self._attributes_by_places,

@@ -8,7 +8,8 @@ from numba import cuda
 
 from ..cpu.cross import may_cross
 from ..cpu.hard import RING, TILE
-from ..cpu.outline import front_of, hidden_around
+from ..cpu.outline import any_farther, front_of, is_seen, within_row
+from ..cpu.seams import seam_at
 from ..cpu.sheet import goes_under, outward_ends, walk
 from ..formulas.edge import interval_within
 from .jit import kernel, shared
@@ -16,74 +17,103 @@ from .zbuffer import sign_seen
 
 
 @shared
-def _outline_at(surface, heads, seconds, edge, seen_sign):
-    """Return the half edge that is an outline's at an edge, and its ends; -1 if there is none."""
-    points, faces, linked, signs, ring = surface
-    second = seconds[edge]
-    if second >= 0 and signs[second // 3] == signs[heads[edge] // 3]:
-        return np.int64(-1), np.int64(0), np.int64(0)  # the most
-    half = front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
+def _candidate_at(surface, heads, seconds, seams, number, seen_sign):
+    """Return the half edge of a seam, the first numbers, or of an outline at an edge, its ends, and the 1 / depth that all around
+    must exceed to hide it; -1 if there is none."""
+    points, faces, linked, signs, ring = surface[:5]
+    highest = 0.0
+    if number < len(seams):
+        half, highest = seam_at(points, faces, linked, signs, ring, seams[number], seen_sign)
+    else:
+        edge = number - len(seams)
+        second = seconds[edge]
+        if second >= 0 and signs[second // 3] == signs[heads[edge] // 3]:
+            return np.int64(-1), np.int64(0), np.int64(0), 0.0  # the most
+        half = front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
     if half < 0:
-        return np.int64(-1), np.int64(0), np.int64(0)
+        return np.int64(-1), np.int64(0), np.int64(0), 0.0
     a, b = outward_ends(faces, signs, half)
-    return half, np.int64(a), np.int64(b)
+    if number >= len(seams):
+        highest = max(points[a, 2], points[b, 2])
+    return half, np.int64(a), np.int64(b), highest
 
 
 @shared
-def _is_hidden(nearest, row, column, inverse_depth):
-    return hidden_around(nearest, row, column, inverse_depth)
+def _passes_any(farthest, left, right, first_row, last_row, inverse_depth):
+    return any_farther(farthest, left, right + 2, first_row, last_row + 2, inverse_depth)
+
+
+@shared
+def _is_seen(surface, nearest, ids, highest, code, row, column, dx, dy):
+    points, faces, linked, signs, ring, pieces = surface[:6]
+    return is_seen(points, faces, linked, signs, ring, pieces, nearest, ids, highest, code, row, column, dx, dy)
 
 
 @kernel
-def find_outlines(surface, heads, seconds, facing, nearest, writing, starts, counts, marked, found):
-    """Count in counts (2 H W,) the outlines in each pixel, set the flags behind the counts, and mark the tiles of such pixels;
-    or, when `writing`, put them somewhere between starts (H W + 1,) of their pixels, where `arrange` sorts them.
+def find_farthest(nearest, farthest):
+    """Fill farthest with the smallest 1 / depth that is seen in each tile of nearest (H + 2, W + 2)."""
+    rows, columns = nearest.shape
+    across = farthest.shape[1]
+    for tile in range(cuda.grid(1), farthest.size, cuda.gridsize(1)):
+        lowest, y, x = np.inf, tile // across * TILE, tile % across * TILE
+        for row in range(y, min(y + TILE, rows)):
+            for column in range(x, min(x + TILE, columns)):
+                lowest = min(lowest, nearest[row, column])
+        farthest[tile // across, tile % across] = lowest
 
-    `found` is the pixel, the edge, the half edge (N,) and the part [t0, t1] (N, 2) in the pixel of each.
+
+@kernel
+def find_outlines(
+    surface, heads, seconds, seams, facing, nearest, ids, farthest, writing, starts, counts, marked, found
+):
+    """Count in counts (2 H W,) the outlines and seams in each pixel, set the flags behind the counts, and mark the tiles of
+    pixels with outlines; or, when `writing`, put them somewhere between starts (H W + 1,) of their pixels, where `arrange` sorts
+    them.
+
+    `found` is the pixel, the number, seams first, the half edge, or -1 - that of a seam (N,) and the part [t0, t1] (N, 2) in the
+    pixel of each.
     """
     points = surface[0]
     height, width = nearest.shape[0] - 2 * RING, nearest.shape[1] - 2 * RING
     seen_sign = sign_seen(facing)
-    for edge in range(cuda.grid(1), len(heads), cuda.gridsize(1)):
-        half, a, b = _outline_at(surface, heads, seconds, edge, seen_sign)
+    for number in range(cuda.grid(1), len(seams) + len(heads), cuda.gridsize(1)):
+        half, a, b, highest = _candidate_at(surface, heads, seconds, seams, number, seen_sign)
         if half < 0:
             continue
+        code = -1 - half if number < len(seams) else half
         ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
         dx, dy = bx - ax, by - ay
         if max(ay, by) < 0.0 or min(ay, by) >= height or max(ax, bx) < 0.0 or min(ax, bx) >= width:
             continue
-        highest = max(points[a, 2], points[b, 2])
         first_row, last_row = int(max(min(ay, by), 0.0)), int(min(max(ay, by), height - 1.0))
+        left, right = int(max(min(ax, bx), 0.0)), int(min(max(ax, bx), width - 1.0))
+        if not _passes_any(farthest, left, right, first_row, last_row, highest):
+            continue
         for row in range(first_row, last_row + 1):
-            enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
-            if not enter < leave:
-                continue
-            x0, x1 = ax + enter * dx, ax + leave * dx
-            if max(x0, x1) < 0.0 or min(x0, x1) >= width:
-                continue
-            first_column = max(int(min(max(min(x0, x1), 0.0), width - 1.0)) - 1, 0)
-            last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
+            enter, leave, first_column, last_column = within_row(ax, ay, dx, dy, row, width)
             for column in range(first_column, last_column + 1):
                 t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
-                if not t0 < t1 or _is_hidden(nearest, row, column, highest):
+                if not t0 < t1 or not _is_seen(surface, nearest, ids, highest, code, row, column, dx, dy):
                     continue
                 pixel = row * width + column
                 if writing:
                     place = starts[pixel] + cuda.atomic.sub(counts, pixel, 1) - 1
                     found[0][place] = pixel
-                    found[1][place] = edge
-                    found[2][place] = half
+                    found[1][place] = number
+                    found[2][place] = code
                     found[3][place, 0] = t0
                     found[3][place, 1] = t1
                 else:
                     cuda.atomic.add(counts, pixel, 1)
                     counts[height * width + pixel] = 1
-                    marked[(row + RING) // TILE, (column + RING) // TILE] = 1
+                    if number >= len(seams):
+                        marked[(row + RING) // TILE, (column + RING) // TILE] = 1
 
 
 @kernel
 def arrange(starts, count, found, outlines, order):
-    """Put `count` outlines at their ranks among those of their pixels, by their edges, and list the pixels that are flagged.
+    """Put `count` outlines and seams at their ranks among those of their pixels, by their numbers, and list the pixels that are
+    flagged.
 
     starts (2 H W + 1,) are scanned counts and flags; outlines are half edges (N,), spans (N, 2), and the one before in the pixel
     (N,), or -1; order (P,) are the pixels.
@@ -107,7 +137,7 @@ def arrange(starts, count, found, outlines, order):
 @shared
 def _meet(surface, ids, row, column, down):
     """Whether of two neighbours each sees another sheet that goes on below that of the other."""
-    points, faces, linked, signs, ring = surface
+    points, faces, linked, signs, ring = surface[:5]
     f, g = np.int64(ids[row, column]), np.int64(ids[row + down, column + 1 - down])
     if not may_cross(linked, f, g):
         return False

@@ -223,5 +223,5 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> Any:
     """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
     from .forward_mode import tangent_of
 
-    with _lock:
+    with lock:
         return tangent_of(drawn, directions)
