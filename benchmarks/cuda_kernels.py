@@ -131,13 +131,14 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     signs, ints, ints2, ints3 = types.int8[::1], types.int32[::1], types.int32[:, ::1], types.int32[:, :, ::1]
     longs, double = i64[::1], types.float64
     doubles, doubles2, doubles3 = double[::1], double[:, ::1], double[:, :, ::1]
-    surface = types.Tuple((doubles2, ints2, ints2, signs, ints))
+    surface = types.Tuple((doubles2, ints2, ints2, signs, ints, ints, ints))
     found, outlines = types.Tuple((ints, ints, ints, doubles2)), types.Tuple((ints, doubles2, ints))
     into = types.Tuple((ints, ints2, doubles, ints2, doubles2, ints2))
     places = types.Tuple((ints, ints, doubles2, ints))
     scratch = types.Tuple(
         tuple(types.Array(from_dtype(np.dtype(kind)), len(shape) + 1, "C") for shape, kind in resolve.SCRATCH)
     )
+    around = (surface, types.Tuple((doubles2, ints2)), ints, outlines, longs, ints)
     binned, given = (doubles2, ints2, signs, ints2, longs), (flag, reals2, ints2)
     named, rows = types.Tuple((longs, ints)), (types.Tuple((longs, ints)), ints2, longs, longs, doubles2)
     kernels: dict[str, tuple[Any, tuple]] = {
@@ -153,17 +154,16 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "zbuffer.invert": (zbuffer.invert, (doubles2, reals2)),
         "find_outlines": (
             outline.find_outlines,
-            (surface, ints, ints, ints, doubles2, flag, longs, ints, ints2, found),
+            (surface, ints, ints, ints, ints, doubles2, ints2, doubles2, flag, longs, ints, ints2, found),
         ),
+        "outline.find_farthest": (outline.find_farthest, (doubles2, doubles2)),
         "outline.arrange": (outline.arrange, (longs, i64, found, outlines, ints)),
         "find_meetings": (outline.find_meetings, (surface, ints2, ints, ints)),
         "resolve": (
             resolve.resolve,
-            (
-                *(surface, types.Tuple((doubles2, ints2)), ints, outlines, longs, ints, ints, scratch, flag),
-                *(ints, longs, into, places),
-            ),
+            (*around, ints, ints, scratch, i64, longs, ints, longs, into, places),
         ),
+        "find_below": (resolve.find_below, (*around, ints, ints2, scratch, longs, ints)),
         "interpolate": (fragments.interpolate, (doubles2, ints2, ints2, places, *given, reals, reals2)),
         "fragments.inspect": (fragments.inspect, (reals2, longs)),
         "fragments.cover": (fragments.cover, (ints2, reals2)),
@@ -178,7 +178,7 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "places_backward": (
             fragments.places_backward,
             (
-                *(doubles2, ints2, places, i64, *given, reals2, ints2),
+                *(doubles2, ints2, places, i64, *given, reals2, ints2, doubles),
                 *(types.Tuple((doubles3, doubles3, doubles2)), doubles3, doubles3),
             ),
         ),
