@@ -7,7 +7,6 @@ from typing import Any, get_args
 import numpy as np
 
 import diffrender as dr
-from diffrender.corners import join_corners
 from diffrender.fragments import Fragments
 from diffrender.rendering import front_of
 from diffrender.texture import Filter
@@ -50,8 +49,6 @@ def stages() -> Iterator[Row]:
         )
     blanks = {"attributes": NOT_YET} | dict.fromkeys(("uv", "slopes", "texture"), NO_TEXTURE)
     yield "boundaries", "antialias", _antialiased, _values, blanks, lambda scene: {}, COLUMNS
-    given, blanks = _of_faces, {"values": "They are interpolated from attributes."}
-    yield "seams of faces with colours of their own", "antialias", _faceted, given, blanks, lambda scene: {}, COLUMNS
 
 
 def _fragments(scene: Scene, vertices: np.ndarray) -> Fragments:
@@ -107,29 +104,6 @@ def _antialiased(scene: Scene, values: Values) -> Any:
         return {"vertices": grads.vertices_pixel, "values": grads.values}
 
     return drawn.image, backward
-
-
-def _faceted(scene: Scene, values: Values) -> Any:
-    faces = front_of(scene.mesh, scene.camera, scene.soft).faces
-    corners, vertices = np.arange(faces.size, dtype=np.int32).reshape(-1, 3), values["vertices"]
-    fragments = dr.rasterize_hard(vertices[faces].reshape(-1, 3), corners, scene.camera.size)
-    drawn = dr.interpolate(fragments, np.repeat(values["attributes"], 3, axis=0))
-    image = dr.antialias(fragments, drawn.values)
-
-    def backward(grad: np.ndarray) -> Values:
-        areas = image.backward(grad)
-        grads = drawn.backward(areas.values)
-        grad_vertices = join_corners(faces, areas.vertices_pixel + grads.vertices_pixel, len(vertices))
-        return {"vertices": grad_vertices, "attributes": grads.attributes.reshape(-1, 3, _CHANNELS).sum(axis=1)}
-
-    return image.image, backward
-
-
-def _of_faces(scene: Scene) -> Values:
-    """Return vertices in pixels and a colour for each face."""
-    faces = front_of(scene.mesh, scene.camera, scene.soft).faces
-    colors = np.random.default_rng(8).uniform(0.1, 0.9, (len(faces), _CHANNELS))
-    return {"vertices": in_pixels()(scene)["vertices"], "attributes": colors}
 
 
 def _values(scene: Scene) -> Values:

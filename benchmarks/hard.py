@@ -265,6 +265,9 @@ def table(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['scene']} | {row['ours_rms']:.4f} | {samples} | {row['ours_over_0.1']} | {row['aliased_over_0.1']} |"
         )
+    lines += ["", "| scene | pixels with a boundary, 40 steps | that jump | largest change |", "|" + " --- |" * 4]
+    for row in result["jumps"]:
+        lines.append(f"| {row['scene']} | {row['boundary_pixels']:,} | {row['jumps']} | {row['largest']:.2f} |")
     return "\n".join(lines)
 
 
@@ -280,6 +283,7 @@ def main() -> None:
         "overlap": [measure_overlap(layers, how) for how in ("nested", "behind") for layers in (1, 10, 100)],
         "gradients": [measure_gradient(faces) for faces in (1280, 20480)],
         "images": [measure_image(*scene) for scene in scenes()],
+        "jumps": [measure_jumps(*scene) for scene in scenes()],
     }
     print(table(result))
     save(options.json, facts, **result)
