@@ -274,3 +274,16 @@ def test_hard_rendering_checks_device_arrays(on_cuda, scene):
     assert not image.image.any() and image.backward(np.ones((4, 4, 1))).vertices_pixel.shape == (0, 3)
     with pytest.raises(ValueError, match="values is a CUDA array, so vertices_pixel must be one too"):
         dr.antialias(fragments, cuda.to_device(np.ones((fragments.count, 1))))
+
+
+def test_hard_rendering_says_what_only_the_cpu_does(on_cuda, scene):
+    vertices, faces, size = scene.vertices, scene.faces, (4, 4)
+    fragments = dr.rasterize_hard(vertices, faces, size, backend="cuda")
+    with pytest.raises(dr.BackendError, match="sampled at fragments of backend 'cpu' only"):
+        dr.sample_texture(fragments, dr.Texture(np.zeros((2, 2, 3))), np.zeros((fragments.count, 2)))
+    with pytest.raises(dr.BackendError, match="slopes of an interpolation are found by backend 'cpu' only"):
+        _ = dr.interpolate(fragments, vertices).slopes
+    with pytest.raises(dr.BackendError, match="forward mode on backend 'cpu' only"):
+        draw_hard(vertices, faces, size, dr.Hard(), vertices, backend="cuda").jvp(attributes=vertices)
+    with pytest.raises(ValueError, match="attribute_faces are a CUDA array: give them on the host"):
+        dr.rasterize_hard(vertices, faces, size, attribute_faces=cuda.to_device(faces), backend="cuda")

@@ -355,10 +355,12 @@ def tilted_cube():
 
 
 @pytest.mark.parametrize("make", [tilted_cube, lambda: aligned_cube(0), lambda: aligned_cube(0.3), flat_sphere])
-def test_seams_are_antialiased_and_have_the_gradient_of_their_areas(make):
+def test_seams_are_antialiased_and_have_the_gradient_of_their_areas(make, on):
     """Pixels that seams pass are the mean of both sides' colours, weighed by areas, as the gradient says: exactly."""
+    if on.simulated and make is not tilted_cube:
+        pytest.skip("the simulator takes seconds for each")
     vertices, faces, colors, size = make()
-    out = draw_hard(vertices, faces, size, dr.Hard(), colors)
+    out = draw_hard(vertices, faces, size, dr.Hard(), colors, backend=on.name)
     expected = oracle_hard.faceted(vertices, faces, size, colors[faces[:, 0]]).real
     assert 0.2 < expected[..., 3].mean() < 0.8
     seen = expected[..., 3] > 1 / 256  # fainter, colours go over to the background
@@ -445,7 +447,7 @@ def test_the_backends_agree_where_outlines_and_surfaces_cross(dtype, tolerance, 
     expected = draw_hard(vertices, faces, size, hard, attributes)
     pairs, lines = expected._fragments.pairs, expected._fragments.pairs.owners[:, 0] < 0
     assert lines.any() and (pairs.cutters[lines] >= 0).any() and (pairs.cutters[~lines] >= 0).any()
-    actual = draw_hard(vertices, faces, size, hard, attributes, on_cuda.name)
+    actual = draw_hard(vertices, faces, size, hard, attributes, backend=on_cuda.name)
     agree(actual.image, expected.image, tolerance)
     grad = np.random.default_rng(0).normal(size=expected.image.shape)
     grads, expected_grads = actual.backward(grad), expected.backward(grad)
@@ -454,14 +456,16 @@ def test_the_backends_agree_where_outlines_and_surfaces_cross(dtype, tolerance, 
     agree(grads.attributes, expected_grads.attributes, tolerance)
 
 
-def test_the_backends_agree_stage_by_stage(on_cuda):
+@pytest.mark.parametrize("seams", [False, True])
+def test_the_backends_agree_stage_by_stage(seams, on_cuda):
     """With attributes at corners, some corners of one face sharing theirs, and a background that has its gradient."""
     scene = scenes.shared_vertices(vertices=7, count=6).window((12, 16))
     random = np.random.default_rng(0)
     corners, attributes = random.integers(0, 9, scene.faces.shape), random.uniform(size=(9, 2))
     grad, results = random.normal(size=(*scene.size, 2)), []
+    of_seams = {"attribute_faces": corners} if seams else {}
     for backend in ("cpu", on_cuda.name):
-        fragments = dr.rasterize_hard(scene.vertices, scene.faces, scene.size, backend=backend)
+        fragments = dr.rasterize_hard(scene.vertices, scene.faces, scene.size, **of_seams, backend=backend)
         drawn = dr.interpolate(fragments, attributes, corners, background=0.5)
         out = dr.antialias(fragments, drawn.values)
         areas = out.backward(grad)
@@ -475,8 +479,28 @@ def test_the_backends_agree_stage_by_stage(on_cuda):
         agree(actual[seen], expected[seen], 1e-12)
 
 
+@pytest.mark.parametrize("seed", [2, 6])
+def test_the_backends_agree_on_what_lies_below_many_sheets(seed, on_cuda):
+    """Strips one below the other, whose edges come together in pixels: what lies below them all must be searched for."""
+    random, places = np.random.default_rng(seed), []
+    for depth in 1 + 0.2 * np.arange(5):
+        angle = random.uniform(-1, 1)
+        middle, along = random.normal((8, 6), 1.5), np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([-along[1], along[0]]) * random.uniform(0.1, 3)
+        for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+            places.append((*(middle + 7 * s * along + t * across), random.normal(depth, 0.05)))
+    faces = (np.array([(0, 1, 2), (0, 2, 3)]) + 4 * np.arange(5)[:, None, None]).reshape(-1, 3)
+    colors = random.uniform(size=(20, 3))
+    expected, actual = (
+        draw_hard(np.array(places), faces, (12, 16), dr.Hard(), colors, backend=name) for name in ("cpu", on_cuda.name)
+    )
+    agree(actual.image, expected.image, 1e-12)
+    grad = np.random.default_rng(0).normal(size=expected.image.shape)
+    agree(actual.backward(grad).vertices_pixel, expected.backward(grad).vertices_pixel, 1e-12)
+
+
 def test_whole_renderings_agree(on_cuda):
-    """A lit mesh that is torn at each edge, so that its links are those of places; and its silhouette."""
+    """A lit mesh that is torn at each edge, so that its links are those of places; its silhouette, and what has a name."""
     mesh, camera = bumpy(0), tilted_camera((14, 18))
     torn = dr.Mesh(
         mesh.vertices[mesh.faces].reshape(-1, 3),
@@ -492,3 +516,9 @@ def test_whole_renderings_agree(on_cuda):
     outlines = [dr.render_silhouette(torn, camera, dr.Hard(), backend) for backend in ("cpu", on_cuda.name)]
     agree(outlines[1].alpha, outlines[0].alpha, 1e-12)
     agree(*(outline.backward(grad[..., 3]).vertices for outline in outlines[::-1]), 1e-10)
+    charted = dr.Mesh(
+        mesh.vertices, mesh.faces, uv=np.random.default_rng(1).uniform(size=(9, 2)), faces_uv=mesh.faces % 9
+    )
+    named = [dr.render_attributes(charted, camera, "uv", dr.Hard(), backend=name) for name in ("cpu", on_cuda.name)]
+    agree(named[1].image, named[0].image, 1e-12)
+    agree(*(each.backward(grad[..., :2], grad[..., 3]).attributes for each in named[::-1]), 1e-10)

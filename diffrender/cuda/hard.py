@@ -522,7 +522,8 @@ class _Gradients:
         of, take = self._of, self._scratch.take_at_least
         if faces is of.own_faces and self._names is not None:
             return self._names
-        first = 0 if self._pair_keys is None else self._pair_keys.size
+        by_pairs = self._pair_keys is not None and faces is of.own_faces  # which name vertices
+        first = self._pair_keys.size if by_pairs else 0
         places = 0 if self._by_places is None else len(of.places.faces)
         total = first + 3 * places
         keys = take(total, np.int32)[:total]

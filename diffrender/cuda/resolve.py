@@ -320,7 +320,8 @@ def find_below(surface, seen, under, outlines, starts, order, facing, bounds, sc
     """Write to below (P,), where it is ASKED, the nearest face at the pixel's centre that is of none of the sheets that have
     outlines there, or -1, see `diffrender.cpu.parts.next_below`: a pixel a block, of which each thread looks through some
     faces. number (B,) is room."""
-    depths, found = cuda.shared.array(LANES, np.float64), cuda.shared.array(LANES, np.int64)
+    depths = cuda.shared.array(LANES, np.float64)
+    found = cuda.shared.array(LANES, np.int64)
     block, lane = cuda.blockIdx.x, cuda.threadIdx.x
     for i in range(block, len(order), cuda.gridDim.x):
         pixel = order[i]
