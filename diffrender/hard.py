@@ -232,6 +232,7 @@ def draw_hard(
     layer = None
     if cover is not None:
         uv = interpolate(fragments, cover.uv, cover.faces_uv)
+        assert isinstance(uv, Interpolation)
         slopes = uv.slopes if cover.texture.filter == "trilinear" else None
         layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
     return HardRaster(fragments, drawn, background, layer)

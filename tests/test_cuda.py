@@ -16,6 +16,7 @@ pytest.importorskip("numba_cuda")
 from numba import cuda
 
 from diffrender.cuda import arrays, bins, gather, jit, scan
+from diffrender.hard import draw_hard
 
 DEPTH = {"near": 1.0, "far": 6.0}
 
