@@ -52,7 +52,7 @@ def front_of(points, faces, linked, signs, ring, head, seen_sign):
 
 
 @borrower
-def _hidden_around(nearest, row, column, inverse_depth):
+def hidden_around(nearest, row, column, inverse_depth):
     """Whether all that is seen at a pixel and its eight neighbours is nearer than a place."""
     for i in range(row, row + 3):
         for j in range(column, column + 3):
@@ -72,7 +72,7 @@ def any_farther(farthest, first_column, last_column, first_row, last_row, invers
 
 
 @borrower
-def _shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, column, dx, dy):
+def shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, column, dx, dy):
     """Whether the sheet of an outline is seen at a pixel's centre that it passes, or at that of the neighbour on its inner side.
 
     Then it may border a slit between two sheets so narrow that no pixel's centre sees what lies behind.
@@ -90,26 +90,6 @@ def _shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, colum
             if arrived and there == seen:
                 return True
     return False
-
-
-@borrower
-def is_seen(points, faces, linked, signs, ring, pieces, nearest, ids, highest, code, row, column, dx, dy):
-    """Whether a candidate of 1 / depth at most `highest` is not hidden at a pixel that it passes, see `add_candidates`."""
-    if not _hidden_around(nearest, row, column, highest):
-        return True
-    return code >= 0 and _shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
-
-
-@borrower
-def within_row(ax, ay, dx, dy, row, width):
-    """Return the part of an edge within a row of pixels, and the columns from the first to the last that it may pass there; none
-    if the last is lower."""
-    enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
-    x0, x1 = ax + enter * dx, ax + leave * dx
-    if not enter < leave or max(x0, x1) < 0.0 or min(x0, x1) >= width:
-        return enter, leave, 0, -1
-    first_column = max(int(min(max(min(x0, x1), 0.0), width - 1.0)) - 1, 0)
-    return enter, leave, first_column, min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
 
 
 @subroutine
@@ -150,13 +130,20 @@ def add_candidates(
     if not any_farther(farthest, left, right + 2, first_row, last_row + 2, highest):
         return count, found
     for row in range(first_row, last_row + 1):
-        enter, leave, first_column, last_column = within_row(ax, ay, dx, dy, row, width)
+        enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
+        if not enter < leave:
+            continue
+        x0, x1 = ax + enter * dx, ax + leave * dx
+        if max(x0, x1) < 0.0 or min(x0, x1) >= width:
+            continue
+        first_column = max(int(min(max(min(x0, x1), 0.0), width - 1.0)) - 1, 0)
+        last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
         for column in range(first_column, last_column + 1):
             t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
             if not t0 < t1:
                 continue
-            if not is_seen(
-                points, faces, linked, signs, ring, pieces, nearest, ids, highest, code, row, column, dx, dy
+            if hidden_around(nearest, row, column, highest) and (
+                code < 0 or not shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
             ):
                 continue
             if count < len(halves):

@@ -8,7 +8,7 @@ from numba import cuda
 
 from ..cpu.cross import may_cross
 from ..cpu.hard import RING, TILE
-from ..cpu.outline import any_farther, front_of, is_seen, within_row
+from ..cpu.outline import any_farther, front_of, hidden_around, shows_own
 from ..cpu.seams import seam_at
 from ..cpu.sheet import goes_under, outward_ends, walk
 from ..formulas.edge import interval_within
@@ -46,7 +46,9 @@ def _passes_any(farthest, left, right, first_row, last_row, inverse_depth):
 @shared
 def _is_seen(surface, nearest, ids, highest, code, row, column, dx, dy):
     points, faces, linked, signs, ring, pieces = surface[:6]
-    return is_seen(points, faces, linked, signs, ring, pieces, nearest, ids, highest, code, row, column, dx, dy)
+    if not hidden_around(nearest, row, column, highest):
+        return True
+    return code >= 0 and shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
 
 
 @kernel
@@ -90,7 +92,14 @@ def find_outlines(
         if not _passes_any(farthest, left, right, first_row, last_row, highest):
             continue
         for row in range(first_row, last_row + 1):
-            enter, leave, first_column, last_column = within_row(ax, ay, dx, dy, row, width)
+            enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
+            if not enter < leave:
+                continue
+            x0, x1 = ax + enter * dx, ax + leave * dx
+            if max(x0, x1) < 0.0 or min(x0, x1) >= width:
+                continue
+            first_column = max(int(min(max(min(x0, x1), 0.0), width - 1.0)) - 1, 0)
+            last_column = min(int(min(max(max(x0, x1), 0.0), width - 1.0)) + 1, width - 1)
             for column in range(first_column, last_column + 1):
                 t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
                 if not t0 < t1 or not _is_seen(surface, nearest, ids, highest, code, row, column, dx, dy):
