@@ -8,7 +8,8 @@ from .checks import check_rows
 from .fragments import Fragments
 
 if TYPE_CHECKING:
-    from .cuda.hard import DeviceAntialiased, DeviceFragments
+    from .cuda.antialiasing import DeviceAntialiased
+    from .cuda.hard import DeviceFragments
 
 
 class AntialiasGradients(NamedTuple):
@@ -52,7 +53,7 @@ def antialias(fragments: "Fragments | DeviceFragments", values: Any) -> "Antiali
     """
     values = check_rows(values, fragments.count, fragments.vertices_pixel)
     if not isinstance(fragments, Fragments):
-        from .cuda.hard import antialias as there
+        from .cuda.antialiasing import antialias as there
 
         return there(fragments, values)
     image = values[: fragments.face_ids.size].copy()

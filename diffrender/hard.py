@@ -218,7 +218,7 @@ def draw_hard(
         backend = "cpu"
     fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend=backend)
     if not isinstance(fragments, Fragments):
-        from .cuda.hard import draw
+        from .cuda.hard_raster import draw
 
         return draw(fragments, attributes, attribute_faces, settings)
     if attributes is None:

@@ -11,7 +11,8 @@ from .fragments import Fragments
 from .threads import run_on_workers
 
 if TYPE_CHECKING:
-    from .cuda.hard import DeviceFragments, DeviceInterpolation
+    from .cuda.hard import DeviceFragments
+    from .cuda.interpolation import DeviceInterpolation
 
 
 class InterpolationGradients(NamedTuple):
@@ -148,7 +149,7 @@ def interpolate(
         attributes, attribute_faces = _of_corners(attributes, attribute_faces, fragments)
     colors = check_background(background, attributes.shape[1], attributes.dtype)
     if not isinstance(fragments, Fragments):
-        from .cuda.hard import interpolate as there
+        from .cuda.interpolation import interpolate as there
 
         return there(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
     attribute_faces = fragments.faces if attribute_faces is None else attribute_faces
