@@ -1,6 +1,6 @@
 """The CUDA backend on a GPU: accuracy, same bits, and times beside the ceilings of the machine, measured in the same run.
 
-    python -m benchmarks.cuda_bench [--json FILE]
+    python -m benchmarks.cuda_bench [--json FILE] [--hard]
 
 `benchmarks/gpu_bench.sh` runs this, the tests and compute-sanitizer in one call. Times are medians between CUDA events,
 arrays on the device. Works in Numba's simulator too, with --small; its times mean nothing.
@@ -18,8 +18,10 @@ import numpy as np
 from numba import cuda
 
 import diffrender as dr
+from diffrender.cuda import blend, contributions, fragments, outline, resolve, zbuffer
 from diffrender.cuda.driver import query_driver
 from diffrender.cuda.jit import SIMULATED, blocks
+from diffrender.hard import draw_hard
 
 from .environment import describe
 
@@ -31,6 +33,7 @@ REPEATS = 30
 LARGEST_ON_CPU = 100_000  # faces that are drawn on the CPU too, by all its threads
 RUNS_FOR_BITS = 20
 AS_GOOD = 2  # times the CPU's error in the same precision
+AS_THE_CPU = 1e-9  # hard rendering in double precision, where rounding differs
 # Floating-point operations of a (pixel, face) pair, counted in the formulas: an exponential is 14, a division 1.
 FORWARD_FLOPS, BACKWARD_FLOPS = 75, 80
 FORWARD_BYTES, BACKWARD_BYTES = 56, 80  # that an entry or a slot cannot do without: geometry, bounds, index, gradients
@@ -72,6 +75,31 @@ def accuracy(subdivisions: int, side: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def hard_accuracy(subdivisions: int, side: int) -> dict[str, dict[str, float]]:
+    """Compare hard rendering, in single precision on both and in double on the device, with the CPU's in double."""
+    grad = np.random.default_rng(0).normal(size=(side, side, 4))
+
+    def draw(dtype: Any, backend: Any) -> tuple[Any, Any]:
+        vertices, faces = sphere(subdivisions, side, dtype)
+        colors = random_colors(len(vertices)).astype(dtype)
+        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), colors, backend=backend)
+        return raster.image, raster.backward(grad)
+
+    expected, expected_grads = draw(np.float64, "cpu")
+    found: dict[str, dict[str, float]] = {}
+    for backend, dtype in (("cpu", np.float32), ("cuda", np.float32), ("cuda in double", np.float64)):
+        actual, grads = draw(dtype, backend.split()[0])
+        found[backend] = {
+            "hard image, largest": float(np.abs(actual - expected).max()),
+            "hard vertices, relative L2": _relative(grads.vertices_pixel, expected_grads.vertices_pixel),
+            "hard attributes, relative L2": _relative(grads.attributes, expected_grads.attributes),
+        }
+    vertices, faces = sphere(subdivisions, side, np.float64)
+    ids = [dr.rasterize_hard(vertices, faces, (side, side), backend=name).face_ids for name in ("cpu", "cuda")]
+    found["cuda in double"]["hard, pixels that see another face"] = float((ids[0] != ids[1]).sum())
+    return found
+
+
 def random_colors(count: int) -> np.ndarray:
     """Return the same colours (V, 3) for the same count."""
     return np.random.default_rng(count).uniform(size=(count, 3)).astype(np.float32)
@@ -93,6 +121,18 @@ def different_results(subdivisions: int, side: int, runs: int) -> int:
         )
         back, outline = raster.backward(*grads), raster.backward(grads[0])
         arrays = (raster.alpha, raster.color, *back, outline.vertices_pixel)
+        results.add(b"".join(array.tobytes() for array in arrays if array is not None))
+    return len(results)
+
+
+def different_hard_results(subdivisions: int, side: int, runs: int) -> int:
+    """Return how many different images and gradients hard rendering gives for the same call: 1 is right."""
+    vertices, faces = sphere(subdivisions, side)
+    grad = np.random.default_rng(0).normal(size=(side, side, 4))
+    results = set()
+    for _ in range(runs):
+        raster = draw_hard(vertices, faces, (side, side), dr.Hard(), random_colors(len(vertices)), backend="cuda")
+        arrays = (raster.image, *raster.backward(grad))
         results.add(b"".join(array.tobytes() for array in arrays if array is not None))
     return len(results)
 
@@ -209,28 +249,122 @@ def times(subdivisions: int, side: int, repeats: int, limits: dict[str, float]) 
     return row
 
 
+def hard_times(subdivisions: int, side: int, repeats: int) -> dict[str, float | int]:
+    """Time hard rendering of colours and its stages, with everything on the device, and on the CPU with all its threads."""
+    vertices, faces = (cuda.to_device(array) for array in sphere(subdivisions, side))
+    attributes = cuda.to_device(random_colors(len(vertices)))
+    grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
+    drawn = (vertices, faces, (side, side))
+
+    def picture() -> Any:
+        return draw_hard(*drawn, dr.Hard(), attributes, backend="cuda")
+
+    raster, seen = picture(), dr.rasterize_hard(*drawn, backend="cuda")
+    raster.backward(grad)
+    on_host = [array.copy_to_host() for array in (vertices, faces, attributes, grad)]
+    return {
+        "side": side,
+        "faces": len(faces),
+        "hard pairs": len(seen.pairs.pixels),
+        "hard forward ms": _milliseconds(picture, repeats),
+        "hard rasterize ms": _milliseconds(lambda: dr.rasterize_hard(*drawn, backend="cuda"), repeats),
+        "hard interpolate ms": _milliseconds(lambda: dr.interpolate(seen, attributes), repeats),
+        "hard backward, but for what the first finds, ms": _milliseconds(lambda: raster.backward(grad), repeats),
+        "hard both ms": _milliseconds(lambda: picture().backward(grad), repeats),
+        "cpu, hard both ms": _wall_milliseconds(
+            lambda: draw_hard(on_host[0], on_host[1], (side, side), dr.Hard(), on_host[2]).backward(on_host[3]),
+            min(repeats, 10),
+        ),
+    }
+
+
+class _Timed:
+    """A kernel that waits for itself and notes how long it took."""
+
+    def __init__(self, kernel: Any, name: str, spent: dict[str, float]):
+        self._kernel, self._name, self._spent = kernel, name, spent
+
+    def __getitem__(self, grid: Any) -> Any:
+        def launch(*arguments: Any) -> None:
+            begin, end = cuda.event(), cuda.event()
+            begin.record()
+            self._kernel[grid](*arguments)
+            end.record()
+            end.synchronize()
+            self._spent[self._name] = self._spent.get(self._name, 0.0) + begin.elapsed_time(end)
+
+        return launch
+
+
+def hard_kernels(subdivisions: int, side: int) -> dict[str, float]:
+    """Return the milliseconds of each kernel of hard rendering of colours, forward and back, the most first; scans apart."""
+    vertices, faces = (cuda.to_device(array) for array in sphere(subdivisions, side))
+    attributes, spent = cuda.to_device(random_colors(len(vertices))), dict[str, float]()
+    grad = cuda.to_device(np.random.default_rng(0).normal(size=(side, side, 4)).astype(np.float32))
+
+    def both() -> Any:
+        return draw_hard(vertices, faces, (side, side), dr.Hard(), attributes, backend="cuda").backward(grad)
+
+    both()
+    modules = (blend, contributions, fragments, outline, resolve, zbuffer)
+    kernels = [(module, name, getattr(module, name)) for module in modules for name in dir(module)]
+    kernels = [entry for entry in kernels if _is_launched(entry[2])]
+    try:
+        for module, name, kernel in kernels:
+            setattr(module, name, _Timed(kernel, f"{module.__name__.rpartition('.')[2]}.{name}", spent))
+        both()
+    finally:
+        for module, name, kernel in kernels:
+            setattr(module, name, kernel)
+    return {name: round(value, 4) for name, value in sorted(spent.items(), key=lambda entry: -entry[1])}
+
+
+def _is_launched(function: Any) -> bool:
+    """Whether this is a kernel, of the device or of the simulator, and not what kernels call."""
+    options = getattr(function, "targetoptions", {})
+    return hasattr(function, "forall") and not (options.get("device") or getattr(function, "_device", False))
+
+
 def main() -> None:
     """Measure, print, write; exit with status 1 if the results are off."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--small", action="store_true", help="tiny problems, to try this script without a GPU")
+    parser.add_argument("--hard", action="store_true", help="hard rendering alone")
     arguments = parser.parse_args()
     small = arguments.small or SIMULATED
     gpus = query_driver().gpus
     report: dict[str, Any] = {"gpu": gpus[0].name if gpus else "Numba's simulator", **describe()}
     print(report)
-    report["accuracy"] = {
-        f"{20 * 4**subdivisions} faces at {side}": accuracy(subdivisions, side)
-        for subdivisions, side in (((0, 12),) if small else ((3, 128), (4, 256), (6, 512)))
+    scenes = ((0, 12),) if small else ((3, 128), (4, 256), (6, 512))
+    runs = (0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)
+    for kind, compare, count in (
+        ("", accuracy, different_results),
+        ("hard ", hard_accuracy, different_hard_results),
+    ):
+        chosen = bool(kind) or not arguments.hard
+        report[f"{kind}accuracy"] = {
+            f"{20 * 4**subdivisions} faces at {side}": compare(subdivisions, side)
+            for subdivisions, side in (scenes if chosen else ())
+        }
+        report[f"different {kind}results"] = count(*runs) if chosen else 1
+        shown = (f"{kind}accuracy", f"different {kind}results")
+        print(json.dumps({name: report[name] for name in shown}, indent=1), flush=True)
+    report["hard kernels, ms"] = {
+        f"{20 * 4**subdivisions} faces at {side}": hard_kernels(subdivisions, side)
+        for subdivisions, side in (((0, 12),) if small else ((4, 256), (6, 512), (8, 1024)))
     }
-    report["different results"] = different_results(*((0, 12, 2) if small else (6, 512, RUNS_FOR_BITS)))
-    print(json.dumps({name: report[name] for name in ("accuracy", "different results")}, indent=1), flush=True)
-    report["ceilings"] = ceilings(small)
-    print(report["ceilings"], flush=True)
+    print(json.dumps(report["hard kernels, ms"], indent=1), flush=True)
+    repeats = 1 if small else REPEATS
+    if not arguments.hard:
+        report["ceilings"] = ceilings(small)
+        print(report["ceilings"], flush=True)
     report["times"] = []
     for side in (12,) if small else SIZES:
         for subdivisions in (0,) if small else SUBDIVISIONS:
-            row = times(subdivisions, side, 1 if small else REPEATS, report["ceilings"])
+            row = hard_times(subdivisions, side, repeats)
+            if not arguments.hard:
+                row |= times(subdivisions, side, repeats, report["ceilings"])
             report["times"].append(row)
             print({name: round(value, 4) for name, value in row.items()}, flush=True)
     if arguments.json:
@@ -238,12 +372,19 @@ def main() -> None:
     # Slivers at the rim of a fine mesh are ill-conditioned in single precision, whatever computes them.
     errors = [
         (name, value, scene["cpu"][name])
-        for scene in report["accuracy"].values()
+        for scene in (*report["accuracy"].values(), *report["hard accuracy"].values())
         for name, value in scene["cuda"].items()
         if value > AS_GOOD * scene["cpu"][name] + 1e-6
     ]
-    if errors or report["different results"] != 1:
-        sys.exit(f"off: {errors}, {report['different results']} different results")
+    errors += [
+        (name, value, 0.0)
+        for scene in report["hard accuracy"].values()
+        for name, value in scene["cuda in double"].items()
+        if value > AS_THE_CPU
+    ]
+    different = report["different results"], report["different hard results"]
+    if errors or different != (1, 1):
+        sys.exit(f"off: {errors}, {different} different results")
 
 
 if __name__ == "__main__":

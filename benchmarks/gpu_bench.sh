@@ -2,6 +2,7 @@
 # All that only a GPU can show, in one call of under 9 minutes: the tests on the device, compute-sanitizer, accuracy,
 # same bits, times. Needs a Python with numba, numba-cuda, scipy, pytest and hypothesis, and an NVIDIA driver.
 #   benchmarks/gpu_bench.sh [FOLDER]     results go to FOLDER, or benchmarks/results
+#   PART=hard                            takes hard rendering alone, in under 4 minutes
 #   PYTHON=/path/to/python               chooses another Python
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -29,18 +30,44 @@ step() {  # title, seconds, command...
 
 : >"$log"
 nvidia-smi >>"$log" 2>&1
-step "accuracy, bits, times" 230 "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name.json"
-step "tests on the device" 200 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
-    tests/test_backend.py
+hard=${PART:-}
+compile='import sys, numpy as np, diffrender as dr; from benchmarks.cuda_bench import random_colors, sphere
+from diffrender.hard import draw_hard
+v, f = sphere(2, 64, sys.argv[2]); c = random_colors(len(v)).astype(sys.argv[2])
+corners = np.arange(f.size).reshape(-1, 3) # torn, it has seams
+for v, f, c in (v, f, c), (v[f].reshape(-1, 3), corners, c[f].reshape(-1, 3)):
+    draw_hard(v, f, (64, 64), dr.Hard(), c, backend=sys.argv[1]).backward(np.ones((64, 64, 4)))'
+if [ "$hard" ]; then # side by side, to be found in the cache by what follows
+    for backend in cuda cpu; do
+        for precision in float32 float64; do
+            timeout 90 "$python" -c "$compile" $backend $precision >>"$log" 2>&1 &
+        done
+    done
+    wait
+fi
+step "accuracy, bits, times" "$([ "$hard" ] && echo 90 || echo 260)" "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name${hard:+-$hard}.json" ${hard:+--hard}
+if [ "$hard" ]; then
+    step "tests on the device" 80 "$python" -m pytest -q -p no:cacheprovider tests/test_hard.py tests/test_cuda.py \
+        -k "(cuda or agree) and (hard or centre or convex or axis or agree)"
+else
+    step "tests on the device" 170 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
+        tests/test_backend.py
+fi
 small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diffrender as dr
+from diffrender.hard import draw_hard
 for make in scenes.ALL:
     s = make(); c = s.attributes(3).astype(np.float32); v = s.vertices.astype(np.float32)
+    draw_hard(v, s.faces, s.size, dr.Hard(), c, backend="cuda").backward(np.ones((*s.size, 4)))
+    if "HARD" == "hard": continue
     dr.rasterize_soft(v, s.faces, s.size, backend="cuda").backward(np.ones(s.size))
     dr.rasterize_soft(v, s.faces, s.size, attributes=c, backend="cuda").backward(np.ones(s.size), np.ones((*s.size, 3)))'
+small=${small/HARD/$hard}
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
 if [ -x "$sanitizer" ]; then
-    for tool in memcheck racecheck; do
-        step "compute-sanitizer $tool" 45 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
+    tools="memcheck racecheck"
+    [ "$hard" ] && tools=memcheck # it has one kernel with shared memory, of one block
+    for tool in $tools; do
+        step "compute-sanitizer $tool" 60 "$sanitizer" --tool "$tool" --error-exitcode 3 "$python" -c "$small"
     done
 else
     echo "== compute-sanitizer is not here: not run" | tee -a "$log"

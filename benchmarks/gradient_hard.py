@@ -51,7 +51,9 @@ def stages() -> Iterator[Row]:
     blanks = {"attributes": NOT_YET} | dict.fromkeys(("uv", "slopes", "texture"), NO_TEXTURE)
     yield "boundaries", "antialias", _antialiased, _values, blanks, lambda scene: {}, COLUMNS
     given = _of_faces
-    blanks = {"values": "They are interpolated from attributes."} | dict.fromkeys(("uv", "slopes", "texture"), NO_TEXTURE)
+    blanks = {"values": "They are interpolated from attributes."} | dict.fromkeys(
+        ("uv", "slopes", "texture"), NO_TEXTURE
+    )
     yield "seams of faces with colours of their own", "antialias", _faceted, given, blanks, lambda scene: {}, COLUMNS
 
 

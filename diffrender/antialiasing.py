@@ -1,10 +1,15 @@
 """Antialiasing of a hard rasterization: pixels with a boundary in them become the mean of what is seen on its sides."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .checks import check_rows
 from .fragments import Fragments
+
+if TYPE_CHECKING:
+    from .cuda.antialiasing import DeviceAntialiased
+    from .cuda.hard import DeviceFragments
 
 
 class AntialiasGradients(NamedTuple):
@@ -39,17 +44,18 @@ class Antialiased:
         return AntialiasGradients(grad_vertices, grad_values)
 
 
-def antialias(fragments: Fragments, values: np.ndarray) -> Antialiased:
+def antialias(fragments: "Fragments | DeviceFragments", values: Any) -> "Antialiased | DeviceAntialiased":
     """Return the image (H, W, C) of values (S, C), one row for each fragment, as `interpolate` returns them.
 
     Each pixel is the value at its centre, and for each boundary in it the exact area beyond it times the difference of the
     values on its two sides. The area is differentiable, and gives the vertices that the boundary hangs on their gradient. Raises
     ValueError for another number of rows.
     """
-    values = np.asarray(values)
-    if values.ndim != 2 or len(values) != fragments.count:
-        raise ValueError(f"values must have shape (S, C) with S = {fragments.count}, got {values.shape}")
-    values = np.ascontiguousarray(values, fragments.vertices_pixel.dtype)
+    values = check_rows(values, fragments.count, fragments.vertices_pixel)
+    if not isinstance(fragments, Fragments):
+        from .cuda.antialiasing import antialias as there
+
+        return there(fragments, values)
     image = values[: fragments.face_ids.size].copy()
     jumps = blend(fragments, values, image)
     return Antialiased(fragments, image.reshape(*fragments.size, -1), jumps)

@@ -97,6 +97,20 @@ def check_attributes(attributes: Any, vertices: Any) -> Any:
     return np.ascontiguousarray(attributes, vertices.dtype)
 
 
+def check_rows(values: Any, count: int, vertices: Any) -> Any:
+    """Return values (S, C) of `count` fragments in the precision of the vertices; a CUDA array must already have it."""
+    values = _array(values, "values")
+    if values.ndim != 2 or len(values) != count:
+        raise ValueError(f"values must have shape (S, C) with S = {count}, got {values.shape}")
+    if not on_device(values):
+        return np.ascontiguousarray(values, vertices.dtype)
+    if not on_device(vertices):
+        raise ValueError("values is a CUDA array, so vertices_pixel must be one too")
+    if values.dtype != vertices.dtype:
+        raise ValueError(f"values must be {vertices.dtype} like vertices_pixel, got {values.dtype}")
+    return values
+
+
 def check_background(background: float | tuple[float, ...] | np.ndarray, channels: int, dtype: np.dtype) -> np.ndarray:
     """Return the background's colour (C,); one number, or black of any length, stands for all channels."""
     values = np.asarray(background, dtype)

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .backend import on_device
+from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
 from .surface_links import Surface, link_surface
 from .threads import run_on_workers, share_out
+
+if TYPE_CHECKING:
+    from .cuda.hard import DeviceFragments
 
 _PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
 _LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
@@ -119,21 +122,30 @@ def rasterize_hard(
     size: tuple[int, int],
     cull_backfaces: bool = False,
     attribute_faces: Any = None,
-) -> Fragments:
+    backend: Name = "cpu",
+) -> "Fragments | DeviceFragments":
     """Find what each pixel of an image of size (H, W) sees of faces (F, 3) with vertices_pixel (V, 3), x px, y px, depth.
 
     The nearest face at a pixel's centre, which belongs to one face only (top-left rule); and all outlines of the surface, lines
     where faces cross, and seams that are seen in a pixel, with the exact area beyond each. A seam is an edge at which one of the
     two faces has other attributes than the other: other rows of them in attribute_faces (F, 3), None meaning the faces
     themselves, where vertices may be several in one place. A face with a depth <= 0 or no area is left out. Computed in float64
-    and the same at any number of threads. Raises ValueError for input of the wrong shape, range or type.
+    and the same at any number of threads.
+    `backend` is "cpu", "cuda" or "auto" (a usable GPU, else the CPU). CUDA arrays stay on their device and stream, and so do the
+    results; they need "cuda" or "auto". Raises ValueError for input of the wrong shape, range or type, BackendError without a
+    usable GPU for "cuda".
     """
-    if on_device(vertices_pixel) or on_device(faces):
-        raise ValueError("a CUDA array was given to rasterize_hard, which draws on the CPU: copy it to the host")
+    chosen = choose(backend)
+    if chosen == "cpu" and (on_device(vertices_pixel) or on_device(faces)):
+        raise ValueError("a CUDA array was given to backend 'cpu': copy it to the host, or use backend='cuda'")
     vertices = check_vertices(vertices_pixel)
     faces = check_faces(faces, len(vertices))
     size = check_size(size)
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
+    if chosen == "cuda":
+        from .cuda.hard import rasterize
+
+        return rasterize(vertices, faces, size, bool(cull_backfaces), None if attribute_faces is None else corners)
     from .cpu import hard
 
     height, width = size
@@ -168,6 +180,8 @@ def rasterize_hard(
 
 
 def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
+    if on_device(attribute_faces):
+        raise ValueError("attribute_faces are a CUDA array: give them on the host")
     corners = np.asarray(attribute_faces)
     if corners.shape != faces.shape or corners.dtype.kind not in "iu" or (corners.size and corners.min() < 0):
         raise ValueError(

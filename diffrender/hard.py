@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .antialiasing import blend, blend_backward
-from .backend import RasterDirections, RasterGradients
+from .backend import BackendError, Name, RasterDirections, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
 from .fragments import Fragments, rasterize_hard
@@ -31,7 +31,7 @@ from .texture import Texture
 from .texturing import Sampled, sample_texture
 from .threads import run_on_workers
 
-_FAINT = 1 / 256  # alpha below which a pixel's colour goes over to the background's
+FAINT = 1 / 256  # alpha below which a pixel's colour goes over to the background's
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class HardRaster:
 
             if background.any():
                 image[image[:, -1] == 0, :-1] = background
-            to_straight_alpha(fragments.pairs.pixels, _FAINT, background, image, np.zeros(pixels, np.bool_))
+            to_straight_alpha(fragments.pairs.pixels, FAINT, background, image, np.zeros(pixels, np.bool_))
         self.image = image.reshape(*fragments.size, -1)
 
     @property
@@ -116,7 +116,7 @@ class HardRaster:
         if self._background is not None:
             from .cpu.blend import to_straight_alpha_backward
 
-            given = (fragments.pairs.pixels, _FAINT, self._background, self.image.reshape(pixels, channels))
+            given = (fragments.pairs.pixels, FAINT, self._background, self.image.reshape(pixels, channels))
             to_straight_alpha_backward(*given, grad_values, np.zeros(pixels, np.bool_))
         grad_points = np.zeros(fragments.points.shape)
         blend_backward(fragments, self._jumps, grad_values, grad_points)
@@ -187,7 +187,7 @@ class HardRaster:
         blend_tangent(pairs.pixels, pairs.sides, pairs.areas, self._jumps, of_areas, values)
         if self._background is not None:
             image, marks = self.image.reshape(pixels, -1), np.zeros(pixels, np.bool_)
-            straight_alpha_tangent(pairs.pixels, _FAINT, self._background, image, marks, values)
+            straight_alpha_tangent(pairs.pixels, FAINT, self._background, image, marks, values)
         return values[:, :pixels].reshape(count, *self.image.shape)
 
     def _layer_jvp(self, layer: _Layer, motions: np.ndarray, directions: RasterDirections, values: np.ndarray) -> None:
@@ -201,17 +201,26 @@ class HardRaster:
 
 
 def draw_hard(
-    vertices: np.ndarray,
-    faces: np.ndarray,
+    vertices: Any,
+    faces: Any,
     size: tuple[int, int],
     settings: Hard,
-    attributes: np.ndarray | None,
+    attributes: Any | None,
     attribute_faces: np.ndarray | None = None,
     cover: Cover | None = None,
+    backend: Name = "cpu",
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
-    corners that attribute_faces (F, 3) names; with a cover, times its texture."""
-    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces)
+    corners that attribute_faces (F, 3) names; with a cover, times its texture. Raises BackendError for a cover on "cuda"."""
+    if cover is not None:
+        if backend == "cuda":
+            raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
+        backend = "cpu"
+    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend=backend)
+    if not isinstance(fragments, Fragments):
+        from .cuda.hard_raster import draw
+
+        return draw(fragments, attributes, attribute_faces, settings)
     if attributes is None:
         return HardRaster(fragments, None, None)
     if attribute_faces is None:
@@ -223,6 +232,7 @@ def draw_hard(
     layer = None
     if cover is not None:
         uv = interpolate(fragments, cover.uv, cover.faces_uv)
+        assert isinstance(uv, Interpolation)
         slopes = uv.slopes if cover.texture.filter == "trilinear" else None
         layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
     return HardRaster(fragments, drawn, background, layer)

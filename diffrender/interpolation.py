@@ -1,13 +1,18 @@
 """Values of vertices at the fragments of a hard rasterization, and back."""
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .backend import on_device
 from .checks import check_attributes, check_background
 from .fragments import Fragments
 from .threads import run_on_workers
+
+if TYPE_CHECKING:
+    from .cuda.hard import DeviceFragments
+    from .cuda.interpolation import DeviceInterpolation
 
 
 class InterpolationGradients(NamedTuple):
@@ -127,23 +132,27 @@ class Interpolation:
 
 
 def interpolate(
-    fragments: Fragments,
+    fragments: "Fragments | DeviceFragments",
     attributes: Any,
     attribute_faces: np.ndarray | None = None,
     perspective_correct: bool = True,
     background: float | tuple[float, ...] | np.ndarray = 0.0,
-) -> Interpolation:
+) -> "Interpolation | DeviceInterpolation":
     """Interpolate attributes (T, C) at all fragments, linearly in space or, without `perspective_correct`, in the image.
 
     attribute_faces (F, 3) names the rows of `attributes` for each face's corners, None meaning the faces themselves. Where
     nothing is seen, values are `background`. Raises ValueError for another shape.
     """
     if attribute_faces is None:
-        attribute_faces = fragments.faces
         attributes = check_attributes(attributes, fragments.vertices_pixel)
     else:
         attributes, attribute_faces = _of_corners(attributes, attribute_faces, fragments)
     colors = check_background(background, attributes.shape[1], attributes.dtype)
+    if not isinstance(fragments, Fragments):
+        from .cuda.interpolation import interpolate as there
+
+        return there(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
+    attribute_faces = fragments.faces if attribute_faces is None else attribute_faces
     return fill(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
 
 
@@ -169,7 +178,11 @@ def fill(
     return Interpolation(fragments, given, planes, values)
 
 
-def _of_corners(attributes: Any, attribute_faces: Any, fragments: Fragments) -> tuple[np.ndarray, np.ndarray]:
+def _of_corners(
+    attributes: Any, attribute_faces: Any, fragments: "Fragments | DeviceFragments"
+) -> tuple[np.ndarray, np.ndarray]:
+    if on_device(attributes) or on_device(attribute_faces):
+        raise ValueError("attributes are a CUDA array: with attribute_faces, give both on the host")
     attributes, attribute_faces = np.asarray(attributes), np.asarray(attribute_faces)
     if attributes.ndim != 2 or not attributes.shape[1]:
         raise ValueError(f"attributes must have shape (T, C), got {attributes.shape}")

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from .backend import BackendError, Name, RasterGradients
+from .backend import Name, RasterGradients
 from .beams import unit, unit_backward
 from .camera import Camera, ProjectGradients, project, project_backward
 from .checks import check_attributes, check_background
@@ -150,8 +150,6 @@ def _render_hard(
     background: float | tuple[float, ...] | np.ndarray | None,
     backend: Name,
 ) -> AttributeRendering:
-    if backend == "cuda":
-        raise BackendError("Hard is drawn by backend 'cpu' only")
     name = attributes if isinstance(attributes, str) else None
     given: Any  # at vertices, or at corners in the case of uv: both are cut where faces are
     if name == "uv":
@@ -164,7 +162,7 @@ def _render_hard(
     front = front_of(mesh, camera, settings, *given)
     drawn = (front.uv, front.faces_uv) if name == "uv" else (front.attributes, None)
     settings = replace(settings, background=behind, perspective_correct=True)
-    raster = draw_hard(front.vertices_pixel, front.faces, camera.size, settings, *drawn)
+    raster = draw_hard(front.vertices_pixel, front.faces, camera.size, settings, *drawn, backend=backend)
     return AttributeRendering(mesh, mesh, front, name, values, raster)
 
 

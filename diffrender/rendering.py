@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import BackendError, CoverageName, Name, RasterGradients, RasterSettings, UnionName, choose, load
+from .backend import CoverageName, Name, RasterGradients, RasterSettings, UnionName, choose, load
 from .camera import Camera, project
 from .checks import check_attributes, check_finite
 from .corners import join_corners, split_corners, split_rows
@@ -264,13 +264,13 @@ def render(
 ) -> Rendering:
     """Render a mesh to linear RGBA (H, W, 4), the size being the camera's, on `backend` "cpu", "cuda" or "auto".
 
-    `settings` choose how: `Soft`, the aggregate of all faces, or `Hard`, what is seen, on the CPU.
+    `settings` choose how: `Soft`, the aggregate of all faces, or `Hard`, what is seen.
     Without a light the vertex colours are shown as they are; a mesh without colours is grey. Light is linear and not
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, BackendError for
-    `Hard` on "cuda".
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, BackendError for a
+    texture drawn by `Hard` on "cuda".
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":
@@ -370,13 +370,12 @@ def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> Ra
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:
     if isinstance(settings, Soft):
         return draw_soft(front, settings, backend, texture)
-    if backend == "cuda":
-        raise BackendError("Hard is drawn by backend 'cpu' only")
     cover = None
     if texture is not None:
         assert front.uv is not None and front.faces_uv is not None
         cover = Cover(texture, front.uv, front.faces_uv)
-    return draw_hard(front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes, cover=cover)
+    drawn = (front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
+    return draw_hard(*drawn, cover=cover, backend=backend)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:

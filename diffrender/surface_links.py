@@ -38,14 +38,14 @@ def link_surface(faces: np.ndarray, vertices: np.ndarray, attribute_faces: np.nd
     So a seam, where vertices are there twice with different attributes, is no outline. attribute_faces (F, 3) names the rows of
     attributes for each face's corners: where these are other ones across an edge, it is a seam.
     """
-    links = _links_of(faces, len(vertices))
-    charts = links if attribute_faces is faces else _links_of(attribute_faces, int(attribute_faces.max(initial=0)) + 1)
+    links = links_of(faces, len(vertices))
+    charts = links if attribute_faces is faces else links_of(attribute_faces, int(attribute_faces.max(initial=0)) + 1)
     if links.is_open:
         from .cpu.half_edges import join_places
 
         joined = np.arange(len(vertices), dtype=np.int32)
         if join_places(faces, links.ring, vertices, joined):
-            links = _links_of(joined[faces], len(vertices))
+            links = links_of(joined[faces], len(vertices))
     return _with_seams(links, charts)
 
 
@@ -66,7 +66,8 @@ def _with_seams(links: Links, charts: Links) -> Surface:
     return surface
 
 
-def _links_of(faces: np.ndarray, count: int) -> Links:
+def links_of(faces: np.ndarray, count: int) -> Links:
+    """Return the links of faces (F, 3) with `count` vertices by their indices alone."""
     for links in list(_remembered):
         if links.faces.shape == faces.shape and np.array_equal(links.faces, faces):
             return links

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .backend import BackendError
 from .checks import check_background
 from .fragments import Fragments
 from .pyramid import CHANNELS, Pyramid, build_pyramid, fill_pyramid
@@ -79,8 +80,10 @@ def sample_texture(
 
     A trilinear texture is blended from two of its sizes by how far uv goes from pixel to pixel: slopes (S, 2, 2), those of the
     interpolation. Where nothing is seen, values are `background`. Raises ValueError for another shape, or without slopes where
-    they are needed.
+    they are needed, BackendError for fragments of the GPU.
     """
+    if not isinstance(fragments, Fragments):
+        raise BackendError("a texture is sampled at fragments of backend 'cpu' only")
     uv, dtype = np.asarray(uv), fragments.vertices_pixel.dtype
     if uv.shape != (fragments.count, 2):
         raise ValueError(f"uv must have shape (S, 2) with S = {fragments.count}, got {uv.shape}")

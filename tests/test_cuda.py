@@ -16,6 +16,7 @@ pytest.importorskip("numba_cuda")
 from numba import cuda
 
 from diffrender.cuda import arrays, bins, gather, jit, scan
+from diffrender.hard import draw_hard
 
 DEPTH = {"near": 1.0, "far": 6.0}
 
@@ -237,3 +238,53 @@ def test_threads_of_the_simulator_get_the_same_shared_array(on_cuda):
         sys.setswitchinterval(interval)
     found = places.copy_to_host()
     np.testing.assert_array_equal(found, np.broadcast_to(found[:, :1], found.shape))
+
+
+def _draw_hard(vertices, faces, size, attributes, grad):
+    fragments = dr.rasterize_hard(vertices, faces, size, backend="cuda")
+    drawn = dr.interpolate(fragments, attributes)
+    out = dr.antialias(fragments, drawn.values)
+    back = out.backward(grad)
+    return fragments.face_ids, drawn.values, out.image, *back, *drawn.backward(back.values)
+
+
+def test_hard_rendering_stays_on_the_device_and_gives_the_same_bits(on_cuda, scene):
+    vertices, faces, size = scene.vertices, scene.faces, (10, 12) if on_cuda.simulated else scene.size
+    attributes, grad = scene.attributes(2), np.random.default_rng(0).normal(size=(*size, 2))
+    expected = _draw_hard(vertices, faces, size, attributes, grad)
+    there = (cuda.to_device(vertices), cuda.to_device(faces), size, cuda.to_device(attributes), cuda.to_device(grad))
+    for _ in range(1 if on_cuda.simulated else 20):
+        for actual, other in zip(_draw_hard(*there), expected):
+            np.testing.assert_array_equal(actual.copy_to_host(), other)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_hard_rendering_checks_device_arrays(on_cuda, scene):
+    vertices, faces, size = scene.vertices.copy(), scene.faces, (4, 4)
+    with pytest.raises(ValueError, match="a CUDA array was given to backend 'cpu'"):
+        dr.rasterize_hard(cuda.to_device(vertices), faces, size)
+    bad = faces.copy()
+    bad[3, 2] = 10
+    with pytest.raises(ValueError, match="face 3 refers to vertex 10, but there are 10 vertices"):
+        dr.rasterize_hard(vertices, cuda.to_device(bad), size, backend="cuda")
+    vertices[4, 1] = np.nan
+    with pytest.raises(ValueError, match="vertices_pixel has NaN or infinity in 1 rows, first in row 4: .*nan"):
+        dr.rasterize_hard(cuda.to_device(vertices), faces, size, backend="cuda")
+    fragments = dr.rasterize_hard(np.zeros((0, 3)), np.zeros((0, 3), int), size, backend="cuda")
+    image = dr.antialias(fragments, fragments.covered[:, None])
+    assert not image.image.any() and image.backward(np.ones((4, 4, 1))).vertices_pixel.shape == (0, 3)
+    with pytest.raises(ValueError, match="values is a CUDA array, so vertices_pixel must be one too"):
+        dr.antialias(fragments, cuda.to_device(np.ones((fragments.count, 1))))
+
+
+def test_hard_rendering_says_what_only_the_cpu_does(on_cuda, scene):
+    vertices, faces, size = scene.vertices, scene.faces, (4, 4)
+    fragments = dr.rasterize_hard(vertices, faces, size, backend="cuda")
+    with pytest.raises(dr.BackendError, match="sampled at fragments of backend 'cpu' only"):
+        dr.sample_texture(fragments, dr.Texture(np.zeros((2, 2, 3))), np.zeros((fragments.count, 2)))
+    with pytest.raises(dr.BackendError, match="slopes of an interpolation are found by backend 'cpu' only"):
+        _ = dr.interpolate(fragments, vertices).slopes
+    with pytest.raises(dr.BackendError, match="forward mode on backend 'cpu' only"):
+        draw_hard(vertices, faces, size, dr.Hard(), vertices, backend="cuda").jvp(attributes=vertices)
+    with pytest.raises(ValueError, match="attribute_faces are a CUDA array: give them on the host"):
+        dr.rasterize_hard(vertices, faces, size, attribute_faces=cuda.to_device(faces), backend="cuda")

@@ -16,7 +16,7 @@ from diffrender.hard import draw_hard
 _STEP = 1e-30
 
 
-def boxes():
+def boxes(size=(48, 64)):
     """Four boxes that stick in each other, each of a colour of its own: (vertices in pixels, faces, attributes, size)."""
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     sides = [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1)]
@@ -30,7 +30,7 @@ def boxes():
         vertices.append(corners * scale @ turn.T + middle)
         colors.append(np.tile(color, (8, 1)))
     faces = (np.array(sides) + 8 * np.arange(4)[:, None, None]).reshape(-1, 3).astype(np.int32)
-    camera = dr.Camera.look_at((1.2, 1.4, 3), fov_degrees=42, size=(48, 64))
+    camera = dr.Camera.look_at((1.2, 1.4, 3), fov_degrees=42, size=size)
     return project(np.concatenate(vertices), camera), faces, np.concatenate(colors), camera.size
 
 
@@ -63,11 +63,11 @@ def premultiplied(image):
 
 
 @pytest.mark.parametrize("make", scenes.ALL)
-def test_each_centre_sees_the_nearest_face(make):
-    scene = make()
+def test_each_centre_sees_the_nearest_face(make, on):
+    scene = make() if make is scenes.random_triangles else on.scene(make)  # its middle is empty
     y, x = np.mgrid[0 : scene.size[0], 0 : scene.size[1]] + 0.5
     ids, weights, nearest, margin = oracle_hard.seen(scene.vertices, scene.faces, x, y)
-    found = dr.rasterize_hard(scene.vertices, scene.faces, scene.size)
+    found = dr.rasterize_hard(scene.vertices, scene.faces, scene.size, backend=on.name)
     clear = margin > 1e-9
     assert clear.mean() > 0.5 and (ids >= 0).any()
     assert np.array_equal(found.face_ids[clear] >= 0, ids[clear] >= 0)
@@ -83,10 +83,10 @@ def test_each_centre_sees_the_nearest_face(make):
 
 
 @pytest.mark.parametrize("perspective", [True, False])
-def test_a_convex_surface_and_all_its_gradients_are_the_oracles(perspective):
+def test_a_convex_surface_and_all_its_gradients_are_the_oracles(perspective, on):
     vertices, faces, attributes, size = sphere(size=(15, 17))
     hard = dr.Hard(perspective_correct=perspective)
-    out = draw_hard(vertices, faces, size, hard, attributes)
+    out = draw_hard(vertices, faces, size, hard, attributes, backend=on.name)
     expected = oracle_hard.outlined(vertices, faces, size, attributes, perspective).real
     assert 0.2 < expected[..., -1].mean() < 0.8
     np.testing.assert_allclose(out.image, expected, atol=1e-7)
@@ -145,11 +145,11 @@ def test_antialiased_images_come_near_to_many_samples():
         assert (error > 0.1).sum() < 0.03 * (aliased > 0.1).sum()
 
 
-def test_axis_aligned_edges_have_their_area_and_gradient():
+def test_axis_aligned_edges_have_their_area_and_gradient(on):
     """Wherever the edges lie: also in the middle of pixels, where the corner's pixel is a quarter covered."""
     for left in (3.3, 3.5, 3.8):
         vertices = np.array([(left, 2.5, 2), (9.5, 2.5, 2), (9.5, 7.25, 2), (left, 7.25, 2)])
-        fragments = dr.rasterize_hard(vertices, np.array([(0, 1, 2), (0, 2, 3)]), (10, 12))
+        fragments = dr.rasterize_hard(vertices, np.array([(0, 1, 2), (0, 2, 3)]), (10, 12), backend=on.name)
         out = dr.antialias(fragments, fragments.covered[:, None])
         across = np.clip(np.minimum(np.arange(1, 13), 9.5) - np.maximum(np.arange(12), left), 0, 1)
         down = np.clip(np.minimum(np.arange(1, 11), 7.25) - np.maximum(np.arange(10), 2.5), 0, 1)
@@ -355,10 +355,12 @@ def tilted_cube():
 
 
 @pytest.mark.parametrize("make", [tilted_cube, lambda: aligned_cube(0), lambda: aligned_cube(0.3), flat_sphere])
-def test_seams_are_antialiased_and_have_the_gradient_of_their_areas(make):
+def test_seams_are_antialiased_and_have_the_gradient_of_their_areas(make, on):
     """Pixels that seams pass are the mean of both sides' colours, weighed by areas, as the gradient says: exactly."""
+    if on.simulated and make is not tilted_cube:
+        pytest.skip("the simulator takes seconds for each")
     vertices, faces, colors, size = make()
-    out = draw_hard(vertices, faces, size, dr.Hard(), colors)
+    out = draw_hard(vertices, faces, size, dr.Hard(), colors, backend=on.name)
     expected = oracle_hard.faceted(vertices, faces, size, colors[faces[:, 0]]).real
     assert 0.2 < expected[..., 3].mean() < 0.8
     seen = expected[..., 3] > 1 / 256  # fainter, colours go over to the background
@@ -427,7 +429,96 @@ def test_wrong_input_is_refused():
         dr.interpolate(fragments, np.zeros((3, 1)), np.array([(0, 1, 3)]))
     with pytest.raises(ValueError, match="near must be positive"):
         dr.Hard(near=0)
-    with pytest.raises(dr.BackendError, match="cpu"):
-        dr.render(bumpy(0), tilted_camera(), dr.Hard(), backend="cuda")
+    with pytest.raises(ValueError, match="backend must be"):
+        dr.render(bumpy(0), tilted_camera(), dr.Hard(), backend="gpu")
     with pytest.raises(ValueError, match="grad_image must have shape"):
         dr.antialias(fragments, fragments.covered[:, None]).backward(np.zeros((6, 6)))
+
+
+def agree(actual, expected, tolerance):
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(actual, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_the_backends_agree_where_outlines_and_surfaces_cross(dtype, tolerance, on_cuda):
+    vertices, faces, attributes, size = boxes((20, 28))
+    vertices, attributes, hard = vertices.astype(dtype), attributes.astype(dtype), dr.Hard(background=(0.2, 0.3, 0.1))
+    expected = draw_hard(vertices, faces, size, hard, attributes)
+    pairs, lines = expected._fragments.pairs, expected._fragments.pairs.owners[:, 0] < 0
+    assert lines.any() and (pairs.cutters[lines] >= 0).any() and (pairs.cutters[~lines] >= 0).any()
+    actual = draw_hard(vertices, faces, size, hard, attributes, backend=on_cuda.name)
+    agree(actual.image, expected.image, tolerance)
+    grad = np.random.default_rng(0).normal(size=expected.image.shape)
+    grads, expected_grads = actual.backward(grad), expected.backward(grad)
+    assert actual.image.dtype == grads.vertices_pixel.dtype == grads.attributes.dtype == dtype
+    agree(grads.vertices_pixel, expected_grads.vertices_pixel, tolerance)
+    agree(grads.attributes, expected_grads.attributes, tolerance)
+
+
+@pytest.mark.parametrize("seams", [False, True])
+def test_the_backends_agree_stage_by_stage(seams, on_cuda):
+    """With attributes at corners, some corners of one face sharing theirs, and a background that has its gradient."""
+    scene = scenes.shared_vertices(vertices=7, count=6).window((12, 16))
+    random = np.random.default_rng(0)
+    corners, attributes = random.integers(0, 9, scene.faces.shape), random.uniform(size=(9, 2))
+    grad, results = random.normal(size=(*scene.size, 2)), []
+    of_seams = {"attribute_faces": corners} if seams else {}
+    for backend in ("cpu", on_cuda.name):
+        fragments = dr.rasterize_hard(scene.vertices, scene.faces, scene.size, **of_seams, backend=backend)
+        drawn = dr.interpolate(fragments, attributes, corners, background=0.5)
+        out = dr.antialias(fragments, drawn.values)
+        areas = out.backward(grad)
+        pixels = scene.size[0] * scene.size[1] + 1  # places come in an order of the backend's own
+        back = drawn.backward(areas.values)
+        results.append((drawn.image, out.image, areas.vertices_pixel, areas.values[:pixels], *back, fragments.depth))
+    assert (corners[:, 0] == corners[:, 1]).any() and np.abs(results[0][3][-1]).max() > 0
+    for expected, actual in zip(*results):
+        seen = np.isfinite(expected)
+        assert np.array_equal(seen, np.isfinite(actual))
+        agree(actual[seen], expected[seen], 1e-12)
+
+
+@pytest.mark.parametrize("seed", [2, 6])
+def test_the_backends_agree_on_what_lies_below_many_sheets(seed, on_cuda):
+    """Strips one below the other, whose edges come together in pixels: what lies below them all must be searched for."""
+    random, places = np.random.default_rng(seed), []
+    for depth in 1 + 0.2 * np.arange(5):
+        angle = random.uniform(-1, 1)
+        middle, along = random.normal((8, 6), 1.5), np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([-along[1], along[0]]) * random.uniform(0.1, 3)
+        for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+            places.append((*(middle + 7 * s * along + t * across), random.normal(depth, 0.05)))
+    faces = (np.array([(0, 1, 2), (0, 2, 3)]) + 4 * np.arange(5)[:, None, None]).reshape(-1, 3)
+    colors = random.uniform(size=(20, 3))
+    expected, actual = (
+        draw_hard(np.array(places), faces, (12, 16), dr.Hard(), colors, backend=name) for name in ("cpu", on_cuda.name)
+    )
+    agree(actual.image, expected.image, 1e-12)
+    grad = np.random.default_rng(0).normal(size=expected.image.shape)
+    agree(actual.backward(grad).vertices_pixel, expected.backward(grad).vertices_pixel, 1e-12)
+
+
+def test_whole_renderings_agree(on_cuda):
+    """A lit mesh that is torn at each edge, so that its links are those of places; its silhouette, and what has a name."""
+    mesh, camera = bumpy(0), tilted_camera((14, 18))
+    torn = dr.Mesh(
+        mesh.vertices[mesh.faces].reshape(-1, 3),
+        np.arange(mesh.faces.size, dtype=np.int32).reshape(-1, 3),
+        mesh.vertex_colors[mesh.faces].reshape(-1, 3),
+    )
+    renderings = [dr.render(torn, camera, dr.Hard(), dr.Light(), backend) for backend in ("cpu", on_cuda.name)]
+    agree(renderings[1].image, renderings[0].image, 1e-12)
+    grad = np.random.default_rng(0).normal(size=renderings[0].image.shape)
+    expected, actual = (rendering.backward(grad) for rendering in renderings)
+    for name in ("vertices", "vertex_colors", "rotation", "translation", "K"):
+        agree(getattr(actual, name), getattr(expected, name), 1e-10)
+    outlines = [dr.render_silhouette(torn, camera, dr.Hard(), backend) for backend in ("cpu", on_cuda.name)]
+    agree(outlines[1].alpha, outlines[0].alpha, 1e-12)
+    agree(*(outline.backward(grad[..., 3]).vertices for outline in outlines[::-1]), 1e-10)
+    charted = dr.Mesh(
+        mesh.vertices, mesh.faces, uv=np.random.default_rng(1).uniform(size=(9, 2)), faces_uv=mesh.faces % 9
+    )
+    named = [dr.render_attributes(charted, camera, "uv", dr.Hard(), backend=name) for name in ("cpu", on_cuda.name)]
+    agree(named[1].image, named[0].image, 1e-12)
+    agree(*(each.backward(grad[..., :2], grad[..., 3]).attributes for each in named[::-1]), 1e-10)

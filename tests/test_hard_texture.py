@@ -335,8 +335,8 @@ def test_wrong_input_is_refused():
         drawn.backward(drawn.values, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="uv"):
         dr.render_attributes(bumpy(0), tilted_camera(), "uv", dr.Hard())
-    with pytest.raises(dr.BackendError, match="cpu"):
-        dr.render_attributes(bumpy(0), tilted_camera(), "depth", dr.Hard(), backend="cuda")
+    with pytest.raises(dr.BackendError, match="backend 'cpu' only"):
+        dr.render(textured_mesh(bumpy(0), "bilinear"), tilted_camera(), dr.Hard(), backend="cuda")
     rendering = dr.render_attributes(bumpy(0), tilted_camera(), "depth", dr.Hard())
     with pytest.raises(ValueError, match="grad_alpha must have shape"):
         rendering.backward(rendering.image, np.zeros((2, 2)))

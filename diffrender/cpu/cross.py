@@ -45,7 +45,7 @@ def _cut_chord(points, faces, linked, signs, ring, half, seen, under, px, py, ux
 
 
 @borrower
-def _may_cross(linked, f, g):
+def may_cross(linked, f, g):
     """Whether two faces seen side by side are other ones without a common corner."""
     return f >= 0 and g >= 0 and f != g and not _share_vertex(linked, f, g)
 
@@ -74,12 +74,12 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
             f, below = np.int64(ids[row, begin]), np.int64(ids[row + 1, begin])
             end, end_below = np.int64(run_ends[row, run]), np.int64(run_ends[row + 1, run_below])
             last = min(end, end_below)
-            if _may_cross(linked, f, below):
+            if may_cross(linked, f, below):
                 for column in range(begin, last):
                     _suspect(points, faces, linked, signs, ring, f, below, row, column, 1, suspects)
             if end == last:
                 right = np.int64(ids[row, end])
-                if _may_cross(linked, f, right):
+                if may_cross(linked, f, right):
                     _suspect(points, faces, linked, signs, ring, f, right, row, end - 1, 0, suspects)
                 run += 1
             if end_below == last:
@@ -88,7 +88,7 @@ def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, 
 
 
 @subroutine
-def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
+def meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
     """Return the faces of the sheets of f, in front at (x, y), and g, in front at (x2, y2), where they cross on the way."""
     first, last = 0.0, 1.0
     for _ in range(_HALVINGS):
@@ -101,6 +101,73 @@ def _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2):
         else:
             last = t
     return f, g
+
+
+@borrower
+def cross_pixel(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    halves,
+    before,
+    start,
+    seen,
+    under,
+    first,
+    other,
+    pixel,
+    px,
+    py,
+    nothing,
+    pairs,
+    pair_end,
+    count,
+    place_end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write the pair of a pixel, after `pairs` pairs if that is before `pair_end`, where its face `first`, of the sheet that is
+    seen, meets the face `other`, of the one under it, and a place after `count` places; return how many there are now.
+
+    The candidates of the pixel, from `start` on, cut the line. owners (N, 2) are -1 - face of the two, to be told from vertices.
+    """
+    over = plane_at(points, faces, first, px, py) - plane_at(points, faces, other, px, py)
+    sx, sy = depth_slopes(points, faces, first)
+    tx, ty = depth_slopes(points, faces, other)
+    ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
+    candidate, cut_u, cut_v = start, np.int64(-1), np.int64(-1)
+    while crosses and candidate >= 0 and halves[candidate] >= 0:  # seams come last
+        half = np.int64(halves[candidate])
+        candidate = np.int64(before[candidate])
+        ux, uy, vx, vy, cut, crosses = _cut_chord(
+            points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
+        )
+        cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v
+    if not crosses:
+        return pairs, count
+    if pairs < pair_end and count < place_end:
+        place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
+        places[count, 0], places[count, 1] = px, py
+        pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
+        sides[pairs, 0], sides[pairs, 1] = pixel, nothing + 1 + count
+        owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
+        numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2], numbers[pairs, 3] = ux, uy, vx, vy
+        for end in range(2):
+            half = cut_v if end else cut_u
+            cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = -1, -1
+            if half >= 0:
+                cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = outward_ends(faces, signs, half)
+    return pairs + 1, count + 1
 
 
 @kernel
@@ -132,8 +199,7 @@ def find_crossings(
     """Write a pair for each pixel through which the line goes where a sheet comes out of another, after `pairs` pairs and `count`
     places.
 
-    Of two neighbours that see different sheets, each sheet goes on below the other. owners (N, 2) are -1 - face of the two, to
-    be told from vertices.
+    Of two neighbours that see different sheets, each sheet goes on below the other.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     for suspect in suspects:
@@ -148,7 +214,7 @@ def find_crossings(
         g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
         if not below:
             continue
-        of_f, of_g = _meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
+        of_f, of_g = meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
         for second in range(2):
             i, j = (row2, column2) if second else (row, column)
             if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
@@ -157,34 +223,37 @@ def find_crossings(
             seen, under = (g, f2) if second else (f, g2)
             px, py = j - RING + 0.5, i - RING + 0.5
             first, other = (of_g, of_f) if second else (of_f, of_g)
-            over = plane_at(points, faces, first, px, py) - plane_at(points, faces, other, px, py)
-            sx, sy = depth_slopes(points, faces, first)
-            tx, ty = depth_slopes(points, faces, other)
-            ux, uy, vx, vy, crosses = chord(over, sx - tx, sy - ty)
-            candidate = np.int64(last[(i - RING) * width + j - RING])
-            cut_u, cut_v = np.int64(-1), np.int64(-1)
-            while crosses and candidate >= 0 and halves[candidate] >= 0:  # seams come last
-                half = np.int64(halves[candidate])
-                candidate = np.int64(before[candidate])
-                ux, uy, vx, vy, cut, crosses = _cut_chord(
-                    points, faces, linked, signs, ring, half, seen, under, px, py, ux, uy, vx, vy
-                )
-                cut_u, cut_v = half if cut == 0 else cut_u, half if cut == 1 else cut_v
-            if not crosses:
-                continue
-            if pairs < len(pixels) and count < len(place_faces):
-                pixel = (i - RING) * width + j - RING
-                place_faces[count], place_corners[count], place_pixels[count] = under, -1, pixel
-                places[count, 0], places[count, 1] = px, py
-                pixels[pairs], areas[pairs] = pixel, shadow_area(ux, uy, vx, vy)
-                sides[pairs, 0], sides[pairs, 1] = pixel, height * width + 1 + count
-                owners[pairs, 0], owners[pairs, 1] = -1 - first, -1 - other
-                numbers[pairs, 0], numbers[pairs, 1], numbers[pairs, 2], numbers[pairs, 3] = ux, uy, vx, vy
-                for end in range(2):
-                    half = cut_v if end else cut_u
-                    cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = -1, -1
-                    if half >= 0:
-                        cutters[pairs, 2 * end], cutters[pairs, 2 * end + 1] = outward_ends(faces, signs, half)
-            pairs += 1
-            count += 1
+            pixel = (i - RING) * width + j - RING
+            pairs, count = cross_pixel(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                halves,
+                before,
+                np.int64(last[pixel]),
+                seen,
+                under,
+                first,
+                other,
+                pixel,
+                px,
+                py,
+                height * width,
+                pairs,
+                len(pixels),
+                count,
+                len(place_faces),
+                pixels,
+                sides,
+                areas,
+                owners,
+                numbers,
+                cutters,
+                place_faces,
+                place_corners,
+                places,
+                place_pixels,
+            )
     return pairs, count

@@ -38,7 +38,7 @@ def barycentrics_at(corners, slopes, x, y):
 
 
 @borrower
-def _qs_of(points, faces, face, perspective):
+def qs_of(points, faces, face, perspective):
     qa, qb, qc = inverse_depths_of(points, faces, face)
     return (qa, qb, qc) if perspective else (1.0, 1.0, 1.0)
 
@@ -88,7 +88,7 @@ def weigh_centers(share, shares, board, points, faces, ids, perspective, weights
                 weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = -1, -1, -1
                 continue
             ba, bb, bc = clipped_at(points, faces, face, column + 0.5, row + 0.5)
-            wa, wb, wc, _ = perspective_weights(ba, bb, bc, *_qs_of(points, faces, face, perspective))
+            wa, wb, wc, _ = perspective_weights(ba, bb, bc, *qs_of(points, faces, face, perspective))
             weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = wa, wb, wc
 
 
@@ -97,7 +97,7 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
     """Fill planes (C + 1, 3) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
     corners = corners_of(points, faces, face)
     slopes = barycentric_slopes(*corners)
-    qa, qb, qc = _qs_of(points, faces, face, perspective)
+    qa, qb, qc = qs_of(points, faces, face, perspective)
     a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
     channels = attributes.shape[1]
     for channel in range(channels + 1):
@@ -269,7 +269,7 @@ def interpolate_places(
     for place in range(count):
         face = place_faces[place]
         ba, bb, bc = place_weights(points, faces, face, place_corners[place], places[place, 0], places[place, 1])
-        wa, wb, wc, _ = perspective_weights(ba, bb, bc, *_qs_of(points, faces, face, perspective))
+        wa, wb, wc, _ = perspective_weights(ba, bb, bc, *qs_of(points, faces, face, perspective))
         a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
         if values.shape[1] > channels:
             values[first + place, channels] = 1
@@ -358,7 +358,7 @@ def gather_centers(
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             face = slot_faces[strip, slot - slot_starts[strip]]
             slopes = barycentric_slopes(*corners_of(points, faces, face))
-            qs = _qs_of(points, faces, face, perspective)
+            qs = qs_of(points, faces, face, perspective)
             for j in range(3):
                 start, sx, sy = qs[0] if j == 0 else 0.0, qs[j] * slopes[2 * j], qs[j] * slopes[2 * j + 1]
                 for channel in range(channels + 1):
@@ -426,7 +426,7 @@ def interpolate_places_backward(
             ba, bb, bc, inverse_sum = clipped_barycentric(*unclipped)
         else:
             ba, bb, bc = place_weights(points, faces, face, corner, x, y)
-        qa, qb, qc = _qs_of(points, faces, face, perspective)
+        qa, qb, qc = qs_of(points, faces, face, perspective)
         wa, wb, wc, inverse = perspective_weights(ba, bb, bc, qa, qb, qc)
         a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
         ga, gb, gc = 0.0, 0.0, 0.0

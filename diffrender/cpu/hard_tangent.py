@@ -13,10 +13,10 @@ from .blend import area_backward
 from .fragments import (
     _fill_planes,
     _on_row,
-    _qs_of,
     barycentrics_at,
     corners_of,
     place_weights,
+    qs_of,
 )
 from .hard import RING, ROWS
 
@@ -32,7 +32,7 @@ def _fill_plane_tangents(
     """
     corners = corners_of(points, faces, face)
     slopes = barycentric_slopes(*corners)
-    channels, qs = attributes.shape[1], _qs_of(points, faces, face, perspective)
+    channels, qs = attributes.shape[1], qs_of(points, faces, face, perspective)
     for channel in range(channels + 1):
         rise_x, rise_y = planes[channel, 1], planes[channel, 2]
         at = (0.0, 0.0, 0.0)
@@ -194,7 +194,7 @@ def interpolate_places_tangent(
     for place in range(count):
         face, corner, x, y = place_faces[place], place_corners[place], places[place, 0], places[place, 1]
         px, py = place_pixels[place] % width + 0.5, place_pixels[place] // width + 0.5
-        shares, qs = place_weights(points, faces, face, corner, x, y), _qs_of(points, faces, face, perspective)
+        shares, qs = place_weights(points, faces, face, corner, x, y), qs_of(points, faces, face, perspective)
         inverse = 1.0 / (shares[0] * qs[0] + shares[1] * qs[1] + shares[2] * qs[2])
         given = (points, faces, face, perspective, attributes, attribute_faces, plane)
         if len(slopes) > 0:

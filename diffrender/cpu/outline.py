@@ -29,7 +29,7 @@ def _inward_slope(points, faces, half):
 
 
 @borrower
-def _front_of(points, faces, linked, signs, ring, head, seen_sign):
+def front_of(points, faces, linked, signs, ring, head, seen_sign):
     """Return the half edge of the front one of the faces at an edge that all lie on one side of it, or -1 if it is no outline."""
     best, steepest = np.int64(-1), 0.0
     half = np.int64(head)
@@ -52,7 +52,7 @@ def _front_of(points, faces, linked, signs, ring, head, seen_sign):
 
 
 @borrower
-def _hidden_around(nearest, row, column, inverse_depth):
+def hidden_around(nearest, row, column, inverse_depth):
     """Whether all that is seen at a pixel and its eight neighbours is nearer than a place."""
     for i in range(row, row + 3):
         for j in range(column, column + 3):
@@ -62,7 +62,7 @@ def _hidden_around(nearest, row, column, inverse_depth):
 
 
 @borrower
-def _any_farther(farthest, first_column, last_column, first_row, last_row, inverse_depth):
+def any_farther(farthest, first_column, last_column, first_row, last_row, inverse_depth):
     """Whether in any tile of a range of pixels something is seen that is farther than a place."""
     for i in range(first_row // TILE, last_row // TILE + 1):
         for j in range(first_column // TILE, last_column // TILE + 1):
@@ -72,7 +72,7 @@ def _any_farther(farthest, first_column, last_column, first_row, last_row, inver
 
 
 @borrower
-def _shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, column, dx, dy):
+def shows_own(points, faces, linked, signs, ring, pieces, ids, half, row, column, dx, dy):
     """Whether the sheet of an outline is seen at a pixel's centre that it passes, or at that of the neighbour on its inner side.
 
     Then it may border a slit between two sheets so narrow that no pixel's centre sees what lies behind.
@@ -127,7 +127,7 @@ def add_candidates(
         return count, found
     first_row, last_row = int(max(min(ay, by), 0.0)), int(min(max(ay, by), height - 1.0))
     left, right = int(max(min(ax, bx), 0.0)), int(min(max(ax, bx), width - 1.0))
-    if not _any_farther(farthest, left, right + 2, first_row, last_row + 2, highest):
+    if not any_farther(farthest, left, right + 2, first_row, last_row + 2, highest):
         return count, found
     for row in range(first_row, last_row + 1):
         enter, leave = interval_within(ay, dy, np.float64(row), row + 1.0, 0.0, 1.0)
@@ -142,8 +142,8 @@ def add_candidates(
             t0, t1 = interval_within(ax, dx, np.float64(column), column + 1.0, enter, leave)
             if not t0 < t1:
                 continue
-            if _hidden_around(nearest, row, column, highest) and (
-                code < 0 or not _shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
+            if hidden_around(nearest, row, column, highest) and (
+                code < 0 or not shows_own(points, faces, linked, signs, ring, pieces, ids, code, row, column, dx, dy)
             ):
                 continue
             if count < len(halves):
@@ -196,7 +196,7 @@ def find_outlines(
         second = seconds[edge]
         if second >= 0 and signs[second // 3] == signs[heads[edge] // 3]:
             continue  # the most
-        half = _front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
+        half = front_of(points, faces, linked, signs, ring, heads[edge], seen_sign)
         if half < 0:
             continue
         a, b = outward_ends(faces, signs, half)

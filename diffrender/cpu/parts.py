@@ -11,6 +11,7 @@ from .sheet import covers_point, depth_along, outward_ends, plane_at, same_depth
 _UNFAIR = 1e-6  # rounding of a share
 BASE, _HIDDEN = np.int64(-1), np.int64(-3)  # what has no outline in a pixel
 NOTHING = np.int64(-1)
+UNKNOWN = np.int64(-2)  # a face that no neighbour tells
 PARTS = 4 * MOST  # in one pixel; more are left out
 
 
@@ -49,42 +50,17 @@ def _is_apart(points, faces, linked, signs, ring, face, row, column, known, shee
     return True
 
 
-@subroutine
-def _next_below(
-    points, faces, linked, signs, ring, bounds, starts, entries, seen_sign, row, column, known, sheets, closest, count
-):
-    """Return the nearest face at a pixel's centre that is of none of the sheets that have outlines there, or -1."""
-    below, nearest, x, y = np.int64(-1), 0.0, column + 0.5, row + 0.5
-    strip, j, i = (row + RING) // ROWS, column + RING, row + RING
-    for entry in range(starts[strip], starts[strip + 1]):
-        face = np.int64(entries[entry])
-        if i < bounds[face, 2] or i > bounds[face, 3] or j < bounds[face, 0] or j > bounds[face, 1]:
-            continue
-        if seen_sign != 0 and signs[face] != seen_sign:
-            continue
-        if not covers_point(points, faces, signs, face, x, y):
-            continue
-        depth = plane_at(points, faces, face, x, y)
-        if depth > nearest and _is_apart(
-            points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count
-        ):
-            below, nearest = face, depth
-    return below
-
-
 @borrower
-def face_beside(
+def depth_below(
     points,
     faces,
     linked,
     signs,
     ring,
     bounds,
-    starts,
-    entries,
     seen_sign,
-    ids,
-    under,
+    face,
+    nearest,
     row,
     column,
     known,
@@ -92,8 +68,55 @@ def face_beside(
     closest,
     count,
 ):
+    """Return 1 / depth of a face at a pixel's centre, if it is there nearer than `nearest` and of none of the sheets that have
+    outlines in the pixel; else 0."""
+    j, i, x, y = column + RING, row + RING, column + 0.5, row + 0.5
+    if i < bounds[face, 2] or i > bounds[face, 3] or j < bounds[face, 0] or j > bounds[face, 1]:
+        return 0.0
+    if (seen_sign != 0 and signs[face] != seen_sign) or not covers_point(points, faces, signs, face, x, y):
+        return 0.0
+    depth = plane_at(points, faces, face, x, y)
+    if depth > nearest and _is_apart(
+        points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count
+    ):
+        return depth
+    return 0.0
+
+
+@subroutine
+def next_below(
+    points, faces, linked, signs, ring, bounds, starts, entries, seen_sign, row, column, known, sheets, closest, count
+):
+    """Return the nearest face at a pixel's centre that is of none of the sheets that have outlines there, or -1."""
+    below, nearest, strip = np.int64(-1), 0.0, (row + RING) // ROWS
+    for entry in range(starts[strip], starts[strip + 1]):
+        face = np.int64(entries[entry])
+        depth = depth_below(
+            points,
+            faces,
+            linked,
+            signs,
+            ring,
+            bounds,
+            seen_sign,
+            face,
+            nearest,
+            row,
+            column,
+            known,
+            sheets,
+            closest,
+            count,
+        )
+        if depth > 0.0:
+            below, nearest = face, depth
+    return below
+
+
+@borrower
+def near_beside(points, faces, linked, signs, ring, ids, under, row, column, known, sheets, closest, count):
     """Return the face that lies below the sheets with outlines in a pixel, -1 for none: the next below the centre, or what a
-    neighbour on the outer side sees; else the next below the centre that is of none of these sheets."""
+    neighbour on the outer side sees; UNKNOWN if all these are of the sheets, and `next_below` must be asked."""
     for k in range(-1, count):
         face = under
         if k >= 0:
@@ -104,23 +127,7 @@ def face_beside(
                 face = np.int64(ids[row + RING + (1 if dx < 0.0 else -1), column + RING])
         if face < 0 or _is_apart(points, faces, linked, signs, ring, face, row, column, known, sheets, closest, count):
             return face
-    return _next_below(
-        points,
-        faces,
-        linked,
-        signs,
-        ring,
-        bounds,
-        starts,
-        entries,
-        seen_sign,
-        row,
-        column,
-        known,
-        sheets,
-        closest,
-        count,
-    )
+    return UNKNOWN
 
 
 @subroutine

@@ -10,7 +10,7 @@ from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
 from .hard import RING
-from .parts import BASE, NOTHING, PARTS, are_fair, face_beside, find_parts, part_area
+from .parts import BASE, NOTHING, PARTS, UNKNOWN, are_fair, find_parts, near_beside, next_below, part_area
 from .seams import are_patches_fair, half_of, name_patches, place_seams
 from .sheet import outward_ends, walk
 
@@ -18,7 +18,7 @@ NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of 
 
 
 @borrower
-def _write_places(
+def write_places(
     points,
     faces,
     linked,
@@ -70,7 +70,7 @@ def _write_places(
 
 
 @borrower
-def _write_pairs(
+def write_pairs(
     faces,
     signs,
     here,
@@ -113,6 +113,254 @@ def _write_pairs(
             cutters[pair, 2 * side], cutters[pair, 2 * side + 1] = min(by, NOTHING), NOTHING
             if by >= 0:
                 cutters[pair, 2 * side], cutters[pair, 2 * side + 1] = outward_ends(faces, signs, here[by])
+
+
+@borrower
+def look_at_pixel(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    nearest,
+    ids,
+    halves,
+    spans,
+    before,
+    start,
+    below,
+    row,
+    column,
+    px,
+    py,
+    here,
+    across,
+    known,
+    inner,
+    sheets,
+    closest,
+    center_in,
+    center_depth,
+):
+    """Read the candidates of a pixel, from `start` on, and join its sheets.
+
+    Return how many outlines there are, and how many candidates, the sheet in front at the centre, or -1, and the face below the
+    sheets with outlines, -1 for none: the next one `below` the centre, or another, or UNKNOWN, see `near_beside`.
+    """
+    outlines, count = read_candidates(
+        points, faces, signs, ring, halves, spans, before, start, px, py, here, across, known, inner
+    )
+    join_sheets(points, faces, linked, signs, ring, here, known, inner, outlines, px, py, sheets, closest)
+    over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
+    front = find_front(
+        points,
+        faces,
+        linked,
+        signs,
+        ring,
+        here,
+        known,
+        inner,
+        sheets,
+        closest,
+        outlines,
+        px,
+        py,
+        over,
+        center_in,
+        center_depth,
+    )
+    if front >= 0:
+        beside = near_beside(
+            points, faces, linked, signs, ring, ids, below, row, column, known, sheets, closest, outlines
+        )
+    return outlines, count, front, beside
+
+
+@borrower
+def resolve_pixel(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    charts,
+    outlines,
+    count,
+    front,
+    beside,
+    pixel,
+    px,
+    py,
+    nothing,
+    here,
+    across,
+    known,
+    inner,
+    sheets,
+    closest,
+    center_in,
+    center_depth,
+    patches,
+    closest_sides,
+    rows,
+    gained,
+    gained_by_patches,
+    cuts,
+    cut_by,
+    parts,
+    part_spans,
+    pairs,
+    pair_end,
+    first_row,
+    used,
+    place_end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write the pairs of a pixel after `pairs` pairs, as far as they come before `pair_end`, and after `used` places those that
+    they need, as far as they come before `place_end`; return how many there are now. Place k has the row `first_row` + k."""
+    if count > outlines:
+        count = place_seams(
+            points,
+            faces,
+            linked,
+            signs,
+            ring,
+            here,
+            across,
+            known,
+            inner,
+            sheets,
+            outlines,
+            count,
+            beside,
+            px,
+            py,
+        )
+        if count == 0:
+            return pairs, used
+    while True:
+        found = find_parts(
+            points,
+            faces,
+            linked,
+            signs,
+            ring,
+            here,
+            known,
+            sheets,
+            closest,
+            center_in,
+            outlines,
+            count,
+            beside,
+            px,
+            py,
+            cuts,
+            cut_by,
+            parts,
+            part_spans,
+        )
+        if count == outlines:
+            at_center = 2 * closest[front] if front >= 0 else BASE
+            for part in range(found):
+                beyond = parts[part, 1]
+                parts[part, 4] = 2 * closest[sheets[parts[part, 0]]]
+                parts[part, 5] = 2 * closest[beyond] if beyond >= 0 else BASE
+            break
+        below = beside
+        if beside >= 0:
+            below, _ = walk(points, faces, linked, signs, ring, beside, px, py)
+        at_center, of_base = name_patches(
+            points,
+            faces,
+            linked,
+            signs,
+            charts,
+            here,
+            across,
+            known,
+            inner,
+            sheets,
+            closest,
+            outlines,
+            count,
+            below,
+            px,
+            py,
+            front,
+            patches,
+            closest_sides,
+            parts,
+            part_spans,
+            found,
+        )
+        if are_patches_fair(known, inner, parts, part_spans, found, at_center, of_base, gained_by_patches):
+            break
+        count = outlines  # without the seams, then
+    if not are_fair(known, inner, sheets, center_in, center_depth, outlines, front, parts, part_spans, found, gained):
+        return pairs, used
+    for side in range(2 * count):
+        rows[side] = -1
+    rows[2 * MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
+    used = write_places(
+        points,
+        faces,
+        linked,
+        signs,
+        ring,
+        here,
+        across,
+        known,
+        parts,
+        found,
+        outlines,
+        at_center,
+        beside,
+        pixel,
+        px,
+        py,
+        first_row + used,
+        rows,
+        used,
+        place_end,
+        place_faces,
+        place_corners,
+        places,
+        place_pixels,
+    )
+    write_pairs(
+        faces,
+        signs,
+        here,
+        known,
+        inner,
+        rows,
+        parts,
+        part_spans,
+        found,
+        outlines,
+        at_center,
+        pixel,
+        pairs,
+        pair_end,
+        pixels,
+        sides,
+        areas,
+        owners,
+        numbers,
+        cutters,
+    )
+    return pairs + found, used
 
 
 @kernel
@@ -189,33 +437,34 @@ def resolve_outlines(
             pixel = np.int64(order[number])
             row, column = pixel // width, pixel % width
             px, py = column + 0.5, row + 0.5
-            start = np.int64(last[pixel])
-            outlines, count = read_candidates(
-                points, faces, signs, ring, halves, spans, before, start, px, py, here, across, known, inner
-            )
-            join_sheets(points, faces, linked, signs, ring, here, known, inner, outlines, px, py, sheets, closest)
-            over, beside = nearest[row + RING, column + RING], np.int64(ids[row + RING, column + RING])
-            front = find_front(
+            outlines, count, front, beside = look_at_pixel(
                 points,
                 faces,
                 linked,
                 signs,
                 ring,
+                nearest,
+                ids,
+                halves,
+                spans,
+                before,
+                np.int64(last[pixel]),
+                np.int64(under[pixel]),
+                row,
+                column,
+                px,
+                py,
                 here,
+                across,
                 known,
                 inner,
                 sheets,
                 closest,
-                outlines,
-                px,
-                py,
-                over,
                 center_in,
                 center_depth,
             )
-            if front >= 0:
-                below = np.int64(under[pixel])
-                beside = face_beside(
+            if beside == UNKNOWN:
+                beside = next_below(
                     points,
                     faces,
                     linked,
@@ -225,8 +474,6 @@ def resolve_outlines(
                     starts,
                     entries,
                     seen_sign,
-                    ids,
-                    below,
                     row,
                     column,
                     known,
@@ -234,141 +481,54 @@ def resolve_outlines(
                     closest,
                     outlines,
                 )
-            if count > outlines:
-                count = place_seams(
-                    points,
-                    faces,
-                    linked,
-                    signs,
-                    ring,
-                    here,
-                    across,
-                    known,
-                    inner,
-                    sheets,
-                    outlines,
-                    count,
-                    beside,
-                    px,
-                    py,
-                )
-                if count == 0:
-                    continue
-            while True:
-                found = find_parts(
-                    points,
-                    faces,
-                    linked,
-                    signs,
-                    ring,
-                    here,
-                    known,
-                    sheets,
-                    closest,
-                    center_in,
-                    outlines,
-                    count,
-                    beside,
-                    px,
-                    py,
-                    cuts,
-                    cut_by,
-                    parts,
-                    part_spans,
-                )
-                if count == outlines:
-                    at_center = 2 * closest[front] if front >= 0 else BASE
-                    for part in range(found):
-                        beyond = parts[part, 1]
-                        parts[part, 4] = 2 * closest[sheets[parts[part, 0]]]
-                        parts[part, 5] = 2 * closest[beyond] if beyond >= 0 else BASE
-                    break
-                below = beside
-                if beside >= 0:
-                    below, _ = walk(points, faces, linked, signs, ring, beside, px, py)
-                at_center, of_base = name_patches(
-                    points,
-                    faces,
-                    linked,
-                    signs,
-                    charts,
-                    here,
-                    across,
-                    known,
-                    inner,
-                    sheets,
-                    closest,
-                    outlines,
-                    count,
-                    below,
-                    px,
-                    py,
-                    front,
-                    patches,
-                    closest_sides,
-                    parts,
-                    part_spans,
-                    found,
-                )
-                if are_patches_fair(known, inner, parts, part_spans, found, at_center, of_base, gained_by_patches):
-                    break
-                count = outlines  # without the seams, then
-            if not are_fair(
-                known, inner, sheets, center_in, center_depth, outlines, front, parts, part_spans, found, gained
-            ):
-                continue
-            for side in range(2 * count):
-                rows[side] = -1
-            rows[2 * MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
-            used = _write_places(
+            pairs, used = resolve_pixel(
                 points,
                 faces,
                 linked,
                 signs,
                 ring,
-                here,
-                across,
-                known,
-                parts,
-                found,
+                charts,
                 outlines,
-                at_center,
+                count,
+                front,
                 beside,
                 pixel,
                 px,
                 py,
-                nothing + 1 + used - first_place,
-                rows,
-                used,
-                first_place + place_room,
-                place_faces,
-                place_corners,
-                places,
-                place_pixels,
-            )
-            _write_pairs(
-                faces,
-                signs,
+                nothing,
                 here,
+                across,
                 known,
                 inner,
+                sheets,
+                closest,
+                center_in,
+                center_depth,
+                patches,
+                closest_sides,
                 rows,
+                gained,
+                gained_by_patches,
+                cuts,
+                cut_by,
                 parts,
                 part_spans,
-                found,
-                outlines,
-                at_center,
-                pixel,
                 pairs,
                 first_pair + room,
+                nothing + 1 - first_place,
+                used,
+                first_place + place_room,
                 pixels,
                 sides,
                 areas,
                 owners,
                 numbers,
                 cutters,
+                place_faces,
+                place_corners,
+                places,
+                place_pixels,
             )
-            pairs += found
         counts[portion, 0], counts[portion, 1] = pairs - first_pair, used - first_place
 
 

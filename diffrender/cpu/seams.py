@@ -20,6 +20,27 @@ _UNFAIR = 1e-6  # rounding of a share
 _WITHIN = 1e-3  # of the way to a face's centroid: what is not on its border
 
 
+@borrower
+def seam_at(points, faces, linked, signs, ring, head, seen_sign):
+    """Return the half edge of a seam, -1 if it is not seen, and the 1 / depth that all around must exceed to hide it."""
+    half = np.int64(head)
+    other = np.int64(ring[half])
+    sign, across = signs[half // 3], signs[other // 3]
+    if sign == 0 or (seen_sign != 0 and (sign != seen_sign or across != seen_sign)):
+        return np.int64(-1), 0.0
+    if not lies_beyond(linked, signs, half, other):
+        return np.int64(-1), 0.0
+    a, b = outward_ends(faces, signs, half)
+    # Around a seam in a valley all is nearer than it: by as much as its faces rise within a pixel.
+    rise = 0.0
+    for side in range(2):
+        sx, sy = depth_slopes(points, faces, (other if side else half) // 3)
+        rise = max(rise, abs(sx) + abs(sy))
+    if not rise < COORDINATE_LIMIT:
+        rise = 0.0
+    return half, max(points[a, 2], points[b, 2]) + rise
+
+
 @kernel
 def find_seam_candidates(
     points,
@@ -46,22 +67,10 @@ def find_seam_candidates(
     is -1 - its half edge."""
     count, found = 0, 0
     for head in seams:
-        half = np.int64(head)
-        other = np.int64(ring[half])
-        sign, across = signs[half // 3], signs[other // 3]
-        if sign == 0 or (seen_sign != 0 and (sign != seen_sign or across != seen_sign)):
-            continue
-        if not lies_beyond(linked, signs, half, other):
+        half, highest = seam_at(points, faces, linked, signs, ring, head, seen_sign)
+        if half < 0:
             continue
         a, b = outward_ends(faces, signs, half)
-        highest = max(points[a, 2], points[b, 2])
-        # Around a seam in a valley all is nearer than it: by as much as its faces rise within a pixel.
-        rise = 0.0
-        for side in range(2):
-            sx, sy = depth_slopes(points, faces, (other if side else half) // 3)
-            rise = max(rise, abs(sx) + abs(sy))
-        if not rise < COORDINATE_LIMIT:
-            rise = 0.0
         count, found = add_candidates(
             points,
             faces,
@@ -71,7 +80,7 @@ def find_seam_candidates(
             pieces,
             a,
             b,
-            highest + rise,
+            highest,
             -1 - half,
             nearest,
             ids,

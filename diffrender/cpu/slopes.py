@@ -10,7 +10,7 @@ import numpy as np
 from ..formulas.perspective import perspective_weights
 from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
-from .fragments import _fill_planes, _on_row, _qs_of, place_weights
+from .fragments import _fill_planes, _on_row, place_weights, qs_of
 from .hard import RING, ROWS
 
 
@@ -18,7 +18,7 @@ from .hard import RING, ROWS
 def _weights_at(points, faces, face, corner, x, y, perspective):
     """Return the weights of a face's corners at a place, and 1 / q there."""
     ba, bb, bc = place_weights(points, faces, face, corner, x, y)
-    return perspective_weights(ba, bb, bc, *_qs_of(points, faces, face, perspective))
+    return perspective_weights(ba, bb, bc, *qs_of(points, faces, face, perspective))
 
 
 @borrower

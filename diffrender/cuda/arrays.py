@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from ..backend import on_device
+
 KEPT_BYTES = 1 << 30  # of buffers that nobody uses at the moment
 
 _lock = threading.Lock()
@@ -72,6 +74,11 @@ def download(array: Any, stream: Any) -> np.ndarray:
     return host
 
 
+def not_empty(array: np.ndarray) -> np.ndarray:
+    """Return an array, or one with a row of zeros in place of none: buffers have at least one."""
+    return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception of the driver means that its memory is used up."""
     return isinstance(error, MemoryError) or "out_of_memory" in str(error).lower().replace(" ", "_")
@@ -102,6 +109,8 @@ class Workspace:
 
     def upload(self, array: np.ndarray) -> Any:
         """Return a device copy of a host array."""
+        if 0 in array.strides:  # of an axis of length 1: the copy to the device would take it for a repetition
+            array = array.copy()
         buffer = self.take(array.shape, array.dtype)
         buffer.copy_to_device(array, stream=self.stream)
         return buffer
@@ -110,6 +119,14 @@ class Workspace:
     def nbytes(self) -> int:
         """Bytes of all buffers."""
         return sum(_size(shape, dtype) for (_, shape, dtype), _ in self._taken)
+
+
+def given_to(array: Any, workspace: Workspace) -> Any:
+    """Return an array of the caller on the device, when its work is done."""
+    if not on_device(array):
+        return workspace.upload(array)
+    wait_for(getattr(array, "stream", 0), workspace.stream)
+    return array
 
 
 def _size(shape: tuple[int, ...], dtype: Any) -> int:

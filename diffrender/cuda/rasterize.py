@@ -26,7 +26,7 @@ from .jit import THREADS, blocks
 from .silhouette import LANES, PIXELS, WARPS, silhouette_backward, silhouette_forward
 from .surfaces import SurfaceData, draw_surface, draw_surface_backward, gather_texture, prepare, without_texture
 
-_lock = threading.RLock()  # one program's calls from several threads queue up: the device is one
+lock = threading.RLock()  # one program's calls from several threads queue up: the device is one
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def draw(
     textured: TexturedFaces | None = None,
 ) -> Drawn:
     """Return alpha (H, W), color (H, W, C) with attributes, and what `draw_backward` needs."""
-    with _lock:
+    with lock:
         return _draw(vertices, faces, size, settings, attributes, textured)
 
 
@@ -138,7 +138,7 @@ def _draw(
 
 def draw_backward(drawn: Drawn, grad_alpha: Any | None, grad_color: Any | None) -> RasterGradients:
     """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""
-    with _lock:
+    with lock:
         return _draw_backward(drawn, grad_alpha, grad_color)
 
 
@@ -223,5 +223,5 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> Any:
     """Return how colour, if any, and then alpha change in each direction (D, H, W, C + 1)."""
     from .forward_mode import tangent_of
 
-    with _lock:
+    with lock:
         return tangent_of(drawn, directions)

@@ -1,0 +1,99 @@
+"""Hard rendering on the device: its stages in one, see `diffrender.hard`."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import BackendError, RasterDirections, RasterGradients
+from ..checks import check_attributes, check_background, check_gradient
+from ..hard import FAINT, Hard, HardRaster
+from . import blend, fragments
+from .antialiasing import areas_backward, blend_pairs
+from .arrays import Workspace, allocate, given_to
+from .hard import DeviceFragments
+from .hard_gradients import HardGradients
+from .interpolation import DeviceInterpolation, interpolate
+from .jit import spread
+from .rasterize import lock
+
+_NO_FORWARD_MODE = "hard rendering has its forward mode on backend 'cpu' only"
+
+
+class DeviceRaster(HardRaster):
+    """`diffrender.hard.HardRaster` of fragments of the device."""
+
+    def __init__(self, of: DeviceFragments, drawn: DeviceInterpolation | None, background: np.ndarray | None):
+        self._of, self._drawn_there = of, drawn
+        with lock:
+            self._workspace = Workspace(of.stream)
+            stream, pixels = of.stream, of.pixels
+            if drawn is None:
+                values = self._workspace.take_at_least(of.count, of.dtype, 1)[: of.count]
+                fragments.cover[(*spread(of.count), stream)](of.ids, values)
+            else:
+                values = drawn._values
+            image = values[:pixels]
+            self._jumps = blend_pairs(of, values, image, self._workspace)
+            self._behind = None
+            if background is not None:
+                self._behind = self._workspace.upload(background)
+                if background.any():
+                    blend.show_background[(*spread(pixels), stream)](self._behind, image)
+                blend.to_straight_alpha[(*spread(len(of.order)), stream)](
+                    of.order, of.dtype.type(FAINT), self._behind, image
+                )
+            self._image = image
+            if of.stays:  # a copy: its memory is the caller's, ours is used again
+                kept = allocate(image.shape, of.dtype, stream)
+                blend.copy_rows[(*spread(image.size), stream)](image, kept)
+                image = kept
+            self.image = of.result(image.reshape(*of.size, image.shape[1]))
+
+    def backward(self, grad_image: Any) -> RasterGradients:
+        """Return the gradients for grad_image (H, W, C + 1). Raises ValueError for another shape."""
+        of, drawn = self._of, self._drawn_there
+        grad_image = check_gradient(grad_image, "grad_image", self.image, "cuda")
+        channels = self.image.shape[2]
+        with lock:
+            scratch = Workspace(of.stream)
+            given = given_to(grad_image, scratch).reshape(of.pixels, channels)
+            grad_values = scratch.take_at_least(of.count, of.dtype, channels)[: of.count]
+            blend.spread_gradient[(*spread(grad_values.size), of.stream)](given, grad_values)
+            if self._behind is not None:
+                straight = (of.order, of.dtype.type(FAINT), self._behind, self._image, grad_values)
+                blend.to_straight_alpha_backward[(*spread(len(of.order)), of.stream)](*straight)
+            grads = HardGradients(of, scratch)
+            grads.add_areas(areas_backward(of, self._jumps, grad_values, scratch))
+            if drawn is None:
+                return RasterGradients(grads.of_vertices(), None)
+            grads.add_values(drawn._given, grad_values)
+            return RasterGradients(grads.of_vertices(), grads.of_attributes())
+
+    def jvp(
+        self,
+        vertices_pixel: Any | None = None,
+        attributes: Any | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> np.ndarray:
+        """Raise BackendError."""
+        raise BackendError(_NO_FORWARD_MODE)
+
+    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
+        """Raise BackendError."""
+        raise BackendError(_NO_FORWARD_MODE)
+
+
+def draw(
+    of: DeviceFragments, attributes: Any | None, attribute_faces: np.ndarray | None, settings: Hard
+) -> DeviceRaster:
+    """Draw fragments with attributes, as `diffrender.hard.draw_hard` does."""
+    if attributes is None:
+        return DeviceRaster(of, None, None)
+    if attribute_faces is None:
+        attributes = check_attributes(attributes, of.vertices_pixel)
+    channels = attributes.shape[1]
+    background = check_background(settings.background, channels, of.dtype)
+    nothing = np.zeros(channels, of.dtype)
+    drawn = interpolate(of, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1, kept=True)
+    return DeviceRaster(of, drawn, background)

@@ -1,0 +1,81 @@
+"""Values of vertices at the fragments of a hard rasterization on the device, and back."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import BackendError, on_device
+from ..checks import check_gradient
+from ..interpolation import InterpolationGradients
+from . import fragments
+from .arrays import Workspace, allocate, download, given_to, not_empty, wait_for
+from .hard import DeviceFragments
+from .hard_gradients import HardGradients
+from .inspect import raise_not_finite
+from .jit import spread
+from .rasterize import lock
+
+
+class DeviceInterpolation:
+    """What `interpolate` returns for fragments of the device, see `diffrender.interpolation.Interpolation`."""
+
+    def __init__(self, of: DeviceFragments, given: tuple, values: Any, workspace: Workspace):
+        self._of, self._given, self._values, self._workspace = of, given, values, workspace
+
+    @property
+    def values(self) -> Any:
+        """A row for each fragment (S, C)."""
+        return self._of.result(self._values)
+
+    @property
+    def image(self) -> Any:
+        """The values at the pixels' centres (H, W, C)."""
+        return self._of.result(self._values[: self._of.pixels].reshape(*self._of.size, self._values.shape[1]))
+
+    @property
+    def slopes(self) -> Any:
+        """Raise BackendError: slopes are for textures."""
+        raise BackendError("the slopes of an interpolation are found by backend 'cpu' only")
+
+    def backward(self, grad_values: Any) -> InterpolationGradients:
+        """Return the gradients for grad_values (S, C). Raises ValueError for another shape."""
+        grad_values = check_gradient(grad_values, "grad_values", self._values, "cuda")
+        with lock:
+            scratch = Workspace(self._of.stream)
+            grads = HardGradients(self._of, scratch)
+            grads.add_values(self._given, given_to(grad_values, scratch))
+            return InterpolationGradients(grads.of_vertices(), grads.of_attributes())
+
+
+def interpolate(
+    of: DeviceFragments,
+    attributes: Any,
+    attribute_faces: Any | None,
+    perspective_correct: bool,
+    background: np.ndarray,
+    channels: int,
+    kept: bool = False,
+) -> DeviceInterpolation:
+    """Interpolate what has been checked, as `diffrender.interpolation.fill` does; values that are `kept` are the raster's."""
+    with lock:
+        workspace, stream = Workspace(of.stream), of.stream
+        wait_for(getattr(attributes, "stream", 0), stream)
+        is_given = on_device(attributes)
+        attributes = attributes if is_given else workspace.upload(not_empty(attributes))
+        if is_given:
+            report = workspace.upload(np.zeros(2, np.int64))
+            fragments.inspect[(*spread(len(attributes)), stream)](attributes, report)
+            bad, first = download(report, stream)
+            raise_not_finite("attributes", attributes, bad, first, stream)
+        faces = of.own_faces if attribute_faces is None else workspace.upload(not_empty(attribute_faces))
+        given = (bool(perspective_correct), attributes, faces)
+        shape = (of.count, channels)
+        if of.stays and not kept:
+            values = allocate(shape, of.dtype, stream)
+        else:
+            values = workspace.take_at_least(of.count, of.dtype, channels)[: of.count]
+        surface, places = (of.points, of.own_faces, of.ids), tuple(of.places)
+        fragments.interpolate[(*spread(of.count), stream)](
+            *surface, places, *given, workspace.upload(background), values
+        )
+        return DeviceInterpolation(of, given, values, workspace)
