@@ -50,8 +50,8 @@ if [ "$hard" ]; then
     step "tests on the device" 80 "$python" -m pytest -q -p no:cacheprovider tests/test_hard.py tests/test_cuda.py \
         -k "(cuda or agree) and (hard or centre or convex or axis or agree)"
 else
-    step "tests on the device" 170 "$python" -m pytest -q -p no:cacheprovider tests/test_rasterize.py tests/test_cuda.py \
-        tests/test_backend.py
+    step "tests on the device" 170 "$python" -m pytest -q -p no:cacheprovider -k cuda tests/test_rasterize.py tests/test_cuda.py \
+        tests/test_backend.py tests/test_texture.py tests/test_coverage.py tests/test_jvp.py
 fi
 small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diffrender as dr
 from diffrender.hard import draw_hard

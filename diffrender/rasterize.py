@@ -88,7 +88,8 @@ class Raster:
         image = self.image_jvp(RasterDirections(**directions))
         if not several:
             image = image[0]
-        return RasterTangents(image[..., -1], None if self.color is None else image[..., :-1])
+        rows = (slice(None),) * (image.ndim - 1)  # Numba's arrays of a device know no ellipsis
+        return RasterTangents(image[(*rows, -1)], None if self.color is None else image[(*rows, slice(None, -1))])
 
     def image_jvp(self, directions: RasterDirections) -> Any:
         """Return how color and then alpha change in directions that have been checked: (D, H, W, C + 1), C = 0 without color."""
