@@ -30,7 +30,7 @@ SIZE = (360, 480)  # (H, W) px
 FOV = 34.0  # degrees over the shorter side
 SAMPLES = 128
 PICTURES = 10
-SEED = 11
+SEED = 12
 ROTATION, TRANSLATION = 2.0, 0.01  # degrees, of the distance
 _ASSETS = Path(__file__).parent.parent / "assets"
 
