@@ -12,7 +12,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from .camera import Camera, rotation_matrix
+from .camera import Camera
 from .pose_descent import Hypothesis, in_front, refined
 from .pose_level import Level
 from .pose_moves import angle_between, moved
@@ -21,6 +21,8 @@ from .pose_starts import Start, ranked
 
 _TILTS, _SIDES = (5.0, 10.0), 8  # degrees, and in how many directions
 _BESIDE = 3.0  # degrees between hypotheses that go on side by side
+_NOTHING = 1e-6  # a loss that is as good as none
+_HOPELESS = 20.0  # times the loss of the one beside it, and a hypothesis is not followed up
 
 
 def quarter_turns() -> np.ndarray:
@@ -68,8 +70,12 @@ def _placed(camera: Camera, R: np.ndarray, place: np.ndarray, center: np.ndarray
 def _ranked(
     parent: Hypothesis, cameras: Sequence[Camera], level: Level, settings: PoseSettings, closed: bool
 ) -> list[Start]:
+    """Return what a mesh looks most like the picture from, the best first, and without the hopeless."""
     seen = [camera for camera in cameras if in_front(parent.mesh, camera)]
-    return ranked(parent.mesh, seen, level, settings, closed) if seen else []
+    if not seen:
+        return []
+    starts = ranked(parent.mesh, seen, level, settings, closed)
+    return [start for start in starts if start.loss < _HOPELESS * parent.loss + _NOTHING]
 
 
 def _followed(

@@ -27,7 +27,7 @@ _SMALL = 32  # px of the long side that starts are drawn at
 _REACHES = (5, 3, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
 _DENSE = 10_000  # faces
 _MARGIN = 0.25  # of the mask's size
-_COARSE = ((2, 16), (3, 8))  # steps at the coarsest resolution, and how many hypotheses go on after them
+_COARSE = ((2, 12), (3, 8))  # steps at the coarsest resolution, and how many hypotheses go on after them
 _TURNED = (3, 8)  # of the best of those, and how many turned ones are followed up
 _TILTS = 2  # of each
 _BESIDE_STEPS, _ROOM = 4, 5
@@ -229,7 +229,8 @@ def _followed(kept: Sequence[Hypothesis], room: int, hopeless: float) -> list[Hy
     for candidate in sorted(kept, key=_loss):
         if ranked and candidate.loss > hopeless * ranked[0].loss:
             break
-        if all(_apart(candidate, other) > _SAME for other in ranked):
+        others = np.array([other.camera.R for other in ranked]).reshape(-1, 3, 3)
+        if (angle_between(others, candidate.camera.R) > _SAME).all():
             ranked.append(candidate)
     return ranked[:room]
 
