@@ -19,10 +19,10 @@ from .pose_moves import angle_between, moved
 from .pose_settings import PoseSettings
 from .pose_starts import Start, ranked
 
-_TILTS, _SIDES = (5.0, 10.0), 8  # degrees, and in how many directions
+_TILTS, _SIDES = (4.0, 9.0), 8  # degrees, and in how many directions
 _BESIDE = 3.0  # degrees between hypotheses that go on side by side
 _NOTHING = 1e-6  # a loss that is as good as none
-_HOPELESS = 20.0  # times the loss of the one beside it, and a hypothesis is not followed up
+_HOPELESS = 20.0  # times the best's loss, and a turned hypothesis is not followed up
 
 
 def quarter_turns() -> np.ndarray:
@@ -44,6 +44,8 @@ def turned(
         place = parent.camera.R @ center + parent.camera.t
         cameras = [_placed(parent.camera, parent.camera.R @ turn, place, center) for turn in quarter_turns()]
         found += [(start, parent) for start in _ranked(parent, cameras, level, settings, closed)]
+    worst = _HOPELESS * parents[0].loss + _NOTHING
+    found = [pair for pair in found if pair[0].loss < worst]
     found.sort(key=lambda pair: pair[0].loss)
     return _followed(found, [other.camera for other in parents], level, settings, count)
 
@@ -70,12 +72,11 @@ def _placed(camera: Camera, R: np.ndarray, place: np.ndarray, center: np.ndarray
 def _ranked(
     parent: Hypothesis, cameras: Sequence[Camera], level: Level, settings: PoseSettings, closed: bool
 ) -> list[Start]:
-    """Return what a mesh looks most like the picture from, the best first, and without the hopeless."""
+    """Return what a mesh looks most like the picture from, the best first."""
     seen = [camera for camera in cameras if in_front(parent.mesh, camera)]
     if not seen:
         return []
-    starts = ranked(parent.mesh, seen, level, settings, closed)
-    return [start for start in starts if start.loss < _HOPELESS * parent.loss + _NOTHING]
+    return ranked(parent.mesh, seen, level, settings, closed)
 
 
 def _followed(
@@ -86,7 +87,8 @@ def _followed(
     count: int,
 ) -> list[Hypothesis]:
     """Return hypotheses for the first of those found, at most `count`, that are apart from each other and from others."""
-    taken, new = [camera.R for camera in others], []
+    taken = [camera.R for camera in others]
+    new: list[Hypothesis] = []
     for start, parent in found:
         if len(new) == count:
             break

@@ -85,7 +85,7 @@ class PoseSearch:
     def steps(self) -> Iterator[PoseStep]:
         """Yield the best pose after each step of the search. Raises ValueError as `fit_pose` does."""
         self._kept = [started(self.mesh, start.camera, self.levels[0], self.settings) for start in self._starts()]
-        done, rounds = 0, self._rounds()
+        done, rounds, tried = 0, self._rounds(), False
         for number, (at, most, room, beside) in enumerate(rounds):
             if self._kept[0].camera.size != self.levels[at].size:
                 self._kept = [refined(hypothesis, self.levels[at], self.settings) for hypothesis in self._kept]
@@ -102,7 +102,8 @@ class PoseSearch:
                     if not moving:
                         break
                 done += most
-            self._kept = _followed(self._kept, room, _HOPELESS if at else math.inf)
+            tried = tried or beside == "tilted"
+            self._kept = _followed(self._kept, room, _HOPELESS if tried else math.inf)
         self._kept, self._others = self._settled()
         if self.settings.recut:
             yield from self._recut(done)
