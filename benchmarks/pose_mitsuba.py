@@ -238,6 +238,7 @@ def measure(number: int, name: str, mesh: dr.Mesh, folder: Path) -> dict[str, An
     translation = float(np.linalg.norm(place - wanted) / np.linalg.norm(wanted))
     right = rotation < ROTATION and translation < TRANSLATION
     said = [line for line in done.stdout.splitlines() if line.startswith(("mask", "mesh at", "silhouette"))]
+    said = [line.replace(f"{out}/", "") for line in said]
     return row | {"rotation": rotation, "translation": translation, "right": right, "said": said}
 
 
