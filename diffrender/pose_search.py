@@ -13,6 +13,7 @@ from .loss import silhouette_iou
 from .mesh import Mesh, subdivide
 from .orbit import middle
 from .pose import PoseFit, PoseStep
+from .pose_beside import tilted, turned
 from .pose_descent import Hypothesis, advanced, in_front, refined, started
 from .pose_level import Level, level_of, normal_equations, recut, scatter
 from .pose_matte import matte
@@ -26,7 +27,10 @@ _SMALL = 32  # px of the long side that starts are drawn at
 _REACHES = (5, 3, 3)  # px on either side of the outline that a mask is cut anew in, one after the other
 _DENSE = 10_000  # faces
 _MARGIN = 0.25  # of the mask's size
-_COARSE = ((2, 16), (3, 8), (5, 5))  # steps at the coarsest resolution, and how many hypotheses go on after them
+_COARSE = ((2, 12), (3, 8))  # steps at the coarsest resolution, and how many hypotheses go on after them
+_TURNED = (3, 8)  # of the best of those, and how many turned ones are followed up
+_TILTS = 2  # of each
+_BESIDE_STEPS, _ROOM = 4, 5
 _FINER_STEPS, _FEWEST = 8, 4
 _HOPELESS = 2.0  # times the best's loss, and a hypothesis that has had time is given up
 _ALIKE = 1.03  # a hypothesis fits as well as the best if its loss is at most so many times as large
@@ -36,11 +40,15 @@ _SAME = 2.0  # degrees up to which two hypotheses have become one
 
 
 class _Round(NamedTuple):
-    """The number of a resolution, how many steps each hypothesis takes at it, and how many hypotheses go on after them."""
+    """The number of a resolution, how many steps each hypothesis takes at it, and how many hypotheses go on after them.
+
+    With `beside` only new hypotheses take steps, those beside the ones that there are.
+    """
 
     level: int
     steps: int
     room: int
+    beside: str = ""
 
 
 class PoseSearch:
@@ -77,12 +85,16 @@ class PoseSearch:
     def steps(self) -> Iterator[PoseStep]:
         """Yield the best pose after each step of the search. Raises ValueError as `fit_pose` does."""
         self._kept = [started(self.mesh, start.camera, self.levels[0], self.settings) for start in self._starts()]
-        done, rounds = 0, self._rounds()
-        for number, (at, most, room) in enumerate(rounds):
+        done, rounds, tried = 0, self._rounds(), False
+        for number, (at, most, room, beside) in enumerate(rounds):
             if self._kept[0].camera.size != self.levels[at].size:
                 self._kept = [refined(hypothesis, self.levels[at], self.settings) for hypothesis in self._kept]
             planned = done + _planned(len(self._kept), rounds[number:])
-            for index in range(len(self._kept)):
+            first = 0
+            if beside:
+                first = len(self._kept)
+                self._kept += self._beside(beside, self.levels[at])
+            for index in range(first, len(self._kept)):
                 for step in range(most):
                     self._kept[index], moving = self._advanced(self._kept[index], self.levels[at])
                     best = min(self._kept, key=_loss)
@@ -90,10 +102,19 @@ class PoseSearch:
                     if not moving:
                         break
                 done += most
-            self._kept = _followed(self._kept, room, _HOPELESS if number >= len(_COARSE) else math.inf)
+            tried = tried or beside == "tilted"
+            self._kept = _followed(self._kept, room, _HOPELESS if tried else math.inf)
         self._kept, self._others = self._settled()
         if self.settings.recut:
             yield from self._recut(done)
+
+    def _beside(self, how: str, level: Level) -> list[Hypothesis]:
+        given = level, self.center, self.settings, self.closed
+        return (
+            turned(self._kept[: _TURNED[0]], *given, _TURNED[1])
+            if how == "turned"
+            else tilted(self._kept, *given, _TILTS)
+        )
 
     def _settled(self) -> tuple[list[Hypothesis], list[Hypothesis]]:
         """Return the pose that is taken, and others that fit as well: of these it is turned least against the camera given."""
@@ -171,20 +192,26 @@ class PoseSearch:
 
     def _rounds(self) -> list[_Round]:
         """Return the rounds of the search: at the coarsest resolution many hypotheses take a few steps, then fewer take more."""
-        most = self.settings.steps
-        coarse = [_Round(0, min(steps, most), room) for steps, room in _COARSE]
-        if len(self.levels) == 1:
-            return [*coarse, _Round(0, most, _FEWEST)]
-        finer = [_Round(at, min(_FINER_STEPS, most), _FEWEST) for at in range(1, len(self.levels) - 1)]
-        return [*coarse, *finer, _Round(len(self.levels) - 1, most, _FEWEST)]
+        most, last = self.settings.steps, len(self.levels) - 1
+        rounds = [_Round(0, steps, room) for steps, room in _COARSE]
+        if self.settings.starts:
+            rounds.append(_Round(0, _BESIDE_STEPS, _ROOM, "turned"))
+        if last:
+            rounds.append(_Round(1, _FINER_STEPS, _FEWEST))
+        if self.settings.starts:
+            rounds.append(_Round(min(1, last), _BESIDE_STEPS, _FEWEST, "tilted"))
+        rounds += [_Round(at, _FINER_STEPS, _FEWEST) for at in range(2, last)]
+        rounds.append(_Round(last, most, _FEWEST))
+        return [round._replace(steps=min(round.steps, most)) for round in rounds]
 
 
 def _planned(count: int, rounds: Sequence[_Round]) -> int:
     """Return how many steps that many hypotheses take at most."""
     total = 0
-    for _, steps, room in rounds:
-        total += count * steps
-        count = min(count, room)
+    for _, steps, room, beside in rounds:
+        new = {"": count, "turned": _TURNED[1], "tilted": _TILTS * count}[beside]
+        total += new * steps
+        count = min(count + (new if beside else 0), room)
     return total
 
 
@@ -203,7 +230,8 @@ def _followed(kept: Sequence[Hypothesis], room: int, hopeless: float) -> list[Hy
     for candidate in sorted(kept, key=_loss):
         if ranked and candidate.loss > hopeless * ranked[0].loss:
             break
-        if all(_apart(candidate, other) > _SAME for other in ranked):
+        others = np.array([other.camera.R for other in ranked]).reshape(-1, 3, 3)
+        if (angle_between(others, candidate.camera.R) > _SAME).all():
             ranked.append(candidate)
     return ranked[:room]
 

@@ -47,25 +47,29 @@ def spread_starts(
     mesh: Mesh, camera: Camera, center: np.ndarray, level: Level, settings: PoseSettings, closed: bool
 ) -> list[Start]:
     """Return all rotations as hypotheses, the best first: placed by the middle and the area of what they cover."""
-    small = camera.resized(level.size)
-    cameras = [_on_mask(mesh, replace(small, R=R), center, level) for R in even_rotations(settings.starts)]
-    images = draw_all(mesh, cameras, closed)
-    cameras = [
-        _as_large(candidate, center, image[..., 3], level) for candidate, image in zip(cameras, images, strict=True)
-    ]
+    small, rotations = camera.resized(level.size), even_rotations(settings.starts)
+    places = _on_mask(mesh, small, rotations, center, level)
+    images = draw_all(mesh, _cameras(small, rotations, places, center), closed)
+    places = _as_large(small, places, images[..., 3], level)
+    return ranked(mesh, _cameras(small, rotations, places, center), level, settings, closed)
+
+
+def ranked(mesh: Mesh, cameras: Sequence[Camera], level: Level, settings: PoseSettings, closed: bool) -> list[Start]:
+    """Return hypotheses with cameras of the level's size, the best first."""
     ranks = losses(draw_all(mesh, cameras, closed), level, settings)
     return [Start(cameras[number], float(ranks[number])) for number in np.argsort(ranks, kind="stable")]
 
 
 def apart(starts: Sequence[Start], count: int) -> list[Start]:
     """Return the first hypotheses, at most `count`, that are turned against each other."""
-    kept: list[Start] = []
-    for start in starts:
-        if all(angle_between(start.camera.R, other.camera.R) > _APART for other in kept):
-            kept.append(start)
+    kept: list[int] = []
+    rotations = np.stack([start.camera.R for start in starts])
+    for number in range(len(starts)):
+        if not kept or angle_between(rotations[kept], rotations[number]).min() > _APART:
+            kept.append(number)
             if len(kept) == count:
                 break
-    return kept
+    return [starts[number] for number in kept]
 
 
 def draw_all(mesh: Mesh, cameras: Sequence[Camera], closed: bool) -> np.ndarray:
@@ -79,40 +83,42 @@ def draw_all(mesh: Mesh, cameras: Sequence[Camera], closed: bool) -> np.ndarray:
     return smoothed(over_black(images))
 
 
-def _on_mask(mesh: Mesh, camera: Camera, center: np.ndarray, level: Level) -> Camera:
-    """Return a camera whose view of the mesh has about the mask's bounding box."""
+def _cameras(camera: Camera, rotations: np.ndarray, places: np.ndarray, center: np.ndarray) -> list[Camera]:
+    """Return a camera for each rotation (B, 3, 3), before which the mesh's center (3,) is at a place of (B, 3)."""
+    shifts = places - rotations @ center
+    return [replace(camera, R=R, t=t) for R, t in zip(rotations, shifts, strict=True)]
+
+
+def _on_mask(mesh: Mesh, camera: Camera, rotations: np.ndarray, center: np.ndarray, level: Level) -> np.ndarray:
+    """Return the places (B, 3) of the center from which the mesh has about the mask's bounding box."""
     rows, columns = (np.flatnonzero((level.mask > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):  # so small a mask that its softness leaves nothing
         row, column = np.unravel_index(level.mask.argmax(), level.mask.shape)
         rows, columns = np.array([row]), np.array([column])
     low, high = np.array([columns[0], rows[0]]), np.array([columns[-1] + 1, rows[-1] + 1])
-    turned = (mesh.vertices - center) @ camera.R.T
-    across = float(np.mean(np.ptp(turned[:, :2], axis=0)))
-    near = -float(turned[:, 2].min())
-    depth = max(camera.focal * across / float(np.mean(high - low)), 1.2 * near)
-    ray = np.linalg.solve(camera.K, [*(low + high) / 2, 1.0])
-    return replace(camera, t=depth * ray - camera.R @ center)
+    about = mesh.vertices - center
+    depths = np.empty(len(rotations))
+    for number, R in enumerate(rotations):
+        turned = R @ about.T
+        near, across = -float(turned[2].min()), float(np.ptp(turned[:2], axis=1).mean())
+        depths[number] = max(camera.focal * across / float(np.mean(high - low)), 1.2 * near)
+    return depths[:, None] * np.linalg.solve(camera.K, [*(low + high) / 2, 1.0])
 
 
-def _as_large(camera: Camera, center: np.ndarray, alpha: np.ndarray, level: Level) -> Camera:
-    """Return the camera moved so that what it sees has the mask's area and centroid."""
-    area, wanted = float(alpha.sum()), float(level.mask.sum())
-    if area < 1e-6:
-        return camera
-    middle = camera.R @ center + camera.t
-    nearer = np.clip(np.sqrt(area / wanted), 1 / _FURTHEST, _FURTHEST)
-    off = _centroid(level.mask) - _centroid(alpha)
-    pixel = camera.K @ middle
-    ray = np.linalg.solve(camera.K, [*(pixel[:2] / pixel[2] + off), 1.0])
-    return replace(camera, t=middle[2] * nearer * ray - camera.R @ center)
+def _as_large(camera: Camera, places: np.ndarray, alphas: np.ndarray, level: Level) -> np.ndarray:
+    """Return the places (B, 3) moved so that what is seen from there, alphas (B, H, W), has the mask's area and centroid."""
+    areas, wanted = alphas.sum(axis=(1, 2), dtype=np.float64), float(level.mask.sum())
+    nearer = np.clip(np.sqrt(areas / wanted), 1 / _FURTHEST, _FURTHEST)
+    off = _centroids(level.mask[None]) - _centroids(alphas)
+    pixels = places @ camera.K.T
+    rays = np.column_stack([pixels[:, :2] / pixels[:, 2:] + off, np.ones(len(places))]) @ np.linalg.inv(camera.K).T
+    return np.where(areas[:, None] < 1e-6, places, (places[:, 2] * nearer)[:, None] * rays)
 
 
-def _centroid(weights: np.ndarray) -> np.ndarray:
-    total = float(weights.sum())
-    height, width = weights.shape
-    return np.array(
-        [
-            weights.sum(axis=0) @ (np.arange(width) + 0.5) / total,
-            weights.sum(axis=1) @ (np.arange(height) + 0.5) / total,
-        ]
-    )
+def _centroids(weights: np.ndarray) -> np.ndarray:
+    """Return the centroid (B, 2), x and y in px, of weights (B, H, W)."""
+    height, width = weights.shape[1:]
+    total = np.maximum(weights.sum(axis=(1, 2), dtype=np.float64), 1e-12)
+    x = weights.sum(axis=1, dtype=np.float64) @ (np.arange(width) + 0.5)
+    y = weights.sum(axis=2, dtype=np.float64) @ (np.arange(height) + 0.5)
+    return np.stack([x / total, y / total], axis=1)

@@ -15,6 +15,7 @@ import diffrender as dr
 from diffrender.camera import rotation_matrix
 from diffrender.color import to_bytes
 from diffrender.orbit import middle
+from diffrender.pose_beside import quarter_turns
 from diffrender.pose_level import level_of
 from diffrender.pose_light import relit
 from diffrender.pose_matte import matte
@@ -83,6 +84,21 @@ def test_even_rotations_are_rotations_and_leave_no_gap():
     for _ in range(50):
         anywhere = rotation_matrix(random.normal(size=3) * 2)
         assert angle_between(rotations, anywhere).min() < 35  # of 300 perfectly spread ones, about 30
+
+
+def test_quarter_turns_are_all_ways_in_which_a_cube_fits_its_place():
+    turns = np.concatenate([np.eye(3)[None], quarter_turns()])
+    assert len(np.unique(turns, axis=0)) == 24
+    np.testing.assert_array_equal(np.linalg.det(turns), 1)
+    assert {len(np.unique(np.abs(turn @ [1, 2, 3]))) for turn in turns} == {3}
+
+
+def test_a_face_seen_head_on_does_not_hold_the_search():
+    """A second face just comes into sight: descents from the other side of it stall 3 degrees off, where it is hidden."""
+    cube = dr.load_mesh(Path(__file__).parent.parent / "assets" / "cube.glb")
+    camera = dr.Camera.look_at((-7.92, 1.15, -0.13), fov_degrees=25, size=(96, 96))
+    fit = dr.fit_pose(cube, photographed(cube, camera), turned(camera, cube, 50))
+    assert off(cube, fit.camera, camera)[0] < 1
 
 
 def test_a_pose_is_found_from_a_start_that_is_30_degrees_off(lump, camera):
