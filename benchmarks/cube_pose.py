@@ -232,8 +232,8 @@ mean over 8 poses around the present one, 0.5 rad apart at first and 0.02 at the
 0.8 rad apart solved 44, a larger sigma (800) 43.
 
 **`fit_pose`** is not told where the cube is, and tries 700 rotations beside the start, then quarter and half turns of the best
-about the mesh's own axes, and tilts of what is left. Without turns and tilts it solved 97 % from 50 degrees and 92 or 93 % from
-80: where a second face has just come into sight, descents from the side on which it is hidden stop 3 to 5 degrees short, at a
+about the mesh's own axes, and tilts of what is left. Without turns and tilts it solved 97 to 99 % from 50 degrees and 92 to 93 %
+from 80: where a second face just comes into sight, descents from the side on which it is hidden stop 3 to 5 degrees short, at a
 loss that is no better than that of a cube turned by a quarter. Where one face alone is seen, four poses look the same: of those
 it found it takes the one nearest to the start, and names the others. That is all a method can do there. From 80 degrees it
 took the nearest of the four in five of six such pictures, which was the true one in one, and did not find it in the sixth.
