@@ -13,13 +13,16 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-CAPABILITIES = ((8, 0), (9, 0))
-PRECISIONS = ("float32", "float64")
+# Capability and precision. Doubles are for checking gradients: that their kernels compile is enough to know.
+TARGETS = (((8, 0), "float32"), ((9, 0), "float32"), ((9, 0), "float64"))
+_PARTS = 4  # of a target's kernels, compiled by one process each
 
 
 class Resources(NamedTuple):
@@ -261,13 +264,22 @@ def measure(name: str, ptx: str, capability: tuple[int, int], precision: str) ->
 
 
 def all_resources() -> list[Resources]:
-    """Compile every kernel for every capability and precision."""
-    found = []
-    for capability in CAPABILITIES:
-        for precision in PRECISIONS:
-            for name, (kernel, types) in signatures(precision).items():
-                found.append(measure(name, compile_ptx(kernel, types, capability), capability, precision))
-    return found
+    """Compile every kernel for every target, on all cores."""
+    parts = [(*target, number) for target in TARGETS for number in range(_PARTS)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        found = [row for rows in pool.map(_resources, parts) for row in rows]
+    order = {target: number for number, target in enumerate(TARGETS)}
+    return sorted(found, key=lambda row: order[_capability(row.capability), row.precision])
+
+
+def _resources(part: tuple[tuple[int, int], str, int]) -> list[Resources]:
+    capability, precision, number = part
+    kernels = list(signatures(precision).items())[number::_PARTS]
+    return [measure(name, compile_ptx(*kernel, capability), capability, precision) for name, kernel in kernels]
+
+
+def _capability(target: str) -> tuple[int, int]:
+    return int(target[3:-1]), int(target[-1])
 
 
 def main() -> None:
