@@ -14,7 +14,7 @@ from benchmarks.gradient_outputs import MODES, outputs
 from benchmarks.gradient_scenes import facts, scenes
 from benchmarks.gradient_settings import settings
 from benchmarks.gradient_table import blanks, failures, measure
-from diffrender import loss, regularize, symmetry
+from diffrender import antialiasing, fragments, interpolation, loss, regularize, symmetry
 from diffrender.batches import BatchGradients
 from diffrender.outputs import Derived
 
@@ -54,11 +54,21 @@ def gradient_fields(kind, prefix=""):
     return set().union(*(gradient_fields(part, f"{prefix}{name}.") for name, part in get_type_hints(kind).items()))
 
 
+class OnHost(dict):
+    """Names of what hints speak of: of arrays of a device, that of the host's, which has the same gradients."""
+
+    def __missing__(self, name):
+        for module in (antialiasing, fragments, interpolation):
+            if hasattr(module, name.removeprefix("Device")):
+                return getattr(module, name.removeprefix("Device"))
+        raise KeyError(name)
+
+
 def drawing_calls():
     """Return the public functions whose result has a backward, with that of its gradients' type."""
     for name in dr.__all__:
         function = getattr(dr, name)
-        result = get_type_hints(function).get("return") if isfunction(function) else None
+        result = get_type_hints(function, localns=OnHost()).get("return") if isfunction(function) else None
         if hasattr(result, "backward"):
             yield name, get_type_hints(result.backward)["return"]
 
