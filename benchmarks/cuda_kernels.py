@@ -267,19 +267,13 @@ def all_resources() -> list[Resources]:
     """Compile every kernel for every target, on all cores."""
     parts = [(*target, number) for target in TARGETS for number in range(_PARTS)]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        found = [row for rows in pool.map(_resources, parts) for row in rows]
-    order = {target: number for number, target in enumerate(TARGETS)}
-    return sorted(found, key=lambda row: order[_capability(row.capability), row.precision])
+        return [row for rows in pool.map(_resources, parts) for row in rows]
 
 
 def _resources(part: tuple[tuple[int, int], str, int]) -> list[Resources]:
     capability, precision, number = part
     kernels = list(signatures(precision).items())[number::_PARTS]
     return [measure(name, compile_ptx(*kernel, capability), capability, precision) for name, kernel in kernels]
-
-
-def _capability(target: str) -> tuple[int, int]:
-    return int(target[3:-1]), int(target[-1])
 
 
 def main() -> None:

@@ -12,13 +12,13 @@ from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
 from .forward_mode import image_jvp, light_directions, light_shapes, lit_colors_change, mesh_shapes, pose_shapes
 from .hard import Cover, Hard, HardRaster, draw_hard
-from .illuminate import lit_colors, lit_colors_backward
-from .in_front import InFront, in_front, in_front_backward
+from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
+from .in_front import Behind, InFront, in_front, in_front_backward
 from .jit import kernel
 from .lights import Lights, LightsGradients
 from .mesh import Mesh
 from .rasterize import Raster, check_settings, gradient_shapes, rasterize_soft
-from .shading import Light, LightGradients, normal_sums, shade_with, shade_with_backward
+from .shading import Light, LightGradients, ShadingGradients, normal_sums, shade_with, shade_with_backward
 from .spin import lead, publish
 from .texture import Texture
 from .threads import run_on_workers
@@ -112,6 +112,36 @@ class SilhouetteRendering:
         return tangent if several else tangent[0]
 
 
+Lit = ShadingGradients | IlluminationGradients | None  # gradients of what lit a mesh, if anything did
+
+
+def view_gradients(
+    mesh: Mesh, whole: Mesh | None, camera: Camera, behind: Behind, lit: Lit, texture: np.ndarray | None = None
+) -> RenderGradients:
+    """Return by name the gradients of a view of a mesh, or of the `whole` one whose corners it has."""
+    projected, albedo = behind.projected, behind.attributes
+    vertices, translation = projected.vertices, projected.translation
+    assert albedo is not None
+    if lit is not None:
+        vertices, albedo = vertices + lit.vertices, lit.albedo
+    if isinstance(lit, IlluminationGradients):
+        # The eye is -R^T t: a turn about it, which is what the increment of the rotation does to it, leaves it there.
+        translation = translation - camera.R @ lit.eye
+    if whole is not None:
+        vertices, albedo = (join_corners(whole.faces, grad, len(whole.vertices)) for grad in (vertices, albedo))
+    return RenderGradients(
+        vertices=vertices,
+        vertex_colors=None if mesh.vertex_colors is None else albedo,
+        rotation=projected.rotation,
+        translation=translation,
+        light=None if lit is None else lit.light,
+        K=projected.K,
+        distortion=projected.distortion,
+        uv=behind.uv,
+        texture=texture,
+    )
+
+
 class Rendering:
     """What `render` returns: `image` (H, W, 4) linear RGBA, not premultiplied, and `backward`."""
 
@@ -140,36 +170,20 @@ class Rendering:
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
         raster = self._raster_backward(grad_image)
+        behind = in_front_backward(self._front, raster)
+        lit = self._lit_backward(behind.attributes)
+        return view_gradients(self._mesh, self._whole, self._front.camera, behind, lit, raster.texture)
+
+    def _lit_backward(self, grad_color: np.ndarray | None) -> Lit:
+        if self._light is None:
+            return None
+        assert self._normals is not None and grad_color is not None
         mesh = self._mesh
-        projected, albedo, uv = in_front_backward(self._front, raster)
-        vertices, translation = projected.vertices, projected.translation
-        light: LightGradients | LightsGradients | None = None
-        assert albedo is not None
+        given = (mesh.vertices, mesh.faces, self._albedo)
         if isinstance(self._light, Lights):
-            assert self._normals is not None
-            given, camera = (mesh.vertices, mesh.faces, self._albedo, self._light), self._front.camera
-            lit = lit_colors_backward(self._normals, *given, eye_of(camera, self._light), albedo)
-            vertices, albedo, light = vertices + lit.vertices, lit.albedo, lit.light
-            # The eye is -R^T t: a turn about it, which is what the increment of the rotation does to it, leaves it there.
-            translation = translation - camera.R @ lit.eye
-        elif self._light is not None:
-            assert self._normals is not None
-            shading = shade_with_backward(self._normals, mesh.vertices, mesh.faces, self._albedo, self._light, albedo)
-            vertices, albedo, light = vertices + shading.vertices, shading.albedo, shading.light
-        if self._whole is not None:
-            faces, count = self._whole.faces, len(self._whole.vertices)
-            vertices, albedo = (join_corners(faces, grad, count) for grad in (vertices, albedo))
-        return RenderGradients(
-            vertices=vertices,
-            vertex_colors=None if mesh.vertex_colors is None else albedo,
-            rotation=projected.rotation,
-            translation=translation,
-            light=light,
-            K=projected.K,
-            distortion=projected.distortion,
-            uv=uv,
-            texture=raster.texture,
-        )
+            eye = eye_of(self._front.camera, self._light)
+            return lit_colors_backward(self._normals, *given, self._light, eye, grad_color)
+        return shade_with_backward(self._normals, *given, self._light, grad_color)
 
     def jvp(
         self,
@@ -213,12 +227,7 @@ class Rendering:
     def _raster_backward(self, grad_image: np.ndarray) -> RasterGradients:
         if isinstance(self._raster, HardRaster):
             return self._raster.backward(grad_image)
-        grad_color = np.empty((*self.image.shape[:2], 3), self.image.dtype)
-        grad_alpha = np.empty(self.image.shape[:2], self.image.dtype)
-        any_color = np.zeros(len(grad_alpha), np.bool_)
-        run_on_workers(
-            split_channels, np.ascontiguousarray(grad_image, self.image.dtype), grad_color, grad_alpha, any_color
-        )
+        grad_color, grad_alpha, any_color = split_gradient(grad_image, self.image.dtype)
         # A gradient of alpha alone goes the way of the silhouette, at half the cost.
         return self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
 
@@ -238,8 +247,17 @@ def join_channels(share, shares, board, color, alpha, image):
             image[row, column, 3] = alpha[row, column]
 
 
+def split_gradient(grad_image: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what grad_image (H, W, 4) has of colour (H, W, 3) and of alpha (H, W), and for each row (H,) whether of colour."""
+    grad = np.ascontiguousarray(grad_image, dtype)
+    size = grad.shape[:2]
+    grad_color, grad_alpha, any_color = np.empty((*size, 3), dtype), np.empty(size, dtype), np.zeros(size[0], np.bool_)
+    run_on_workers(_split_channels, grad, grad_color, grad_alpha, any_color)
+    return grad_color, grad_alpha, any_color
+
+
 @kernel
-def split_channels(share, shares, board, image, color, alpha, any_color):
+def _split_channels(share, shares, board, image, color, alpha, any_color):
     """Undo `join_channels`, and note for each row (H,) whether any colour is not 0."""
     if share < 0:
         lead(publish(board))

@@ -8,15 +8,16 @@ import numpy as np
 from .backend import RasterGradients
 from .camera import Camera, is_bare, project_views, project_views_backward
 from .checks import check_finite
-from .corners import join_corners, split_corners
+from .corners import split_corners
 from .cpu.rasterize import draw_views
-from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
+from .illuminate import lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
 from .mesh import Mesh
 from .ranges import Ranges, most_by_view, ranges_of
 from .rasterize import Raster, gradient_shapes
 from .rendering import (
+    Lit,
     RenderGradients,
     SilhouetteGradients,
     Soft,
@@ -26,13 +27,13 @@ from .rendering import (
     join_channels,
     near_plane,
     raster_settings,
-    split_channels,
+    split_gradient,
+    view_gradients,
 )
 from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with
 from .threads import run_on_workers
 
 View = tuple[Mesh, Camera]
-_Lit = ShadingGradients | IlluminationGradients | None
 
 
 class Together:
@@ -130,11 +131,8 @@ class Together:
         ]
 
     def _raster_backward(self, grad: np.ndarray) -> RasterGradients:
-        color, alpha = self._raster.color, self._raster.alpha
-        assert color is not None
-        grad = np.ascontiguousarray(grad, alpha.dtype).reshape(*alpha.shape, 4)
-        grad_color, grad_alpha, any_color = np.empty_like(color), np.empty_like(alpha), np.zeros(len(alpha), np.bool_)
-        run_on_workers(split_channels, grad, grad_color, grad_alpha, any_color)
+        alpha = self._raster.alpha
+        grad_color, grad_alpha, any_color = split_gradient(grad.reshape(*alpha.shape, 4), alpha.dtype)
         painted = any_color.reshape(self.count, -1).any(axis=1)
         if painted.all():
             return self._raster.backward(grad_alpha, grad_color)
@@ -161,7 +159,7 @@ class Together:
         projected = project_views_backward(self._vertices, self._ranges.vertices, self._cameras, raster.vertices_pixel)
         return [Behind(view, part.attributes, None) for view, part in zip(projected, parts, strict=True)]
 
-    def _lit_backward(self, found: list[Behind]) -> Sequence[_Lit]:
+    def _lit_backward(self, found: list[Behind]) -> Sequence[Lit]:
         """Return the gradients of what lit each view."""
         if self._light is None:
             return [None] * self.count
@@ -190,27 +188,9 @@ class Together:
             for part, of_view in zip(rows, totals, strict=True)
         ]
 
-    def _gradients(self, view: int, behind: Behind, lit: _Lit) -> RenderGradients:
-        """Return the gradients of a view, as `Rendering.backward` does."""
-        projected, albedo, camera = behind.projected, behind.attributes, self._cameras[view]
-        vertices, translation = projected.vertices, projected.translation
-        assert albedo is not None
-        if lit is not None:
-            vertices, albedo = vertices + lit.vertices, lit.albedo
-        if isinstance(lit, IlluminationGradients):
-            translation = translation - camera.R @ lit.eye
+    def _gradients(self, view: int, behind: Behind, lit: Lit) -> RenderGradients:
         mesh, whole = self._meshes[self._mesh_of(view)], self._whole[self._mesh_of(view)]
-        if mesh is not whole:
-            vertices, albedo = (join_corners(whole.faces, grad, len(whole.vertices)) for grad in (vertices, albedo))
-        return RenderGradients(
-            vertices=vertices,
-            vertex_colors=None if mesh.vertex_colors is None else albedo,
-            rotation=projected.rotation,
-            translation=translation,
-            light=None if lit is None else lit.light,
-            K=projected.K,
-            distortion=projected.distortion,
-        )
+        return view_gradients(mesh, None if mesh is whole else whole, self._cameras[view], behind, lit)
 
 
 def _without_repeats(meshes: list[Mesh]) -> list[Mesh]:
