@@ -23,14 +23,26 @@ import numpy as np
 
 import diffrender as dr
 from diffrender.camera import project
-from diffrender.cpu import blocks
+from diffrender.cpu import blocks, spans, strips
 from diffrender.cpu.bins import sort_into_bins
 from diffrender.formulas.constants import ZERO
 from diffrender.formulas.coverage import union_step
 from diffrender.formulas.pixel import covered_logit_backward
 from diffrender.formulas.shape import face_odds, shape_of
 from diffrender.jit import FAST_MATH, prefer_wide_vectors
-from diffrender.lanes import BLOCK, LANES, fma, higher, lane_numbers, load, load_pair, select, store, store_pair
+from diffrender.lanes import (
+    BLOCK,
+    COLUMNS,
+    LANES,
+    fma,
+    higher,
+    lane_numbers,
+    load,
+    load_pair,
+    select,
+    store,
+    store_pair,
+)
 from diffrender.ranges import one_view
 
 from .environment import describe
@@ -62,7 +74,7 @@ def _union(lists, count, repeats, image, saved, sums):
         for block in range(0, count, 2):
             logit = load(saved, block * BLOCK)
             exponential = select(logit >= _LOWEST, face_odds(higher(logit, _LOWEST), _SHAPE), ZERO)
-            first, second = blocks.places_of(lists, block)
+            first, second = spans.places_of(lists, block)
             store_pair(image, first, second, union_step(load_pair(image, first, second), exponential))
 
 
@@ -79,7 +91,7 @@ def _slopes(lists, count, repeats, image, saved, sums):
     prefer_wide_vectors()
     for _ in range(repeats):
         for block in range(0, count, 2):
-            above = load_pair(image, *blocks.places_of(lists, block))
+            above = load_pair(image, *spans.places_of(lists, block))
             into = block // 2 * blocks.SAVED_NEAREST
             store(saved, into, covered_logit_backward(above, load(saved, into), _LOWEST, _SHAPE))
 
@@ -89,7 +101,7 @@ def _sums(lists, count, repeats, image, saved, sums):
     prefer_wide_vectors()
     for _ in range(repeats):
         for block in range(0, count, 2):
-            place = blocks.sums_of(blocks.number_of(lists, block), block // 2)
+            place = blocks.sums_of(spans.number_of(lists, block), block // 2)
             blocks.add_nearest(sums, place, saved, block // 2 * blocks.SAVED_NEAREST)
 
 
@@ -178,22 +190,29 @@ def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float
 def _prepared_loops() -> tuple[int, dict[str, Callable[[], None]]]:
     """Return a number of blocks, and for each loop a call that goes over them _REPEATS times."""
     bins, radius, scale = _binned(*scene(5120))
-    stride, top, strip = SIDE + blocks.COLUMNS, 4 * blocks.STRIP_ROWS, 4
-    lists = blocks.new_lists(SIDE, _ROOM, bins.geometry)
-    borders = (top, top + blocks.STRIP_ROWS, radius, scale, stride)
-    first = bins.starts[strip]
-    groups = blocks.list_groups(bins.geometry, bins.bounds, bins.entries, first, blocks.BATCH, *borders, lists)
-    blocks.put_corners(lists, blocks.BATCH)
-    _, count = blocks.list_blocks(np.int64(0), groups, _ROOM, stride, lists)
-    image = np.empty(blocks.STRIP_ROWS * stride + BLOCK, np.float32)
+    strip = 4
+    lists, count = _list(bins.geometry, bins.bounds, bins.entries, bins.starts[strip], strip, radius, scale)
+    image = np.empty(strips.STRIP_ROWS * (SIDE + COLUMNS) + BLOCK, np.float32)
     saved = np.zeros(2 * count * blocks.SAVED_NEAREST, np.float32)
-    sums = np.zeros(blocks.BATCH * blocks.EDGE_SUMS, np.float32)
+    sums = np.zeros(spans.BATCH * blocks.EDGE_SUMS, np.float32)
 
     def run(loop: Callable[..., None]) -> None:
         image.fill(1e-6)  # or the odds would grow without end
         loop(lists, count, _REPEATS, image, saved, sums)
 
     return count, {name: partial(run, loop) for name, loop in _LOOPS.items()}
+
+
+@_loop
+def _list(geometry, bounds, entries, entry, strip, radius, scale):
+    """Return the lists of a batch of faces of a strip, and how many blocks they have."""
+    stride, top = strips.stride_of(SIDE), strip * strips.STRIP_ROWS
+    lists = spans.new_lists(SIDE, _ROOM, geometry)
+    bottom = top + strips.STRIP_ROWS
+    groups = spans.list_groups(geometry, bounds, entries, entry, spans.BATCH, top, bottom, radius, scale, stride, lists)
+    spans.put_corners(lists)
+    _, count = spans.list_blocks(np.int64(0), groups, _ROOM, stride, lists)
+    return lists, count
 
 
 def _nanoseconds(call: Callable[[], Any]) -> int:
@@ -235,20 +254,20 @@ def _count_blocks(mesh: dr.Mesh, camera: dr.Camera) -> int:
 
 @_loop
 def _count(geometry, bounds, starts, entries, radius, scale, height, width):
-    stride = blocks.stride_of(width)
-    lists = blocks.new_lists(width, _ROOM, geometry)
+    stride = strips.stride_of(width)
+    lists = spans.new_lists(width, _ROOM, geometry)
     total = 0
     for strip in range(len(starts) - 1):
-        top = strip * blocks.STRIP_ROWS
-        bottom = min(top + blocks.STRIP_ROWS, height)
-        for entry in range(starts[strip], starts[strip + 1], blocks.BATCH):
-            batch = min(blocks.BATCH, starts[strip + 1] - entry)
-            groups = blocks.list_groups(
+        top = strip * strips.STRIP_ROWS
+        bottom = min(top + strips.STRIP_ROWS, height)
+        for entry in range(starts[strip], starts[strip + 1], spans.BATCH):
+            batch = min(spans.BATCH, starts[strip + 1] - entry)
+            groups = spans.list_groups(
                 geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists
             )
             group = np.int64(0)
             while group < groups:
-                group, count = blocks.list_blocks(group, groups, _ROOM, stride, lists)
+                group, count = spans.list_blocks(group, groups, _ROOM, stride, lists)
                 total += count
     return total
 

@@ -379,11 +379,18 @@ def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-
     """Return two numbers of a contiguous array, those of a block's rows, in all its columns, for the first and second block."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        halves = [
-            builder.load(address_of(context, builder, array, (arguments[0], place), 2), align=array.dtype.bitwidth // 8)
-            for place in arguments[1:]
-        ]
-        return builder.shuffle_vector(*halves, indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
+        wide = ir.IntType(2 * array.dtype.bitwidth)
+        vector = ir.VectorType(wide, LANES // 2)
+        both = []
+        for place in arguments[1:]:
+            address = element_of(context, builder, array, (arguments[0], place))
+            number = builder.load(builder.bitcast(address, wide.as_pointer()), align=array.dtype.bitwidth // 8)
+            undefined = ir.Constant(vector, ir.Undefined)
+            first_ = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
+            both.append(builder.shuffle_vector(first_, undefined, indices([0] * (LANES // 2))))
+        mask = ir.Constant(ir.VectorType(ir.IntType(1), LANES // 2), [1] * (LANES // 4) + [0] * (LANES // 4))
+        merged = builder.select(mask, both[0], both[1])
+        return builder.bitcast(merged, ir.VectorType(context.get_value_type(array.dtype), LANES))
 
     return _LANES[array.dtype](array, types.intp, types.intp), generate
 
@@ -569,6 +576,16 @@ def round_down(typing_context, a):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return _call(builder, "floor", list(arguments))
+
+    return a(a), generate
+
+
+@intrinsic
+def root(typing_context, a):  # type: ignore[no-untyped-def]
+    """Return the square root of lanes."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _call(builder, "sqrt", list(arguments))
 
     return a(a), generate
 

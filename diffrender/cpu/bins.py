@@ -8,18 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..formulas.constants import AB, BC, CA, COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
-from ..formulas.triangle import (
-    edge_frame,
-    half_length,
-    pixel_range,
-    signed_area_twice,
-)
-from ..jit import formula, kernel
+from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
+from ..formulas.triangle import pixel_range, signed_area_twice
+from ..jit import kernel
 from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
 from ..threads import share_out
-from .blocks import LOW, SLOPES, STRIP_ROWS
+from .spans import GEOMETRY, INVERSE_AREA
+from .strips import STRIP_ROWS
 
 _SLICES = 16
 
@@ -29,7 +25,7 @@ class Bins:
     """Faces of B views by strip, S of each. `corners` is wound to positive area, `geometry` and `bounds` are below."""
 
     corners: np.ndarray  # (F, 3) int32 vertex indices
-    geometry: np.ndarray  # (F, 16): mx my nx ny half of ab, bc, ca (see `edge_frame`), 1 / (2 area)
+    geometry: np.ndarray  # (F, 8): x y of corners a, b, c and 1 / (2 area), see `diffrender.cpu.spans`
     bounds: np.ndarray  # (F, 4) int32 inclusive pixel range x0 x1 y0 y1; y1 < y0 for a face that contributes nothing
     slots: np.ndarray  # (F + 1,) int64 first gradient slot of each face
     starts: np.ndarray  # (B S + 1,) int64 first entry of each strip, view by view
@@ -55,7 +51,7 @@ def sort_into_bins(
     height, width = size
     count, views = len(faces), ranges.views
     corners = np.empty((count, 3), np.int32)
-    geometry = np.empty((count, 20), vertices.dtype)
+    geometry = np.empty((count, GEOMETRY), vertices.dtype)
     bounds = np.empty((count, 4), np.int32)
     radius += CULLING_MARGIN
     if nearest is None:
@@ -133,16 +129,10 @@ def _prepare(
         if min(area, ab, bc, ca) < SMALLEST_SQUARE:
             continue  # zero in float32
         corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
-        _store_frame(geometry, face, AB, ax, ay, bx, by)
-        _store_frame(geometry, face, BC, bx, by, cx, cy)
-        _store_frame(geometry, face, CA, cx, cy, ax, ay)
-        geometry[face, 15] = 1.0 / area
-        rounding = max(
-            _store_slope(geometry, face, AB, ax, ay, bx, by),
-            _store_slope(geometry, face, BC, bx, by, cx, cy),
-            _store_slope(geometry, face, CA, cx, cy, ax, ay),
-        )
-        geometry[face, SLOPES + 3] = rounding * (right - left + bottom - top + radius)
+        geometry[face, 0], geometry[face, 1] = ax, ay
+        geometry[face, 2], geometry[face, 3] = bx, by
+        geometry[face, 4], geometry[face, 5] = cx, cy
+        geometry[face, INVERSE_AREA] = 1.0 / area
         first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
         first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
         if first_x <= last_x and first_y <= last_y:
@@ -150,25 +140,6 @@ def _prepare(
             bounds[face, 2], bounds[face, 3] = first_y, last_y
         depth = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
         slices[face] = min(int((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
-
-
-@formula
-def _store_frame(geometry, face, edge, ax, ay, bx, by):
-    first = 5 * edge
-    half = half_length(ax, ay, bx, by)
-    mx, my, nx, ny = edge_frame(ax, ay, bx, by, half)
-    geometry[face, first], geometry[face, first + 1] = mx, my
-    geometry[face, first + 2], geometry[face, first + 3] = nx, ny
-    geometry[face, first + 4] = half
-
-
-@formula
-def _store_slope(geometry, face, edge, ax, ay, bx, by):
-    """Store dx / dy of an edge, and return how far a unit in the last place of float32 in y moves x."""
-    low = abs(by - ay) <= 2.0 * LOW
-    slope = 0.0 if low else (bx - ax) / (by - ay)
-    geometry[face, SLOPES + edge] = slope
-    return 4e-7 * abs(slope)
 
 
 @kernel

@@ -32,30 +32,10 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import (
-    BATCH,
-    EDGE_SUMS,
-    FRAME,
-    STRIP_ROWS,
-    add_nearest,
-    aligned,
-    coverage_logits,
-    fill,
-    list_blocks,
-    list_groups,
-    new_lists,
-    number_of,
-    places_of,
-    put_corner_gradients,
-    put_corners,
-    rows_of,
-    save_nearest,
-    stride_of,
-    strip_size,
-    strips_of,
-    sums_of,
-)
+from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest, sums_of
 from .rows import put_rows, put_upstream, second_of, take_alpha
+from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
+from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
@@ -71,13 +51,15 @@ _CORNER_SUMS = (
 
 
 @formula
-def put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, hues):
-    """Write a face's tint, the corners' attributes from `hues` numbers on."""
-    twice_inverse_area = (geometry[face, 15] + geometry[face, 15]) / scale
+def put_tint(lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, hues):
+    """Write the tint of a face, of a number in its batch, the corners' attributes from `hues` numbers on."""
+    frames = lists[0]
+    inverse_area = geometry[face, INVERSE_AREA]
+    per_half = (inverse_area + inverse_area) / (scale * scale)
     a, b, c = face_corners[face, 0], face_corners[face, 1], face_corners[face, 2]
-    put(tints, tint, geometry[face, 9] * twice_inverse_area)
-    put(tints, tint + 1, geometry[face, 14] * twice_inverse_area)
-    put(tints, tint + 2, geometry[face, 4] * twice_inverse_area)
+    put(tints, tint, of_frame(frames, number, 10) * per_half)
+    put(tints, tint + 1, of_frame(frames, number, 16) * per_half)
+    put(tints, tint + 2, of_frame(frames, number, 4) * per_half)
     put(tints, tint + 3, depth_logits[a])
     put(tints, tint + 4, depth_logits[b])
     put(tints, tint + 5, depth_logits[c])
@@ -194,7 +176,7 @@ def color_forward(
     owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
-    blocks = lists[5]
+    blocks = lists[1]
     # Of two blocks: the coverage logit, then coverage, 0 where the face does not count; the places across the edges.
     drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
     tint_size = _TINT + 3 * channels
@@ -220,7 +202,9 @@ def color_forward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
+                put_tint(
+                    lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT
+                )
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
@@ -327,7 +311,7 @@ def color_backward(
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
-    frames, blocks = lists[0], lists[5]
+    frames, blocks = lists[0], lists[1]
     # Of two blocks: what `save_nearest` writes; the places across the edges.
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = _TINT + 3 * channels
@@ -360,8 +344,10 @@ def color_backward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT)
-            put_corners(lists, batch)
+                put_tint(
+                    lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT
+                )
+            put_corners(lists)
             fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
             fill(shares, 0, batch * share_size, ZERO)
@@ -386,7 +372,7 @@ def color_backward(
                     block = int(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
-                    tint, frame = number * tint_size, number * FRAME
+                    tint = number * tint_size
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
@@ -426,12 +412,12 @@ def color_backward(
                     grad_logit = grad_logit + log_coverage_backward(grad_log, log_rate)
                     store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
                     slopes = (
-                        at(frames, frame + 8) * to_a,
-                        at(frames, frame + 9) * to_a,
-                        at(frames, frame + 14) * to_b,
-                        at(frames, frame + 15) * to_b,
-                        at(frames, frame + 2) * to_c,
-                        at(frames, frame + 3) * to_c,
+                        of_frame(frames, number, 8) * to_a,
+                        of_frame(frames, number, 9) * to_a,
+                        of_frame(frames, number, 14) * to_b,
+                        of_frame(frames, number, 15) * to_b,
+                        of_frame(frames, number, 2) * to_c,
+                        of_frame(frames, number, 3) * to_c,
                     )
                     hx, hy = clipped_barycentric_backward(
                         fma(grad_log, depth_a, weight * dot_a),

@@ -15,25 +15,12 @@ from ..formulas.texture import footprint_backward
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import LANES, at, fma, higher, load, load_pair, put, select, store, store_pair, times_sign
 from ..spin import claim, lead, publish
-from .blocks import (
-    BATCH,
-    FRAME,
-    STRIP_ROWS,
-    aligned,
-    fill,
-    list_blocks,
-    list_groups,
-    new_lists,
-    number_of,
-    places_of,
-    put_corners,
-    save_nearest,
-    stride_of,
-    strip_size,
-)
+from .blocks import of_frame, save_nearest
 from .color import BEHIND, list_hidden, list_seen, put_tint
 from .rows import put_rows, put_upstream, second_of
 from .sample import CELLS, PLACES, SAMPLED, SLOPES, clear, clear_slopes, put_levels, sample, sample_slopes
+from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
+from .strips import STRIP_ROWS, aligned, fill, stride_of, strip_size
 from .tangent import (
     HUE,
     LAID,
@@ -130,7 +117,7 @@ def color_tangent(
     fill(hues, 0, channels * size, ZERO)
     tangents = aligned(directions * (channels + 1) * size, geometry)
     lists = new_lists(width, _AT_ONCE, geometry)
-    frames, blocks = lists[0], lists[5]
+    frames, blocks = lists[0], lists[1]
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
@@ -171,7 +158,9 @@ def color_tangent(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT)
+                put_tint(
+                    lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT
+                )
                 put_q(face_corners, face, q, tints, tint + Q)
                 put_motions(motions, attribute_motions, face_corners, face, ways, number * of_face, way_size)
                 for corner in range(3):
@@ -194,7 +183,7 @@ def color_tangent(
                         way_size,
                         mipmapped,
                     )
-            put_corners(lists, batch)
+            put_corners(lists)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _AT_ONCE, stride, lists)
@@ -220,7 +209,7 @@ def color_tangent(
                     block = int(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
-                    tint, frame = number * tint_size, number * FRAME
+                    tint = number * tint_size
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
@@ -240,12 +229,12 @@ def color_tangent(
                     )
                     weight = select(counts, weight, ZERO)
                     slopes = (
-                        at(frames, frame + 8) * to_a,
-                        at(frames, frame + 9) * to_a,
-                        at(frames, frame + 14) * to_b,
-                        at(frames, frame + 15) * to_b,
-                        at(frames, frame + 2) * to_c,
-                        at(frames, frame + 3) * to_c,
+                        of_frame(frames, number, 8) * to_a,
+                        of_frame(frames, number, 9) * to_a,
+                        of_frame(frames, number, 14) * to_b,
+                        of_frame(frames, number, 15) * to_b,
+                        of_frame(frames, number, 2) * to_c,
+                        of_frame(frames, number, 3) * to_c,
                     )
                     put_nearest(times_sign(ONE, logit), saved, into, scale, rows)
                     above = load_pair(upstream, first, second)

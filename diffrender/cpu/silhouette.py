@@ -19,29 +19,18 @@ from ..lanes import (
 )
 from ..spin import claim, lead, publish
 from .blocks import (
-    BATCH,
     EDGE_SUMS,
     SAVED_NEAREST,
-    STRIP_ROWS,
     add_nearest,
-    aligned,
     coverage_logits,
     drop_idle,
-    fill,
-    list_blocks,
-    list_groups,
-    new_lists,
-    number_of,
     put_corner_gradients,
-    put_corners,
-    rows_of,
     save_nearest,
-    stride_of,
-    strip_size,
-    strips_of,
     sums_of,
 )
 from .rows import put_rows, put_upstream, take_alpha
+from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, put_corners
+from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -82,7 +71,7 @@ def silhouette_forward(
     odds = aligned(strip_size(width), geometry)
     owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     lists = new_lists(width, _FORWARD, geometry)
-    blocks = lists[5]
+    blocks = lists[1]
     logits = aligned(len(blocks) * BLOCK, geometry)
     while True:
         claimed = claim(turn)
@@ -150,7 +139,7 @@ def silhouette_backward(
     fill(upstream, 0, len(upstream), ZERO)
     owner = upstream if len(owners) == 0 else aligned(len(upstream), geometry)
     lists = new_lists(width, _BACKWARD, geometry)
-    blocks = lists[5]
+    blocks = lists[1]
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
     sums = aligned(BATCH * EDGE_SUMS, geometry)
     totals = aligned(16, geometry)
@@ -170,7 +159,7 @@ def silhouette_backward(
         while entry < end:
             batch = min(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
-            put_corners(lists, batch)
+            put_corners(lists)
             fill(sums, 0, batch * EDGE_SUMS, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:

@@ -6,24 +6,10 @@ from ..formulas.constants import ONE, ZERO
 from ..jit import kernel, prefer_wide_vectors
 from ..lanes import at, load, store
 from ..spin import claim, lead, publish
-from .blocks import (
-    BATCH,
-    SAVED_NEAREST,
-    STRIP_ROWS,
-    aligned,
-    drop_idle,
-    fill,
-    list_blocks,
-    list_groups,
-    new_lists,
-    number_of,
-    places_of,
-    put_corners,
-    save_nearest,
-    stride_of,
-    strip_size,
-)
+from .blocks import SAVED_NEAREST, drop_idle, save_nearest
 from .rows import put_rows, put_upstream
+from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
+from .strips import STRIP_ROWS, aligned, fill, stride_of, strip_size
 from .tangent import NEAREST, OUTLINE, add_outline, begin_tangents, put_motions, put_nearest, take_tangents
 from .union import covered_backward
 
@@ -71,7 +57,7 @@ def silhouette_tangent(
     owner = upstream if len(owners) == 0 else aligned(size, geometry)
     tangents = aligned(directions * size, geometry)
     lists = new_lists(width, _AT_ONCE, geometry)
-    blocks = lists[5]
+    blocks = lists[1]
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
     rows = aligned(NEAREST, geometry)
     of_face = directions * OUTLINE
@@ -94,7 +80,7 @@ def silhouette_tangent(
         while entry < end:
             batch = min(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
-            put_corners(lists, batch)
+            put_corners(lists)
             for number in range(batch):
                 face = at(entries, entry + number)
                 put_motions(motions, nothing, face_corners, face, ways, number * of_face, OUTLINE)

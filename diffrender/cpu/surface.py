@@ -31,32 +31,12 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import (
-    BATCH,
-    EDGE_SUMS,
-    FRAME,
-    STRIP_ROWS,
-    add_nearest,
-    aligned,
-    coverage_logits,
-    fill,
-    list_blocks,
-    list_groups,
-    new_lists,
-    number_of,
-    places_of,
-    put_corner_gradients,
-    put_corners,
-    rows_of,
-    save_nearest,
-    stride_of,
-    strip_size,
-    strips_of,
-    sums_of,
-)
+from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest, sums_of
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
+from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
+from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
 from .tints import DENSITY, TINT, UV, Q, corner_weights, footprint_of, put_place, put_q, put_uv, six, slopes_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
@@ -119,7 +99,7 @@ def surface_forward(
     owner = odds if len(owners) == 0 else aligned(len(odds), geometry)
     blend = aligned(channels * size, geometry)
     lists = new_lists(width, _FORWARD, geometry)
-    blocks = lists[5]
+    blocks = lists[1]
     drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
@@ -149,7 +129,9 @@ def surface_forward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT)
+                put_tint(
+                    lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT
+                )
                 put_q(face_corners, face, q, tints, tint + Q)
                 if texture is not None:
                     put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
@@ -313,7 +295,7 @@ def surface_backward(
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
-    frames, blocks = lists[0], lists[5]
+    frames, blocks = lists[0], lists[1]
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
@@ -352,11 +334,13 @@ def surface_backward(
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
-                put_tint(geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT)
+                put_tint(
+                    lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, TINT
+                )
                 put_q(face_corners, face, q, tints, tint + Q)
                 if texture is not None:
                     put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
-            put_corners(lists, batch)
+            put_corners(lists)
             fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
             fill(hue_sums, 0, batch * hue_size, ZERO)
@@ -381,7 +365,7 @@ def surface_backward(
                     block = int(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
-                    tint, frame, corner = number * tint_size, number * FRAME, number * _CORNER_SUMS
+                    tint, corner = number * tint_size, number * _CORNER_SUMS
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
                     counts = logit >= lowest
@@ -518,12 +502,12 @@ def surface_backward(
                         add_lanes(corner_sums, corner + 13 * BLOCK, log_b)
                         add_lanes(corner_sums, corner + 14 * BLOCK, log_c)
                     slopes = (
-                        at(frames, frame + 8) * to_a,
-                        at(frames, frame + 9) * to_a,
-                        at(frames, frame + 14) * to_b,
-                        at(frames, frame + 15) * to_b,
-                        at(frames, frame + 2) * to_c,
-                        at(frames, frame + 3) * to_c,
+                        of_frame(frames, number, 8) * to_a,
+                        of_frame(frames, number, 9) * to_a,
+                        of_frame(frames, number, 14) * to_b,
+                        of_frame(frames, number, 15) * to_b,
+                        of_frame(frames, number, 2) * to_c,
+                        of_frame(frames, number, 3) * to_c,
                     )
                     hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse_total, slopes)
                     add_products(corner_sums, corner, ua, hx)

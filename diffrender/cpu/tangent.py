@@ -7,7 +7,7 @@ from ..formulas.constants import ONE, TWO, ZERO
 from ..formulas.texture import texture_density_tangent
 from ..jit import formula, subroutine
 from ..lanes import LANES, at, fma, load, load_pair, put, store, store_pair
-from .blocks import fill
+from .strips import fill
 from .tints import UV, Q, six, slopes_of
 
 # How a face goes in a direction: x, y of corners a, b, c; in colour also their depth logits and attributes.

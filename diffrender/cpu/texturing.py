@@ -10,8 +10,8 @@ from ..formulas.texture import squared_step, squared_step_backward
 from ..jit import borrower, kernel, prefer_wide_vectors
 from ..lanes import LANES, at, load, put
 from ..spin import claim, lead, publish
-from .blocks import aligned, fill
 from .sample import CELLS, PLACES, SAMPLED, SLOPES, put_levels, sample, sample_backward, sample_slopes
+from .strips import aligned, fill
 
 CHUNK = 512  # fragments, a multiple of LANES
 _GRADS = 4 * LANES  # where the gradients of a colour are in the places

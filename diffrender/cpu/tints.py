@@ -7,6 +7,7 @@ from ..formulas.perspective import perspective_weights
 from ..formulas.texture import footprint, texture_density
 from ..jit import formula
 from ..lanes import LANES, at, fma, put, select, store
+from .spans import INVERSE_AREA
 
 # A tint goes on, after what `put_tint` writes first, with the corners' q for the attributes and for the texture; (u, v) of
 # corner a, the ways from there to b and c, and the density; then the corners' attributes.
@@ -17,15 +18,15 @@ TINT = np.int64(25)
 @formula
 def slopes_of(geometry, face):
     """Return the derivatives of the barycentric coordinates of a, b and c for x and y."""
-    scale = geometry[face, 15] + geometry[face, 15]
-    to_a, to_b, to_c = geometry[face, 9] * scale, geometry[face, 14] * scale, geometry[face, 4] * scale
+    ax, ay, bx, by = geometry[face, 0], geometry[face, 1], geometry[face, 2], geometry[face, 3]
+    cx, cy, inverse = geometry[face, 4], geometry[face, 5], geometry[face, INVERSE_AREA]
     return (
-        geometry[face, 7] * to_a,
-        geometry[face, 8] * to_a,
-        geometry[face, 12] * to_b,
-        geometry[face, 13] * to_b,
-        geometry[face, 2] * to_c,
-        geometry[face, 3] * to_c,
+        (by - cy) * inverse,
+        (cx - bx) * inverse,
+        (cy - ay) * inverse,
+        (ax - cx) * inverse,
+        (ay - by) * inverse,
+        (bx - ax) * inverse,
     )
 
 

@@ -10,8 +10,9 @@ from ..formulas.peak import NOTHING, peak_step
 from ..formulas.pixel import covered_logit_backward
 from ..jit import formula
 from ..lanes import at, load_pair, magnitude, select, store_pair, times_sign
-from .blocks import fill, number_of, places_of
 from .rows import second_of
+from .spans import number_of, places_of
+from .strips import fill
 
 
 @formula

@@ -1,0 +1,91 @@
+"""What lanes do with blocks' integers. A block is one: its column from its face's origin on, the number of the face in its
+batch from bit NUMBER_BIT on, and from PAIR_BIT on the pair of rows, counted from the face's first.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ..lanes import _INT32, _LANES, BLOCK, COLUMNS, LANES, STEPS, _spread, address_of, element_of, indices
+
+NUMBER_BIT, PAIR_BIT = 22, 26
+COLUMN_MASK = 2**NUMBER_BIT - 1
+
+_VECTOR = ir.VectorType(_INT32, LANES)
+
+
+def _constant(numbers: Any, kind: ir.Type) -> ir.Constant:
+    return ir.Constant(ir.VectorType(kind, LANES), list(numbers))
+
+
+@intrinsic
+def coordinates_of(typing_context, blocks, block, like):  # type: ignore[no-untyped-def]
+    """Return x and y of the pixels of a block and the next one, which go down before they go across, from their face's origin on,
+    in the precision of the scalar `like`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        address = address_of(context, builder, blocks, arguments[:2], 2)
+        both = builder.load(address, align=4)
+        words = builder.shuffle_vector(both, both, indices([0] * BLOCK + [1] * BLOCK))
+        kind = context.get_value_type(like)
+        columns = builder.and_(words, _constant([COLUMN_MASK] * LANES, _INT32))
+        pairs = builder.lshr(words, _constant([PAIR_BIT] * LANES, _INT32))
+        rows = builder.shl(pairs, _constant([1] * LANES, _INT32))
+        columns = builder.add(columns, _constant([lane % BLOCK // 2 for lane in range(LANES)], _INT32))
+        rows = builder.add(rows, _constant([lane % 2 for lane in range(LANES)], _INT32))
+        reals = ir.VectorType(kind, LANES)
+        return context.make_tuple(
+            builder, signature.return_type, [builder.sitofp(columns, reals), builder.sitofp(rows, reals)]
+        )
+
+    return types.UniTuple(_LANES[like], 2)(blocks, types.intp, like), generate
+
+
+@intrinsic
+def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-def]
+    """Write STEPS blocks, `first` and then COLUMNS more each time, to an array of int32 from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        vector = ir.VectorType(_INT32, STEPS)
+        undefined = ir.Constant(vector, ir.Undefined)
+        item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
+        item = builder.shuffle_vector(item, undefined, indices([0] * STEPS))
+        items = builder.add(item, ir.Constant(vector, [k * COLUMNS for k in range(STEPS)]))
+        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
+        builder.store(items, address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, first), generate
+
+
+@intrinsic
+def put_sums(typing_context, array, place, terms, first, more):  # type: ignore[no-untyped-def]
+    """Write LANES integers of `terms` (int32) from `first` on, plus `more`, to an array of int32 from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        values = builder.load(address_of(context, builder, terms, (arguments[2], arguments[3])), align=4)
+        summand = _spread(builder, context.cast(builder, arguments[4], more, types.int32))
+        address = builder.bitcast(element_of(context, builder, array, arguments), _VECTOR.as_pointer())
+        builder.store(builder.add(values, summand), address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, terms, types.intp, more), generate
+
+
+@intrinsic
+def put_integers(typing_context, array, place, lanes, first, step):  # type: ignore[no-untyped-def]
+    """Write lanes that are whole numbers, plus `first`, `first` + `step`, ..., to an array of int32 from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        start, more = (
+            _spread(builder, context.cast(builder, value, kind, types.int32))
+            for value, kind in zip(arguments[3:], (first, step), strict=True)
+        )
+        steps = builder.add(start, builder.mul(more, _constant(range(LANES), _INT32)))
+        address = builder.bitcast(element_of(context, builder, array, arguments), _VECTOR.as_pointer())
+        builder.store(builder.add(builder.fptosi(arguments[2], _VECTOR), steps), address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, lanes, first, step), generate
