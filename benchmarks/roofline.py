@@ -100,9 +100,7 @@ def _slopes(lists, count, repeats, image, saved, sums):
 def _sums(lists, count, repeats, image, saved, sums):
     prefer_wide_vectors()
     for _ in range(repeats):
-        for block in range(0, count, 2):
-            place = blocks.sums_of(spans.number_of(lists, block), block // 2)
-            blocks.add_nearest(sums, place, saved, block // 2 * blocks.SAVED_NEAREST)
+        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums)
 
 
 @_loop

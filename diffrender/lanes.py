@@ -627,6 +627,30 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
     return types.none(sums, types.intp, totals, count), generate
 
 
+@intrinsic
+def sum_lanes(typing_context, sums, place, totals, count):  # type: ignore[no-untyped-def]
+    """Write the totals of `count` (a literal, up to BLOCK) times LANES sums from `place` on, always added in the same order.
+
+    `totals` must have room for BLOCK numbers.
+    """
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    number = count.literal_value
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        align = sums.dtype.bitwidth // 8
+        values = []
+        for k in range(number):
+            where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * LANES))
+            value = builder.load(address_of(context, builder, sums, (arguments[0], where)), align=align)
+            values.append(builder.fadd(*halves_of(builder, value), flags=_FLAGS))
+        address = address_of(context, builder, totals, (arguments[2], ir.Constant(arguments[1].type, 0)), BLOCK)
+        builder.store(_sums(builder, values), address, align=align)
+        return context.get_dummy_value()
+
+    return types.none(sums, types.intp, totals, count), generate
+
+
 def _sums(builder: ir.IRBuilder, values: list) -> ir.Value:
     """Return, for up to BLOCK vectors of BLOCK numbers, the total of the k-th as the k-th number."""
     # Each round halves the partial sums of two vectors and lays them side by side in one.

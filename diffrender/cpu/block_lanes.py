@@ -28,17 +28,19 @@ def coordinates_of(typing_context, blocks, block, like):  # type: ignore[no-unty
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         address = address_of(context, builder, blocks, arguments[:2], 2)
         both = builder.load(address, align=4)
-        words = builder.shuffle_vector(both, both, indices([0] * BLOCK + [1] * BLOCK))
-        kind = context.get_value_type(like)
-        columns = builder.and_(words, _constant([COLUMN_MASK] * LANES, _INT32))
-        pairs = builder.lshr(words, _constant([PAIR_BIT] * LANES, _INT32))
-        rows = builder.shl(pairs, _constant([1] * LANES, _INT32))
-        columns = builder.add(columns, _constant([lane % BLOCK // 2 for lane in range(LANES)], _INT32))
-        rows = builder.add(rows, _constant([lane % 2 for lane in range(LANES)], _INT32))
-        reals = ir.VectorType(kind, LANES)
-        return context.make_tuple(
-            builder, signature.return_type, [builder.sitofp(columns, reals), builder.sitofp(rows, reals)]
-        )
+        real, twice = context.get_value_type(like), ir.VectorType(_INT32, 2)
+        columns = builder.and_(both, ir.Constant(twice, [COLUMN_MASK] * 2))
+        rows = builder.shl(builder.lshr(both, ir.Constant(twice, [PAIR_BIT] * 2)), ir.Constant(twice, [1, 1]))
+        apart = indices([0] * BLOCK + [1] * BLOCK)
+        results = []
+        for integers, within in ((columns, lambda lane: lane % BLOCK // 2), (rows, lambda lane: lane % 2)):
+            reals = builder.sitofp(
+                integers, ir.VectorType(real, 2)
+            )  # as two: as many as LANES take eight times as long
+            spread = builder.shuffle_vector(reals, reals, apart)
+            offsets = _constant([float(within(lane)) for lane in range(LANES)], real)
+            results.append(builder.fadd(spread, offsets))
+        return context.make_tuple(builder, signature.return_type, results)
 
     return types.UniTuple(_LANES[like], 2)(blocks, types.intp, like), generate
 

@@ -1,14 +1,13 @@
 """What kernels do with two blocks of pixels of a face: its coverage, and what that sends back to the face's corners. How they are
 listed is in `diffrender.cpu.spans`."""
 
+import numpy as np
+
 from ..formulas.constants import AB, BC, CA, TWO, ZERO
 from ..formulas.triangle import nearest_edge, nearest_weights
 from ..jit import formula
 from ..lanes import (
-    BLOCK,
     LANES,
-    add_lanes,
-    add_products,
     any_lane,
     at,
     fma,
@@ -21,14 +20,13 @@ from ..lanes import (
     negative_beside,
     put,
     store,
-    sum_up,
+    sum_lanes,
 )
 from .block_lanes import coordinates_of
 from .spans import LINE, WAYS, lines_of, number_of, places_of
 
 SAVED_NEAREST = 5 * LANES  # numbers of two blocks
-EDGE_SUMS = 12 * BLOCK  # numbers of a face, in two sets, see `add_nearest` and `sums_of`
-_SUMS = 6
+EDGE_SUMS = 6 * LANES  # numbers of a face, see `add_nearest`
 
 
 @formula
@@ -126,36 +124,53 @@ def save_nearest(lists, block, saved, into):
 
 
 @formula
-def add_nearest(sums, place, saved, into):
-    """Add to the sums of a face what two blocks send back, the gradient of d^2 having taken the place of the logit.
+def add_nearest(lists, listed, count, saved, size, sums):
+    """Add to the sums of faces what `count` times two blocks send back.
 
-    d(d^2) = -2 w (p - q) to a corner of weight w in the nearest point q: the weights' own change drops out, since p - q is
-    perpendicular to the edge or q is a corner.
+    The gradient of d^2 has taken the place of the logit in what `save_nearest` wrote, `size` numbers each time. `listed` has the
+    numbers of the blocks, or is () for all of them. Face by face: its sums stay in registers. d(d^2) = -2 w (p - q) to a corner of weight w in the nearest point q: the weights'
+    own change drops out, since p - q is perpendicular to the edge or q is a corner.
     """
-    grad = load(saved, into)
-    b, c = load(saved, into + LANES), load(saved, into + 2 * LANES)
-    gx, gy = grad * load(saved, into + 3 * LANES), grad * load(saved, into + 4 * LANES)
-    add_lanes(sums, place, gx)
-    add_lanes(sums, place + BLOCK, gy)
-    add_products(sums, place + 2 * BLOCK, gx, b)
-    add_products(sums, place + 3 * BLOCK, gy, b)
-    add_products(sums, place + 4 * BLOCK, gx, c)
-    add_products(sums, place + 5 * BLOCK, gy, c)
+    k = 0
+    while k < count:
+        number = _number_at(lists, listed, k)
+        place = number * EDGE_SUMS
+        x, y = load(sums, place), load(sums, place + LANES)
+        x_of_b, y_of_b = load(sums, place + 2 * LANES), load(sums, place + 3 * LANES)
+        x_of_c, y_of_c = load(sums, place + 4 * LANES), load(sums, place + 5 * LANES)
+        of_face = True
+        while of_face:
+            into = k * size
+            grad, b, c = load(saved, into), load(saved, into + LANES), load(saved, into + 2 * LANES)
+            gx, gy = grad * load(saved, into + 3 * LANES), grad * load(saved, into + 4 * LANES)
+            x, y = x + gx, y + gy
+            x_of_b, y_of_b = fma(gx, b, x_of_b), fma(gy, b, y_of_b)
+            x_of_c, y_of_c = fma(gx, c, x_of_c), fma(gy, c, y_of_c)
+            k += 1
+            of_face = k < count and _number_at(lists, listed, k) == number
+        store(sums, place, x)
+        store(sums, place + LANES, y)
+        store(sums, place + 2 * LANES, x_of_b)
+        store(sums, place + 3 * LANES, y_of_b)
+        store(sums, place + 4 * LANES, x_of_c)
+        store(sums, place + 5 * LANES, y_of_c)
 
 
 @formula
-def sums_of(number, turn):
-    """Return the place of a face's sums. There are two sets, taken by turns: two blocks need not wait for the two before."""
-    return number * EDGE_SUMS + (turn & 1) * (_SUMS * BLOCK)
+def _number_at(lists, listed, k):
+    if len(listed) == 0:
+        return number_of(lists, 2 * k)
+    else:
+        return number_of(lists, np.int64(at(listed, k)))
 
 
 @formula
 def put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, width):
     """Write the gradient of corners a, b, c to the first two of `width` numbers that a slot has for each."""
-    sum_up(sums, number * EDGE_SUMS, totals, 12)
+    sum_lanes(sums, number * EDGE_SUMS, totals, 6)
     factor = -TWO * scale * scale
     for axis in range(2):
-        b, c = totals[2 + axis] + totals[8 + axis], totals[4 + axis] + totals[10 + axis]
-        entry_gradients[slot, axis] = factor * (totals[axis] + totals[6 + axis] - b - c)
+        b, c = totals[2 + axis], totals[4 + axis]
+        entry_gradients[slot, axis] = factor * (totals[axis] - b - c)
         entry_gradients[slot, width + axis] = factor * b
         entry_gradients[slot, 2 * width + axis] = factor * c

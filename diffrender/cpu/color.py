@@ -32,7 +32,7 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest, sums_of
+from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
@@ -439,9 +439,7 @@ def color_backward(
                     add_products(corner_sums, corner + 6 * BLOCK, ba, grad_log)
                     add_products(corner_sums, corner + 7 * BLOCK, bb, grad_log)
                     add_products(corner_sums, corner + 8 * BLOCK, bc, grad_log)
-                for k in range(count):
-                    place = sums_of(number_of(lists, np.int64(at(seen, k))), k)
-                    add_nearest(edge_sums, place, saved, k * _SAVED)
+                add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS

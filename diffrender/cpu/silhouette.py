@@ -26,10 +26,9 @@ from .blocks import (
     drop_idle,
     put_corner_gradients,
     save_nearest,
-    sums_of,
 )
 from .rows import put_rows, put_upstream, take_alpha
-from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, put_corners
+from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
 from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
 
@@ -173,9 +172,7 @@ def silhouette_backward(
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
                     store(saved, into, grad)
-                for block in range(0, count, 2):
-                    pair_number = block // 2
-                    add_nearest(sums, sums_of(number_of(lists, block), pair_number), saved, pair_number * SAVED_NEAREST)
+                add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS

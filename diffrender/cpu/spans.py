@@ -48,8 +48,7 @@ _PER_BLOCK = np.float32(1 / COLUMNS)
 _ROUNDING_OF_X = np.float32(6e-7)  # of a place on an edge, relative to its slope and the y's that it has come from
 
 # Each is a vector of LANES faces. A frame has of each edge the origin's place along and across, the normal, the half length and
-# minus that; on the way back, from WAYS on, the inverse lengths (minus them for bc and ca), corner a and the ways to it from b and
-# c.
+# minus that; on the way back, from WAYS on, the inverse lengths (minus them for bc and ca), corner a and the ways there from b, c.
 WAYS = 18
 _FRAME = 27
 # An outline has the corners' x and y in the image, the origin's, and the last column and the last row; then the corners' x and y;
@@ -62,8 +61,11 @@ LINE = _PAIRS * 2 * LANES  # numbers of both rows of all pairs
 
 @subroutine
 def new_lists(width, room, like):
-    """Return the memory of the lists, for `room` blocks and what a group can have more: frames; blocks; of each pair of rows its
-    place, and the places of its first pixels along and across the edges; outlines; of each face the place of its origin, and how many pairs; of each pair its first block and how many."""
+    """Return the memory of the lists, for `room` blocks and what a group can have more.
+
+    Frames; blocks; of each pair of rows its place, then where it begins along and across the edges; outlines; of each face the
+    place of its origin, then how many pairs; of each pair its first block, then how many.
+    """
     return (
         aligned(_FRAME * LANES, like),
         np.empty(room + _IN_GROUP * (width // COLUMNS + 2) + STEPS, np.int32),

@@ -31,7 +31,7 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest, sums_of
+from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
@@ -519,9 +519,7 @@ def surface_backward(
                     add_products(corner_sums, corner + 6 * BLOCK, ba, grad_log)
                     add_products(corner_sums, corner + 7 * BLOCK, bb, grad_log)
                     add_products(corner_sums, corner + 8 * BLOCK, bc, grad_log)
-                for k in range(count):
-                    place = sums_of(number_of(lists, np.int64(at(seen, k))), k)
-                    add_nearest(edge_sums, place, saved, k * _SAVED)
+                add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
