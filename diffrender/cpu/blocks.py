@@ -128,8 +128,10 @@ def add_nearest(lists, listed, count, saved, size, sums):
     """Add to the sums of faces what `count` times two blocks send back.
 
     The gradient of d^2 has taken the place of the logit in what `save_nearest` wrote, `size` numbers each time. `listed` has the
-    numbers of the blocks, or is () for all of them. Face by face: its sums stay in registers. d(d^2) = -2 w (p - q) to a corner of weight w in the nearest point q: the weights'
-    own change drops out, since p - q is perpendicular to the edge or q is a corner.
+    numbers of the blocks, or is () for all of them. Face by face: its sums stay in registers.
+
+    d(d^2) = -2 w (p - q) to a corner of weight w in the nearest point q: the weights' own change drops out, since p - q is
+    perpendicular to the edge or q is a corner.
     """
     k = 0
     while k < count:

@@ -48,7 +48,7 @@ _PER_BLOCK = np.float32(1 / COLUMNS)
 _ROUNDING_OF_X = np.float32(6e-7)  # of a place on an edge, relative to its slope and the y's that it has come from
 
 # Each is a vector of LANES faces. A frame has of each edge the origin's place along and across, the normal, the half length and
-# minus that; on the way back, from WAYS on, the inverse lengths (minus them for bc and ca), corner a and the ways there from b, c.
+# minus that; on the way back, from WAYS on, inverse lengths (minus them for bc and ca), corner a and the ways there from b, c.
 WAYS = 18
 _FRAME = 27
 # An outline has the corners' x and y in the image, the origin's, and the last column and the last row; then the corners' x and y;
