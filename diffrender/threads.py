@@ -60,9 +60,14 @@ def run_on_workers(kernel: Callable[..., None], *arguments: Any, most: int | Non
         _busy.release()
 
 
+def parts_of(count: int) -> int:
+    """Return in how many parts `count` vertices or faces are worth sharing out, at least one."""
+    return max(1, min(get_num_threads(), count // _LEAST))
+
+
 def share_out(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
     """Call `run_on_workers` with as many shares as `count` vertices or faces are worth waking workers for."""
-    run_on_workers(kernel, *arguments, most=count // _LEAST)
+    run_on_workers(kernel, *arguments, most=parts_of(count))
 
 
 @cache

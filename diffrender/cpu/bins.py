@@ -13,7 +13,7 @@ from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import kernel
 from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
-from ..threads import share_out
+from ..threads import parts_of, run_on_workers
 from .spans import GEOMETRY, INVERSE_AREA
 from .strips import STRIP_ROWS
 
@@ -59,14 +59,16 @@ def sort_into_bins(
     else:
         depths = (nearest, np.array(_slices_per_depth(nearest, most_by_view(vertices[:, 2], ranges.vertices))))
     slices = np.empty(count, np.uint8)
-    arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
-    share_out(_prepare, count, *arguments, corners, geometry, bounds, slices)
     slots = np.empty(count + 1, np.int64)
     per_view = _SLICES * -(-height // STRIP_ROWS)
-    starts = np.zeros(views * per_view + 1, np.int64)
-    _count(ranges.faces, per_view, bounds, slices, slots, starts)
-    entries = np.empty(slots[-1], np.int32)
-    _fill(ranges.faces, per_view, bounds, slices, starts.copy(), entries)
+    # Each part of the faces counts for itself: whoever fills the slices knows where each part's entries begin.
+    parts = parts_of(count)
+    counts = np.zeros((parts, views * per_view), np.int64)
+    arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
+    run_on_workers(_prepare, *arguments, corners, geometry, bounds, slices, slots, per_view, counts, most=parts)
+    starts = np.empty(views * per_view + 1, np.int64)
+    entries = np.empty(int(counts.sum()), np.int32)
+    run_on_workers(_fill, ranges.faces, per_view, bounds, slices, counts, slots, starts, entries, most=parts)
     starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")
     return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
@@ -95,80 +97,96 @@ def _prepare(
     geometry,
     bounds,
     slices,
+    slots,
+    per_view,
+    counts,
 ):
+    """Fill what is known of each face, and count the entries of slices, of which the strips of a view have `per_view`.
+
+    counts (parts, B S _SLICES), zeros, has the entries of each part of the faces, slots (F + 1,) number them within the part.
+    """
     if share < 0:
         lead(publish(board))
         return
-    count = len(faces)
-    view = 0
-    for face in range(count * share // shares, count * (share + 1) // shares):
-        while face >= face_starts[view + 1]:
-            view += 1
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        # In float64: the sign and the zero of the area must be those of the exact triangle.
-        ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-        bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-        cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
-        area = signed_area_twice(ax, ay, bx, by, cx, cy)
-        bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = 0, -1, 0, -1
-        if area == 0.0 or (cull_backfaces and area > 0.0):
-            continue
-        if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
-            continue
-        if area < 0.0:
-            b, c = c, b
-            bx, by, cx, cy = cx, cy, bx, by
-            area = -area
-        left, right = min(ax, bx, cx), max(ax, bx, cx)
-        top, bottom = min(ay, by, cy), max(ay, by, cy)
-        if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
-            continue
-        ab = (bx - ax) ** 2 + (by - ay) ** 2
-        bc = (cx - bx) ** 2 + (cy - by) ** 2
-        ca = (ax - cx) ** 2 + (ay - cy) ** 2
-        if min(area, ab, bc, ca) < SMALLEST_SQUARE:
-            continue  # zero in float32
-        corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
-        geometry[face, 0], geometry[face, 1] = ax, ay
-        geometry[face, 2], geometry[face, 3] = bx, by
-        geometry[face, 4], geometry[face, 5] = cx, cy
-        geometry[face, INVERSE_AREA] = 1.0 / area
-        first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
-        first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
-        if first_x <= last_x and first_y <= last_y:
+    count, parts = len(faces), len(counts)
+    for part in range(share, parts, shares):
+        of_part = counts[part]
+        total, view = 0, 0
+        for face in range(count * part // parts, count * (part + 1) // parts):
+            slots[face] = total
+            while face >= face_starts[view + 1]:
+                view += 1
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            # In float64: the sign and the zero of the area must be those of the exact triangle.
+            ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+            bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+            cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+            area = signed_area_twice(ax, ay, bx, by, cx, cy)
+            bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = 0, -1, 0, -1
+            if area == 0.0 or (cull_backfaces and area > 0.0):
+                continue
+            if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
+                continue
+            if area < 0.0:
+                b, c = c, b
+                bx, by, cx, cy = cx, cy, bx, by
+                area = -area
+            left, right = min(ax, bx, cx), max(ax, bx, cx)
+            top, bottom = min(ay, by, cy), max(ay, by, cy)
+            if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
+                continue
+            ab = (bx - ax) ** 2 + (by - ay) ** 2
+            bc = (cx - bx) ** 2 + (cy - by) ** 2
+            ca = (ax - cx) ** 2 + (ay - cy) ** 2
+            if min(area, ab, bc, ca) < SMALLEST_SQUARE:
+                continue  # zero in float32
+            corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
+            geometry[face, 0], geometry[face, 1] = ax, ay
+            geometry[face, 2], geometry[face, 3] = bx, by
+            geometry[face, 4], geometry[face, 5] = cx, cy
+            geometry[face, INVERSE_AREA] = 1.0 / area
+            first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
+            first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
+            if first_x > last_x or first_y > last_y:
+                continue
             bounds[face, 0], bounds[face, 1] = first_x, last_x
             bounds[face, 2], bounds[face, 3] = first_y, last_y
-        depth = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
-        slices[face] = min(int((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
-
-
-@kernel
-def _count(face_starts, per_view, bounds, slices, slots, starts):
-    """Number the slots of faces, and add up the entries of slices, of which the strips of a view have `per_view`."""
-    total, view = 0, 0
-    for face in range(len(bounds)):
-        while face >= face_starts[view + 1]:
-            view += 1
-        slots[face] = total
-        if bounds[face, 3] >= bounds[face, 2]:
-            first, last = bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS
+            depth = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
+            slices[face] = min(int((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
+            first, last = first_y // STRIP_ROWS, last_y // STRIP_ROWS
             total += last - first + 1
             for strip in range(first, last + 1):
-                starts[view * per_view + strip * _SLICES + slices[face] + 1] += 1
-    slots[len(bounds)] = total
-    for strip in range(len(starts) - 1):
-        starts[strip + 1] += starts[strip]
+                of_part[view * per_view + strip * _SLICES + slices[face]] += 1
 
 
 @kernel
-def _fill(face_starts, per_view, bounds, slices, cursor, entries):
-    """Write the faces to the slices that begin at cursor (B S _SLICES + 1,), which then stands at their ends."""
-    view = 0
-    for face in range(len(bounds)):
-        while face >= face_starts[view + 1]:
-            view += 1
-        if bounds[face, 3] >= bounds[face, 2]:
-            for strip in range(bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS + 1):
-                place = view * per_view + strip * _SLICES + slices[face]
-                entries[cursor[place]] = face
-                cursor[place] += 1
+def _fill(share, shares, board, face_starts, per_view, bounds, slices, counts, slots, starts, entries):
+    """Write the faces to their slices, which begin at starts (B S _SLICES + 1,), and number the slots of all parts."""
+    if share < 0:
+        lead(publish(board))
+        return
+    count, parts = len(bounds), len(counts)
+    for part in range(share, parts, shares):
+        cursor = np.empty(counts.shape[1], np.int64)
+        before, total = 0, 0
+        for place in range(len(cursor)):
+            cursor[place] = total
+            if part == 0:
+                starts[place] = total
+            for other in range(parts):
+                if other < part:
+                    cursor[place] += counts[other, place]
+                    before += counts[other, place]
+                total += counts[other, place]
+        if part == 0:
+            starts[len(cursor)], slots[count] = total, total
+        view = 0
+        for face in range(count * part // parts, count * (part + 1) // parts):
+            while face >= face_starts[view + 1]:
+                view += 1
+            slots[face] += before
+            if bounds[face, 3] >= bounds[face, 2]:
+                for strip in range(bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS + 1):
+                    place = view * per_view + strip * _SLICES + slices[face]
+                    entries[cursor[place]] = face
+                    cursor[place] += 1
