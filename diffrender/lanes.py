@@ -235,40 +235,8 @@ def _sign_bits(builder: ir.IRBuilder, values: list) -> ir.Value:
     return builder.and_(bits, ir.Constant(integers, [1 << (width - 1)] * LANES))
 
 
-@intrinsic
-def add_lanes(typing_context, array, place, a):  # type: ignore[no-untyped-def]
-    """Add a of the first and of the second block to BLOCK sums of an array from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        first, second = halves_of(builder, arguments[2])
-        _add_to(context, builder, array, arguments, builder.fadd(first, second, flags=_FLAGS))
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, a), generate
-
-
-@intrinsic
-def add_products(typing_context, array, place, a, b):  # type: ignore[no-untyped-def]
-    """Add a * b of the first and of the second block to BLOCK sums of an array from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        a_first, a_second = halves_of(builder, arguments[2])
-        b_first, b_second = halves_of(builder, arguments[3])
-        # Both before what is in memory: blocks of a face wait for each other's sums, and one addition is the shortest wait.
-        product = builder.fmul(a_second, b_second, flags=_FLAGS)
-        _add_to(context, builder, array, arguments, _call(builder, "fmuladd", [a_first, b_first, product]))
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, a, b), generate
-
-
 def halves_of(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
     return [builder.shuffle_vector(value, value, indices(list(range(begin, begin + BLOCK)))) for begin in (0, BLOCK)]
-
-
-def _add_to(context: Any, builder: ir.IRBuilder, array: types.Array, arguments: tuple, more: ir.Value) -> None:
-    address, align = address_of(context, builder, array, arguments[:2], BLOCK), array.dtype.bitwidth // 8
-    builder.store(builder.fadd(builder.load(address, align=align), more, flags=()), address, align=align)
 
 
 @intrinsic
@@ -602,7 +570,7 @@ def magnitude(typing_context, a):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyped-def]
-    """Write the totals of `count` (a literal) times BLOCK sums from `place` on, always added in the same order.
+    """Write the totals of `count` (a literal) times LANES sums from `place` on, always added in the same order.
 
     `totals` must have room for a multiple of BLOCK numbers.
     """
@@ -615,37 +583,12 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
         for begin in range(0, number, BLOCK):
             values = []
             for k in range(begin, min(begin + BLOCK, number)):
-                where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * BLOCK))
-                values.append(
-                    builder.load(address_of(context, builder, sums, (arguments[0], where), BLOCK), align=align)
-                )
+                where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * LANES))
+                value = builder.load(address_of(context, builder, sums, (arguments[0], where)), align=align)
+                values.append(builder.fadd(*halves_of(builder, value), flags=_FLAGS))
             into = ir.Constant(arguments[1].type, begin)
             address = address_of(context, builder, totals, (arguments[2], into), BLOCK)
             builder.store(_sums(builder, values), address, align=align)
-        return context.get_dummy_value()
-
-    return types.none(sums, types.intp, totals, count), generate
-
-
-@intrinsic
-def sum_lanes(typing_context, sums, place, totals, count):  # type: ignore[no-untyped-def]
-    """Write the totals of `count` (a literal, up to BLOCK) times LANES sums from `place` on, always added in the same order.
-
-    `totals` must have room for BLOCK numbers.
-    """
-    if not isinstance(count, types.IntegerLiteral):
-        return None
-    number = count.literal_value
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        align = sums.dtype.bitwidth // 8
-        values = []
-        for k in range(number):
-            where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * LANES))
-            value = builder.load(address_of(context, builder, sums, (arguments[0], where)), align=align)
-            values.append(builder.fadd(*halves_of(builder, value), flags=_FLAGS))
-        address = address_of(context, builder, totals, (arguments[2], ir.Constant(arguments[1].type, 0)), BLOCK)
-        builder.store(_sums(builder, values), address, align=align)
         return context.get_dummy_value()
 
     return types.none(sums, types.intp, totals, count), generate

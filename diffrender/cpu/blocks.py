@@ -20,7 +20,7 @@ from ..lanes import (
     negative_beside,
     put,
     store,
-    sum_lanes,
+    sum_up,
 )
 from .block_lanes import coordinates_of
 from .spans import LINE, WAYS, lines_of, number_of, places_of
@@ -167,9 +167,21 @@ def _number_at(lists, listed, k):
 
 
 @formula
+def add_lanes(sums, place, a):
+    """Add a to LANES sums from `place` on."""
+    store(sums, place, load(sums, place) + a)
+
+
+@formula
+def add_products(sums, place, a, b):
+    """Add a * b to LANES sums from `place` on."""
+    store(sums, place, fma(a, b, load(sums, place)))
+
+
+@formula
 def put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, width):
     """Write the gradient of corners a, b, c to the first two of `width` numbers that a slot has for each."""
-    sum_lanes(sums, number * EDGE_SUMS, totals, 6)
+    sum_up(sums, number * EDGE_SUMS, totals, 6)
     factor = -TWO * scale * scale
     for axis in range(2):
         b, c = totals[2 + axis], totals[4 + axis]

@@ -13,9 +13,7 @@ from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_back
 from ..formulas.shape import face_odds, rates
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
-    BLOCK,
     LANES,
-    add_products,
     any_lane,
     at,
     fma,
@@ -32,7 +30,7 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest
+from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
@@ -45,9 +43,8 @@ _SAVED = 8 * LANES  # and of the way back
 # A tint holds what turns places across bc, ca and ab into the barycentric coordinates of a, b and c, the corners' depth
 # logits and the highest of them, and the corners' attributes.
 _TINT = np.int64(7)
-_CORNER_SUMS = (
-    9 * BLOCK
-)  # of a face, besides those of its edges and 3 a channel: x, y of a, b and c, their depth logits
+# Of a face, besides the sums of its edges and 3 a channel: x, y of a, b and c, their depth logits.
+_CORNER_SUMS = 9 * LANES
 
 
 @formula
@@ -319,7 +316,7 @@ def color_backward(
     seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
-    share_size = 3 * channels * BLOCK
+    share_size = 3 * channels * LANES
     shares = aligned(BATCH * share_size, geometry)
     totals = aligned(LANES, geometry)
     while True:
@@ -402,9 +399,9 @@ def color_backward(
                         dot_b = fma(hue, at(tints, color_of + 1), dot_b)
                         dot_c = fma(hue, at(tints, color_of + 2), dot_c)
                         add_products(shares, share, hue, weight_a)
-                        add_products(shares, share + BLOCK, hue, weight_b)
-                        add_products(shares, share + 2 * BLOCK, hue, weight_c)
-                        share += 3 * BLOCK
+                        add_products(shares, share + LANES, hue, weight_b)
+                        add_products(shares, share + 2 * LANES, hue, weight_c)
+                        share += 3 * LANES
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load_pair(mean, first, second))
                     above = load_pair(upstream, first, second)
@@ -431,14 +428,14 @@ def color_backward(
                     )
                     corner = number * _CORNER_SUMS
                     add_products(corner_sums, corner, ua, hx)
-                    add_products(corner_sums, corner + 1 * BLOCK, ua, hy)
-                    add_products(corner_sums, corner + 2 * BLOCK, ub, hx)
-                    add_products(corner_sums, corner + 3 * BLOCK, ub, hy)
-                    add_products(corner_sums, corner + 4 * BLOCK, uc, hx)
-                    add_products(corner_sums, corner + 5 * BLOCK, uc, hy)
-                    add_products(corner_sums, corner + 6 * BLOCK, ba, grad_log)
-                    add_products(corner_sums, corner + 7 * BLOCK, bb, grad_log)
-                    add_products(corner_sums, corner + 8 * BLOCK, bc, grad_log)
+                    add_products(corner_sums, corner + 1 * LANES, ua, hy)
+                    add_products(corner_sums, corner + 2 * LANES, ub, hx)
+                    add_products(corner_sums, corner + 3 * LANES, ub, hy)
+                    add_products(corner_sums, corner + 4 * LANES, uc, hx)
+                    add_products(corner_sums, corner + 5 * LANES, uc, hy)
+                    add_products(corner_sums, corner + 6 * LANES, ba, grad_log)
+                    add_products(corner_sums, corner + 7 * LANES, bb, grad_log)
+                    add_products(corner_sums, corner + 8 * LANES, bc, grad_log)
                 add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -451,7 +448,7 @@ def color_backward(
                     entry_gradients[slot, first + 1] -= totals[2 * corner + 1]
                     entry_gradients[slot, first + 2] = totals[6 + corner]
                 for channel in range(channels):
-                    sum_up(shares, number * share_size + channel * 3 * BLOCK, totals, 3)
+                    sum_up(shares, number * share_size + channel * 3 * LANES, totals, 3)
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
             entry += batch

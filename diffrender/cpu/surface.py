@@ -15,10 +15,7 @@ from ..formulas.shape import face_odds, rates
 from ..formulas.texture import footprint_backward, texture_density_backward
 from ..jit import formula, kernel, prefer_wide_vectors
 from ..lanes import (
-    BLOCK,
     LANES,
-    add_lanes,
-    add_products,
     at,
     fma,
     higher,
@@ -31,7 +28,16 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import EDGE_SUMS, add_nearest, coverage_logits, of_frame, put_corner_gradients, save_nearest
+from .blocks import (
+    EDGE_SUMS,
+    add_lanes,
+    add_nearest,
+    add_products,
+    coverage_logits,
+    of_frame,
+    put_corner_gradients,
+    save_nearest,
+)
 from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
@@ -45,7 +51,7 @@ _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
 _SAVED = 8 * LANES  # and of the way back
 # Of a face's corners: the sums of `diffrender.cpu.color`, log q of the attributes; log q of the texture, uv, the density.
 _PLAIN_SUMS, _SUMS = 12, 27
-_CORNER_SUMS = 32 * BLOCK
+_CORNER_SUMS = 32 * LANES
 
 
 @kernel
@@ -302,7 +308,7 @@ def surface_backward(
     seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
-    hue_size = 3 * channels * BLOCK
+    hue_size = 3 * channels * LANES
     hue_sums = aligned(BATCH * hue_size, geometry)
     totals = aligned(2 * LANES, geometry)
     if texture is not None:
@@ -424,9 +430,9 @@ def surface_backward(
                         grad_b = fma(above, at(tints, hue + 1), grad_b)
                         grad_c = fma(above, at(tints, hue + 2), grad_c)
                         add_products(hue_sums, hue_sum, above, pa)
-                        add_products(hue_sums, hue_sum + BLOCK, above, pb)
-                        add_products(hue_sums, hue_sum + 2 * BLOCK, above, pc)
-                        hue_sum += 3 * BLOCK
+                        add_products(hue_sums, hue_sum + LANES, above, pb)
+                        add_products(hue_sums, hue_sum + 2 * LANES, above, pc)
+                        hue_sum += 3 * LANES
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = fma(pa, grad_a, fma(pb, grad_b, pc * grad_c))
                     grad_log = grad_log - weight * load_pair(mean, first, second)
@@ -447,9 +453,9 @@ def surface_backward(
                         at(tints, tint + Q + 2),
                         inverse,
                     )
-                    add_lanes(corner_sums, corner + 9 * BLOCK, log_a)
-                    add_lanes(corner_sums, corner + 10 * BLOCK, log_b)
-                    add_lanes(corner_sums, corner + 11 * BLOCK, log_c)
+                    add_lanes(corner_sums, corner + 9 * LANES, log_a)
+                    add_lanes(corner_sums, corner + 10 * LANES, log_b)
+                    add_lanes(corner_sums, corner + 11 * LANES, log_c)
                     gba = fma(grad_log, depth_a, gba)
                     gbb = fma(grad_log, depth_b, gbb)
                     gbc = fma(grad_log, depth_c, gbc)
@@ -471,18 +477,18 @@ def surface_backward(
                                 at(sizes, 1),
                             )
                             grad_u, grad_v = grad_u + gu, grad_v + gv
-                            add_lanes(corner_sums, corner + 21 * BLOCK, d0)
-                            add_lanes(corner_sums, corner + 22 * BLOCK, d1)
-                            add_lanes(corner_sums, corner + 23 * BLOCK, d2)
-                            add_lanes(corner_sums, corner + 24 * BLOCK, d3)
-                            add_lanes(corner_sums, corner + 25 * BLOCK, d4)
-                            add_lanes(corner_sums, corner + 26 * BLOCK, d5)
-                        add_products(corner_sums, corner + 15 * BLOCK, ta, grad_u)
-                        add_products(corner_sums, corner + 16 * BLOCK, ta, grad_v)
-                        add_products(corner_sums, corner + 17 * BLOCK, tb, grad_u)
-                        add_products(corner_sums, corner + 18 * BLOCK, tb, grad_v)
-                        add_products(corner_sums, corner + 19 * BLOCK, tc, grad_u)
-                        add_products(corner_sums, corner + 20 * BLOCK, tc, grad_v)
+                            add_lanes(corner_sums, corner + 21 * LANES, d0)
+                            add_lanes(corner_sums, corner + 22 * LANES, d1)
+                            add_lanes(corner_sums, corner + 23 * LANES, d2)
+                            add_lanes(corner_sums, corner + 24 * LANES, d3)
+                            add_lanes(corner_sums, corner + 25 * LANES, d4)
+                            add_lanes(corner_sums, corner + 26 * LANES, d5)
+                        add_products(corner_sums, corner + 15 * LANES, ta, grad_u)
+                        add_products(corner_sums, corner + 16 * LANES, ta, grad_v)
+                        add_products(corner_sums, corner + 17 * LANES, tb, grad_u)
+                        add_products(corner_sums, corner + 18 * LANES, tb, grad_v)
+                        add_products(corner_sums, corner + 19 * LANES, tc, grad_u)
+                        add_products(corner_sums, corner + 20 * LANES, tc, grad_v)
                         ways = tint + UV + 2
                         more_a, more_b, more_c, log_a, log_b, log_c = perspective_weights_backward(
                             weight * ZERO,
@@ -498,9 +504,9 @@ def surface_backward(
                             texture_inverse,
                         )
                         gba, gbb, gbc = gba + more_a, gbb + more_b, gbc + more_c
-                        add_lanes(corner_sums, corner + 12 * BLOCK, log_a)
-                        add_lanes(corner_sums, corner + 13 * BLOCK, log_b)
-                        add_lanes(corner_sums, corner + 14 * BLOCK, log_c)
+                        add_lanes(corner_sums, corner + 12 * LANES, log_a)
+                        add_lanes(corner_sums, corner + 13 * LANES, log_b)
+                        add_lanes(corner_sums, corner + 14 * LANES, log_c)
                     slopes = (
                         of_frame(frames, number, 8) * to_a,
                         of_frame(frames, number, 9) * to_a,
@@ -511,14 +517,14 @@ def surface_backward(
                     )
                     hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse_total, slopes)
                     add_products(corner_sums, corner, ua, hx)
-                    add_products(corner_sums, corner + 1 * BLOCK, ua, hy)
-                    add_products(corner_sums, corner + 2 * BLOCK, ub, hx)
-                    add_products(corner_sums, corner + 3 * BLOCK, ub, hy)
-                    add_products(corner_sums, corner + 4 * BLOCK, uc, hx)
-                    add_products(corner_sums, corner + 5 * BLOCK, uc, hy)
-                    add_products(corner_sums, corner + 6 * BLOCK, ba, grad_log)
-                    add_products(corner_sums, corner + 7 * BLOCK, bb, grad_log)
-                    add_products(corner_sums, corner + 8 * BLOCK, bc, grad_log)
+                    add_products(corner_sums, corner + 1 * LANES, ua, hy)
+                    add_products(corner_sums, corner + 2 * LANES, ub, hx)
+                    add_products(corner_sums, corner + 3 * LANES, ub, hy)
+                    add_products(corner_sums, corner + 4 * LANES, uc, hx)
+                    add_products(corner_sums, corner + 5 * LANES, uc, hy)
+                    add_products(corner_sums, corner + 6 * LANES, ba, grad_log)
+                    add_products(corner_sums, corner + 7 * LANES, bb, grad_log)
+                    add_products(corner_sums, corner + 8 * LANES, bc, grad_log)
                 add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -541,7 +547,7 @@ def surface_backward(
                         grad_logit += totals[12 + corner] * texture_of_log_q[vertex]
                     entry_gradients[slot, first + 2] = grad_logit
                 for channel in range(channels):
-                    sum_up(hue_sums, number * hue_size + channel * 3 * BLOCK, totals, 3)
+                    sum_up(hue_sums, number * hue_size + channel * 3 * LANES, totals, 3)
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
             entry += batch
