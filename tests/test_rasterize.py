@@ -240,6 +240,21 @@ def test_what_lies_below_the_last_row_does_not_count(height, width):
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("union", ["probabilistic", "max"])
+def test_gradients_of_pixels_here_and_there_add_up(union):
+    scene = scenes.sphere(subdivisions=3, size=(70, 90))  # faces so small that most reach none of the pixels
+    out = dr.rasterize_soft(scene.vertices, scene.faces, scene.size, union=union)
+    grad, random = weights(scene), np.random.default_rng(4)
+    owner = np.full(scene.size, 4)
+    for part in range(4):
+        for row, column in random.integers(0, scene.size, (3, 2)):
+            owner[row : row + 5, column : column + 4] = part
+    parts = [out.backward(grad * (owner == part)).vertices_pixel for part in range(5)]
+    assert all(part.any() for part in parts)
+    assert not (np.abs(parts[0]) > 0).all(axis=0)[:2].any()
+    np.testing.assert_allclose(sum(parts), out.backward(grad).vertices_pixel, rtol=1e-9, atol=1e-12)
+
+
 def test_two_threads_of_a_program_may_call_at_once(on):
     scene = scenes.sphere(subdivisions=0, size=(10, 14)) if on.simulated else scenes.sphere(2, size=(70, 90))
     expected = _bits(on.rasterize, np.float32, scene)

@@ -14,6 +14,7 @@ from ..lanes import (
     at,
     higher,
     load,
+    put,
     select,
     store,
 )
@@ -27,6 +28,7 @@ from .blocks import (
     put_corner_gradients,
     save_nearest,
 )
+from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
 from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
 from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
@@ -142,6 +144,7 @@ def silhouette_backward(
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
     sums = aligned(BATCH * EDGE_SUMS, geometry)
     totals = aligned(16, geometry)
+    live, chosen = new_live(width), np.empty(BATCH, np.int32)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -154,27 +157,39 @@ def silhouette_backward(
             idle += put_upstream(transmittance, grad_alpha, row, after, vanished, upstream, place)
             if len(owners) != 0:
                 put_rows(owners[0], row, after, -ONE, owner, place)
+        has_idle = idle > _MANY_IDLE * width
+        if has_idle:
+            count_live(upstream, bottom - top, width, stride, live)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            batch = 0
+            while entry < end and batch < BATCH:
+                face = at(entries, entry)
+                entry += 1
+                if has_idle and not is_live(live, bounds, face, top, bottom, width):
+                    put_nothing(entry_gradients, slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS)
+                    continue
+                put(chosen, batch, face)
+                batch += 1
+            if batch == 0:
+                break
+            groups = list_groups(geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists)
             put_corners(lists)
             fill(sums, 0, batch * EDGE_SUMS, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
-                if idle > _MANY_IDLE * width:
+                if has_idle:
                     count = drop_idle(lists, count, upstream)
                 for block in range(0, count, 2):
                     save_nearest(lists, block, saved, block // 2 * SAVED_NEAREST)
                 for block in range(0, count, 2):
                     into = block // 2 * SAVED_NEAREST
                     logit = load(saved, into)
-                    grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
+                    grad = covered_backward(upstream, owner, lists, block, chosen, 0, logit, lowest, shape, owners)
                     store(saved, into, grad)
                 add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums)
             for number in range(batch):
-                face = at(entries, entry + number)
+                face = at(chosen, number)
                 slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
                 put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, 2)
-            entry += batch
