@@ -310,55 +310,29 @@ def lane_numbers(typing_context, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def first_rows(typing_context, like):  # type: ignore[no-untyped-def]
-    """Return 0, 2, 4, ... twice, the first rows of LANES / 2 pairs, in the precision of the scalar `like`."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        kind = ir.VectorType(context.get_value_type(like), LANES)
-        return ir.Constant(kind, [float(2 * (lane % BLOCK)) for lane in range(LANES)])
-
-    return _LANES[like](like), generate
-
-
-@intrinsic
-def block_columns(typing_context, like):  # type: ignore[no-untyped-def]
-    """Return the columns of two blocks' numbers, which go down before they go across: 0, 0, 1, 1, ... COLUMNS - 1, twice."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        kind = ir.VectorType(context.get_value_type(like), LANES)
-        return ir.Constant(kind, [float(lane % BLOCK // 2) for lane in range(LANES)])
-
-    return _LANES[like](like), generate
-
-
-@intrinsic
-def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
-    """Return scalar a in the lanes of the first block and b in those of the second."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        first, second = (_spread(builder, value) for value in arguments)
-        return builder.shuffle_vector(first, second, indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
-
-    return _LANES[a](a, b), generate
-
-
-@intrinsic
 def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-def]
     """Return two numbers of a contiguous array, those of a block's rows, in all its columns, for the first and second block."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        wide = ir.IntType(2 * array.dtype.bitwidth)
-        vector = ir.VectorType(wide, LANES // 2)
+        kind, align = context.get_value_type(array.dtype), array.dtype.bitwidth // 8
+        addresses = [element_of(context, builder, array, (arguments[0], place)) for place in arguments[1:]]
+        if align == 8:
+            twice = ir.VectorType(kind, 2).as_pointer()
+            both = [builder.load(builder.bitcast(address, twice), align=align) for address in addresses]
+            return builder.shuffle_vector(*both, indices([0, 1] * COLUMNS + [2, 3] * COLUMNS))
+        # Two of float32 as one of 64 bits: then LLVM finds the one instruction that lays out both blocks.
+        wide = ir.IntType(64)
         both = []
-        for place in arguments[1:]:
-            address = element_of(context, builder, array, (arguments[0], place))
-            number = builder.load(builder.bitcast(address, wide.as_pointer()), align=array.dtype.bitwidth // 8)
-            undefined = ir.Constant(vector, ir.Undefined)
-            first_ = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
-            both.append(builder.shuffle_vector(first_, undefined, indices([0] * (LANES // 2))))
-        mask = ir.Constant(ir.VectorType(ir.IntType(1), LANES // 2), [1] * (LANES // 4) + [0] * (LANES // 4))
-        merged = builder.select(mask, both[0], both[1])
-        return builder.bitcast(merged, ir.VectorType(context.get_value_type(array.dtype), LANES))
+        for address in addresses:
+            rows = builder.load(builder.bitcast(address, wide.as_pointer()), align=align)
+            undefined = ir.Constant(ir.VectorType(wide, BLOCK), ir.Undefined)
+            both.append(
+                builder.shuffle_vector(
+                    builder.insert_element(undefined, rows, ir.Constant(_INT32, 0)), undefined, indices([0] * BLOCK)
+                )
+            )
+        is_first = ir.Constant(ir.VectorType(ir.IntType(1), BLOCK), [True] * COLUMNS + [False] * COLUMNS)
+        return builder.bitcast(builder.select(is_first, *both), ir.VectorType(kind, LANES))
 
     return _LANES[array.dtype](array, types.intp, types.intp), generate
 
@@ -483,59 +457,6 @@ def put(typing_context, array, place, value):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.none(array, types.intp, value), generate
-
-
-@intrinsic
-def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-def]
-    """Write STEPS integers, `first` and then COLUMNS more each time, to an array of int32 from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        vector = ir.VectorType(_INT32, STEPS)
-        undefined = ir.Constant(vector, ir.Undefined)
-        item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
-        item = builder.shuffle_vector(item, undefined, indices([0] * STEPS))
-        items = builder.add(item, ir.Constant(vector, [k * COLUMNS for k in range(STEPS)]))
-        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
-        builder.store(items, address, align=4)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, first), generate
-
-
-@intrinsic
-def put_steps(typing_context, array, place, first, step):  # type: ignore[no-untyped-def]
-    """Write LANES integers, `first` and then `step` more each time, to an array of int32 from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        vector = ir.VectorType(_INT32, LANES)
-        start, more = (
-            _spread(builder, context.cast(builder, value, kind, types.int32))
-            for value, kind in zip(arguments[2:], (first, step), strict=True)
-        )
-        steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
-        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
-        builder.store(steps, address, align=4)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, first, step), generate
-
-
-@intrinsic
-def store_integers(typing_context, array, place, lanes, first, step):  # type: ignore[no-untyped-def]
-    """Write lanes that are whole numbers, plus `first`, `first` + `step`, ..., to an array of int32 from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        vector = ir.VectorType(_INT32, LANES)
-        start, more = (
-            _spread(builder, context.cast(builder, value, kind, types.int32))
-            for value, kind in zip(arguments[3:], (first, step), strict=True)
-        )
-        steps = builder.add(start, builder.mul(more, ir.Constant(vector, list(range(LANES)))))
-        address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
-        builder.store(builder.add(builder.fptosi(arguments[2], vector), steps), address, align=4)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, lanes, first, step), generate
 
 
 @intrinsic
