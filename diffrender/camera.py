@@ -10,6 +10,7 @@ import numpy as np
 from .checks import check_array, check_size
 from .distortion import Distortion
 from .interchange import Interchange
+from .memory import empty, empty_like
 from .threads import run_on_workers, share_out
 
 _NO_LENS = Distortion()
@@ -192,7 +193,7 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
     Hartley & Zisserman ch. 6; lenses see `Distortion.distort`.
     """
-    pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
+    pixel, vertices = empty_like(vertices_world), np.ascontiguousarray(vertices_world)
     if is_bare(camera):
         from .pinhole import project_vertices
 
@@ -208,7 +209,7 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
     """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
     vertices = np.ascontiguousarray(vertices_world)
     grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
-    grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
+    grad_world, sums, grad_lens = empty_like(vertices), np.zeros(18), None
     if is_bare(camera):
         from .pinhole import project_vertices_backward
 
@@ -233,7 +234,7 @@ def project_views(vertices_world: np.ndarray, starts: np.ndarray, cameras: Seque
     """
     from . import by_view
 
-    pixel = np.empty((starts[-1], 3), vertices_world.dtype)
+    pixel = empty((int(starts[-1]), 3), vertices_world.dtype)
     run_on_workers(by_view.project_views, vertices_world, starts, *_poses(cameras), pixel, most=len(cameras))
     return pixel
 
@@ -244,7 +245,7 @@ def project_views_backward(
     """Return `project_backward` for each view of what `project_views` took, for grad_vertices_pixel (V, 3)."""
     from . import by_view
 
-    grad_world, sums = np.empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
+    grad_world, sums = empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
     arguments = (vertices_world, starts, *_poses(cameras), grad_vertices_pixel, grad_world, sums)
     run_on_workers(by_view.project_views_backward, *arguments, most=len(cameras))
     grad_K = np.zeros((len(cameras), 3, 3))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .jit import formula, kernel
+from .memory import empty_like, zeros
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def shade_backward(
 
 def shade_with(sums: np.ndarray, albedo: np.ndarray, light: Light) -> np.ndarray:
     """Return `shade` for the sums (V, 3) of the areas around vertices, see `normal_sums`."""
-    color = np.empty_like(albedo, order="C")
+    color = empty_like(albedo)
     unit, _ = light.unit
     _shade(sums, unit, light.ambient, light.diffuse, light.softness, np.ascontiguousarray(albedo), color)
     return color
@@ -92,7 +93,7 @@ def shade_with_backward(
 ) -> ShadingGradients:
     """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
     unit, length = light.unit
-    grad_albedo, grad_sums, totals = np.empty_like(albedo, order="C"), np.empty_like(sums), np.zeros(5)
+    grad_albedo, grad_sums, totals = empty_like(albedo), empty_like(sums), np.zeros(5)
     numbers = (light.ambient, light.diffuse, light.softness)
     arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
     shade_vertices_backward(sums, unit, *numbers, *arrays, grad_albedo, grad_sums, totals)
@@ -147,14 +148,14 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
 
 def normal_sums(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return for each vertex (V, 3) float64 the sum of e1 x e2 over its faces: a normal, twice their area long."""
-    sums = np.zeros((len(vertices), 3))
+    sums = zeros((len(vertices), 3), np.float64)
     _add_normals(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), sums)
     return sums
 
 
 def normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.ndarray) -> np.ndarray:
     """Carry grad_sums (V, 3) back to the vertices (V, 3): the reverse of e1 x e2 is (e2 x g, g x e1)."""
-    grad_vertices = np.zeros((len(vertices), 3))
+    grad_vertices = zeros((len(vertices), 3), np.float64)
     add_normals_backward(
         np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices
     )

@@ -13,6 +13,7 @@ from .cpu.rasterize import draw_views
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
+from .memory import empty, empty_like, zeros
 from .mesh import Mesh
 from .ranges import Ranges, most_by_view, ranges_of
 from .rasterize import Raster, gradient_shapes
@@ -175,8 +176,8 @@ class Together:
 
         light, (unit, length) = self._light, self._light.unit
         grad_color = np.concatenate(grads)
-        grad_albedo, grad_sums = np.empty_like(grad_color), np.empty(grad_color.shape)
-        grad_vertices, totals = np.zeros(grad_color.shape), np.zeros((self.count, 5))
+        grad_albedo, grad_sums = empty_like(grad_color), empty(grad_color.shape, np.float64)
+        grad_vertices, totals = zeros(grad_color.shape, np.float64), np.zeros((self.count, 5))
         given = (self._vertices, self._faces, *self._ranges, self._normals)
         numbers = (unit, light.ambient, light.diffuse, light.softness, self._albedo)
         into = (grad_albedo, grad_sums, grad_vertices, totals)

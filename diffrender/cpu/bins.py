@@ -16,6 +16,7 @@ from ..formulas.triangle import (
     signed_area_twice,
 )
 from ..jit import formula, kernel
+from ..memory import empty
 from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
 from ..threads import share_out
@@ -54,22 +55,22 @@ def sort_into_bins(
     """
     height, width = size
     count, views = len(faces), ranges.views
-    corners = np.empty((count, 3), np.int32)
-    geometry = np.empty((count, 20), vertices.dtype)
-    bounds = np.empty((count, 4), np.int32)
+    corners = empty((count, 3), np.int32)
+    geometry = empty((count, 20), vertices.dtype)
+    bounds = empty((count, 4), np.int32)
     radius += CULLING_MARGIN
     if nearest is None:
         depths = (np.zeros(views), np.zeros(views))
     else:
         depths = (nearest, np.array(_slices_per_depth(nearest, most_by_view(vertices[:, 2], ranges.vertices))))
-    slices = np.empty(count, np.uint8)
+    slices = empty((count,), np.uint8)
     arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
     share_out(_prepare, count, *arguments, corners, geometry, bounds, slices)
-    slots = np.empty(count + 1, np.int64)
+    slots = empty((count + 1,), np.int64)
     per_view = _SLICES * -(-height // STRIP_ROWS)
     starts = np.zeros(views * per_view + 1, np.int64)
     _count(ranges.faces, per_view, bounds, slices, slots, starts)
-    entries = np.empty(slots[-1], np.int32)
+    entries = empty((int(slots[-1]),), np.int32)
     _fill(ranges.faces, per_view, bounds, slices, starts.copy(), entries)
     starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")

@@ -10,6 +10,7 @@ from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
 from ..formulas.shape import shape_of
 from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
+from ..memory import empty, empty_like, zeros
 from ..pyramid import CHANNELS
 from ..ranges import Ranges, least_by_view, one_view
 from ..threads import run_on_workers, share_out
@@ -86,8 +87,8 @@ def draw_views(
     bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, nearest)
     height, width = size
     if alpha is None:
-        alpha = np.empty((ranges.views * height, width), vertices.dtype)
-    transmittance = np.empty_like(alpha)
+        alpha = empty((ranges.views * height, width), vertices.dtype)
+    transmittance = empty_like(alpha)
     coverage = (
         real(bins.radius),
         real(1 / math.sqrt(settings.sigma)),
@@ -106,8 +107,8 @@ def draw_views(
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
-    color = np.empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
-    softmax = (np.empty_like(alpha), np.empty_like(alpha))
+    color = empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
+    softmax = (empty_like(alpha), empty_like(alpha))
     surface = None
     if settings.perspective_correct or textured is not None:
         from .surface import surface_forward as forward
@@ -140,7 +141,7 @@ def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
     most = 2 ** (np.finfo(alpha.dtype).nmant + 1)
     if faces > most:
         raise ValueError(f"union 'max' takes at most {most} faces in {alpha.dtype} on the CPU, got {faces}")
-    return (np.empty_like(alpha),)
+    return (empty_like(alpha),)
 
 
 def _surface(
@@ -211,12 +212,12 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     binned = (bins.geometry, bins.bounds, *strips)
     count = int(saved.ranges.vertices[-1])
     if grad_alpha is None:
-        grad_alpha = np.zeros_like(drawn.alpha)
-    grad_vertices = np.empty((count, 3), dtype)
+        grad_alpha = zeros(drawn.alpha.shape, dtype)
+    grad_vertices = empty((count, 3), dtype)
     if grad_color is None:
         from .silhouette import silhouette_backward
 
-        entry_gradients = np.empty((len(bins.entries), 6), dtype)
+        entry_gradients = empty((len(bins.entries), 6), dtype)
         run_on_workers(
             silhouette_backward,
             *binned,
@@ -228,12 +229,12 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         )
         nothing = np.empty((0, 0), dtype)
         share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing)
-        plain = RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
+        plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
         return plain if saved.surface is None else _without_texture(plain, saved.surface)
     assert saved.depth is not None
     channels = grad_color.shape[2]
-    entry_gradients = np.empty((len(bins.entries), 9 + 3 * channels), dtype)
-    grad_attributes = np.empty((count, channels), dtype)
+    entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
+    grad_attributes = empty((count, channels), dtype)
     arguments = (bins.corners, *binned, *saved.coverage, vanished, *saved.depth)
     image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
     grad_uv = grad_texture = None
@@ -271,9 +272,9 @@ def _surface_backward(
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
     unit = grid_unit(image[-1], saved.depth[2])
-    entry_uv = np.empty((len(bins.entries), 6), dtype)
+    entry_uv = empty((len(bins.entries), 6), dtype)
     grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
-    grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
+    grad_uv = empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     ranges = one_view(len(grad_uv), len(face_uv))
     share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
