@@ -342,16 +342,16 @@ def front_of(
     near = near_plane(settings)
     uv = (mesh.uv, mesh.faces_uv) if with_uv else (None, None)
     front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
-    nearest = front.vertices_pixel[:, 2].max()
-    if nearest <= near:
+    farthest = front.extent.farthest
+    if farthest <= near:
         where = (
             "behind it"
-            if nearest <= 0
+            if farthest <= 0
             else f"nearer than {'near' if isinstance(settings, Hard) else 'clip_near * far'}"
         )
         raise ValueError(
             f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
-            f"(largest depth {nearest:.4g}, must be > {near:.4g})"
+            f"(largest depth {farthest:.4g}, must be > {near:.4g})"
         )
     return front
 
@@ -402,7 +402,8 @@ def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | 
     chosen = choose(backend)
     if chosen == "cpu" and texture is None:  # what comes from a mesh need not be looked at again
         pixel, attributes = front.vertices_pixel, front.attributes
-        check_finite("vertices_pixel", pixel)
+        if not front.extent.finite:
+            check_finite("vertices_pixel", pixel)
         if attributes is not None:
             attributes = check_attributes(attributes, pixel)
         how = raster_settings(settings, None if attributes is None else attributes.shape[1], pixel.dtype)
