@@ -16,7 +16,8 @@ import numpy as np
 
 _LEAST = 1 << 13  # numbers, 32 KB of float32: the C library keeps smaller pieces at hand itself
 _ALIGNMENT = 64  # bytes of a cache line and of the widest vectors
-_MOST_IDLE = 1 << 28  # bytes: what drawing 300,000 faces lit takes, forward and backward
+_MOST_IDLE = 1 << 29  # bytes: what a million faces take on 2,048 x 2,048 px, lit, forward and backward
+_PATIENCE = 1 << 10  # pieces of memory that come back: about a hundred renderings
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -37,6 +38,8 @@ def empty_like(array: np.ndarray) -> np.ndarray:
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an array of zeros (C order)."""
+    if math.prod(shape) < _LEAST:
+        return np.zeros(shape, dtype)
     array = empty(shape, dtype)
     array.fill(0)
     return array
@@ -69,14 +72,14 @@ class _Memory:
 
 
 class _Idle:
-    """Memory that nobody uses, at most `most` bytes of it.
+    """Memory that nobody uses: at most `most` bytes of it, and none that was not wanted while `patience` others came back.
 
     A loan may end anywhere, also within these methods, when garbage is collected. So nobody waits for the lock: whoever does not
     get it does without, which costs time alone.
     """
 
-    def __init__(self, most: int):
-        self.bytes, self._most, self._puts = 0, most, 0
+    def __init__(self, most: int = _MOST_IDLE, patience: int = _PATIENCE):
+        self.bytes, self._most, self._patience, self._puts = 0, most, patience, 0
         self._by_size: defaultdict[int, list[_Memory]] = defaultdict(list)  # the latest last
         self._lock = threading.Lock()
 
@@ -106,17 +109,21 @@ class _Idle:
                         (waiting for waiting in self._by_size.values() if waiting), key=lambda waiting: waiting[0].since
                     )
                     self.bytes -= oldest.pop(0).size
+                if self._puts % self._patience == 0:
+                    for waiting in self._by_size.values():
+                        while waiting and waiting[0].since <= self._puts - self._patience:
+                            self.bytes -= waiting.pop(0).size
             finally:
                 self._lock.release()
 
 
-_idle = _Idle(_MOST_IDLE)
+_idle = _Idle()
 
 
 def _forget() -> None:
     """Begin anew: in the child of a fork the lock may be held by a thread that is not there."""
     global _idle
-    _idle = _Idle(_MOST_IDLE)
+    _idle = _Idle()
 
 
 if hasattr(os, "register_at_fork"):

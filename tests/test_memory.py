@@ -138,6 +138,14 @@ def test_idle_memory_is_bounded_and_what_waited_longest_goes_first() -> None:
     assert idle.bytes == 0
 
 
+def test_memory_that_is_not_wanted_for_long_goes_back() -> None:
+    idle = memory._Idle(patience=8)
+    idle.put(idle.take(1 << 20))
+    for puts in range(2, 17):
+        idle.put(idle.take(1 << 15))
+        assert (idle.bytes > 1 << 20) == (puts < 16)
+
+
 @pytest.mark.parametrize("least", [8192, 8193, 10_000, 40_001, 65_535, 999_999, 123_456_789])
 def test_memory_is_at_most_a_quarter_larger_than_asked_for(least: int) -> None:
     taken = memory._Idle(0).take(least)
