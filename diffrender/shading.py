@@ -113,8 +113,8 @@ def light_gradients(totals: np.ndarray, unit: np.ndarray, length: float) -> Ligh
     gx, gy, gz, ambient, diffuse = totals.tolist()
     x, y, z = unit.tolist()
     along = gx * x + gy * y + gz * z
-    direction = np.array([gx - along * x, gy - along * y, gz - along * z])
-    return LightGradients(direction=direction / length, ambient=ambient, diffuse=diffuse)
+    direction = np.array([(gx - along * x) / length, (gy - along * y) / length, (gz - along * z) / length])
+    return LightGradients(direction=direction, ambient=ambient, diffuse=diffuse)
 
 
 def shade_with_jvp(
