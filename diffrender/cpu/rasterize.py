@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 
@@ -99,9 +101,7 @@ def draw_views(
     vanished = least_factor(settings, vertices.dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or nearest is None:
-        from .silhouette import silhouette_forward
-
-        run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
+        run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, alpha, transmittance)
         saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
         return Drawn(alpha, None, saved)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
@@ -111,11 +111,10 @@ def draw_views(
     softmax = (empty_like(alpha), empty_like(alpha))
     surface = None
     if settings.perspective_correct or textured is not None:
-        from .surface import surface_forward as forward
-
+        forward = _of_surfaces().surface_forward
         surface = _surface(vertices, faces, ranges, bins.corners, scale, settings.perspective_correct, textured)
     else:
-        from .color import color_forward as forward
+        forward = _color().color_forward
     run_on_workers(
         forward,
         bins.corners,
@@ -132,6 +131,28 @@ def draw_views(
     )
     saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, surface)
     return Drawn(alpha, color, saved)
+
+
+# Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.
+@cache
+def _silhouette() -> ModuleType:
+    from . import silhouette
+
+    return silhouette
+
+
+@cache
+def _color() -> ModuleType:
+    from . import color
+
+    return color
+
+
+@cache
+def _of_surfaces() -> ModuleType:
+    from . import surface
+
+    return surface
 
 
 def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
@@ -215,11 +236,9 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         grad_alpha = zeros(drawn.alpha.shape, dtype)
     grad_vertices = empty((count, 3), dtype)
     if grad_color is None:
-        from .silhouette import silhouette_backward
-
         entry_gradients = empty((len(bins.entries), 6), dtype)
         run_on_workers(
-            silhouette_backward,
+            _silhouette().silhouette_backward,
             *binned,
             *saved.coverage,
             vanished,
@@ -239,9 +258,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
     grad_uv = grad_texture = None
     if saved.surface is None:
-        from .color import color_backward
-
-        run_on_workers(color_backward, *arguments, *image, entry_gradients)
+        run_on_workers(_color().color_backward, *arguments, *image, entry_gradients)
     else:
         grad_uv, grad_texture = _surface_backward(saved, arguments, image, entry_gradients)
     share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
@@ -261,8 +278,7 @@ def _surface_backward(
     saved: _Saved, arguments: tuple, image: tuple, entry_gradients: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Fill the entries' gradients, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
-    from .surface import surface_backward
-
+    surface_backward = _of_surfaces().surface_backward
     assert saved.surface is not None and saved.depth is not None
     surface, bins, dtype = saved.surface, saved.bins, entry_gradients.dtype
     arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
