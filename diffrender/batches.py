@@ -11,6 +11,7 @@ from .backend import Name, choose
 from .camera import Camera
 from .hard import Hard
 from .lights import Lights
+from .memory import empty
 from .mesh import Mesh
 from .rendering import RenderGradients, SilhouetteGradients, Soft, render, render_silhouette
 from .shading import Light
@@ -150,7 +151,7 @@ def render_silhouette_batch(
 
 def _new_image(views: list[View], *channels: int) -> np.ndarray:
     mesh, camera = views[0]
-    return np.empty((len(views), *camera.size, *channels), mesh.vertices.dtype)
+    return empty((len(views), *camera.size, *channels), mesh.vertices.dtype)
 
 
 def _together(views: list[View], settings: Soft, light: Light | Lights | None, image: np.ndarray) -> list[Together]:

@@ -1,9 +1,12 @@
 """Kernels of single views, for a share of the views of a batch: what is summed up keeps the order that it has in one view."""
 
-from .jit import kernel
-from .pinhole import project_vertices, project_vertices_backward
+import numpy as np
+
+from .formulas.constants import BLOCK
+from .jit import formula, kernel
+from .pinhole import project_block_backward, project_vertices
 from .ranges import origin_of
-from .shading import add_normals_backward, shade_vertices_backward
+from .shading import add_normals_backward, shade_block_backward
 from .spin import lead, publish
 
 
@@ -26,10 +29,21 @@ def project_views_backward(share, shares, board, vertices, starts, K, R, t, grad
     if share < 0:
         lead(publish(board))
         return
+    of_block = np.empty(sums.shape[1])
     for view in range(len(K) * share // shares, len(K) * (share + 1) // shares):
-        begin, end, origin = starts[view], starts[view + 1], origin_of(view, starts, vertices)
-        seen, into = vertices[origin : origin + end - begin], grad_world[begin:end]
-        project_vertices_backward(seen, K[view], R[view], t[view], grad_pixel[begin:end], into, sums[view])
+        origin = origin_of(view, starts, vertices) - starts[view]
+        for begin in range(starts[view], starts[view + 1], BLOCK):
+            end = min(begin + BLOCK, starts[view + 1])
+            seen, grad, into = vertices[origin + begin : origin + end], grad_pixel[begin:end], grad_world[begin:end]
+            of_block.fill(0.0)
+            project_block_backward(seen, K[view], R[view], t[view], grad, into, of_block)
+            _add(of_block, sums, view)
+
+
+@formula
+def _add(values, rows, row):
+    for k in range(len(values)):
+        rows[row, k] += values[k]
 
 
 @kernel
@@ -58,21 +72,27 @@ def shade_views_backward(
     if share < 0:
         lead(publish(board))
         return
+    of_block = np.empty(totals.shape[1])
     for view in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
         begin, end, origin = vertex_starts[view], vertex_starts[view + 1], origin_of(view, vertex_starts, vertices)
         first = origin_of(view, face_starts, faces)
         seen = faces[first : first + face_starts[view + 1] - face_starts[view]]
-        after = origin + end - begin
-        shade_vertices_backward(
-            sums[origin:after],
-            unit,
-            ambient,
-            diffuse,
-            softness,
-            albedo[origin:after],
-            grad_color[begin:end],
-            grad_albedo[begin:end],
-            grad_sums[begin:end],
-            totals[view],
+        for here in range(begin, end, BLOCK):
+            there, shift = min(here + BLOCK, end), origin - begin
+            of_block.fill(0.0)
+            shade_block_backward(
+                sums[shift + here : shift + there],
+                unit,
+                ambient,
+                diffuse,
+                softness,
+                albedo[shift + here : shift + there],
+                grad_color[here:there],
+                grad_albedo[here:there],
+                grad_sums[here:there],
+                of_block,
+            )
+            _add(of_block, totals, view)
+        add_normals_backward(
+            vertices[origin : origin + end - begin], seen, grad_sums[begin:end], grad_vertices[begin:end]
         )
-        add_normals_backward(vertices[origin:after], seen, grad_sums[begin:end], grad_vertices[begin:end])

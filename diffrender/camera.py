@@ -1,8 +1,11 @@
 """Cameras: world to pixels, and back for gradients."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
+from types import ModuleType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +13,8 @@ import numpy as np
 from .checks import check_array, check_size
 from .distortion import Distortion
 from .interchange import Interchange
-from .threads import run_on_workers, share_out
+from .memory import empty, empty_like
+from .threads import added_up, blocks_of, run_on_workers, share_out
 
 _NO_LENS = Distortion()
 
@@ -186,17 +190,23 @@ class ProjectGradients(NamedTuple):
     distortion: np.ndarray | None  # (6,) of k1, k2, k3, k4, p1, p2; None without a lens
 
 
+@cache
+def _pinhole() -> ModuleType:
+    """Return the kernels. An import statement within a function takes as long as a small one of them each time."""
+    from . import pinhole
+
+    return pinhole
+
+
 def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     """Project vertices_world (V, 3) to vertices_pixel (V, 3), x px, y px, depth, in their dtype.
 
     A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
     Hartley & Zisserman ch. 6; lenses see `Distortion.distort`.
     """
-    pixel, vertices = np.empty_like(vertices_world, order="C"), np.ascontiguousarray(vertices_world)
+    pixel, vertices = empty_like(vertices_world), np.ascontiguousarray(vertices_world)
     if is_bare(camera):
-        from .pinhole import project_vertices
-
-        share_out(project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
+        share_out(_pinhole().project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
     else:
         from .projection import project_bent
 
@@ -204,25 +214,44 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     return pixel
 
 
+class Extent(NamedTuple):
+    """How far vertices are, the nearest and the farthest of them, and whether all their numbers are finite."""
+
+    nearest: float
+    farthest: float
+    finite: bool
+
+
+def extent_of(vertices_pixel: np.ndarray) -> Extent:
+    """Return the extent of vertices_pixel (V, 3)."""
+    nearest, farthest, total = _pinhole().extent(vertices_pixel)
+    if math.isfinite(total):
+        return Extent(nearest, farthest, True)
+    depth = vertices_pixel[:, 2]  # NaN is neither near nor far, as NumPy has it
+    return Extent(float(depth.min()), float(depth.max()), False)
+
+
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
     """Carry grad_vertices_pixel (V, 3) back to the world, the camera's pose, K and lens; 0 from vertices with depth <= 0."""
     vertices = np.ascontiguousarray(vertices_world)
     grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
-    grad_world, sums, grad_lens = np.empty_like(vertices), np.zeros(18), None
+    grad_world, grad_lens = empty_like(vertices), None
     if is_bare(camera):
-        from .pinhole import project_vertices_backward
-
-        project_vertices_backward(vertices, camera.K, camera.R, camera.t, grad, grad_world, sums)
+        rows = np.zeros((blocks_of(len(vertices)), 11))
+        arguments = (vertices, camera.K, camera.R, camera.t, grad, grad_world, rows)
+        share_out(_pinhole().project_vertices_backward, len(vertices), *arguments)
+        sums = added_up(rows)
     else:
         from .projection import project_bent_backward
 
+        sums = np.zeros(18)
         project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
     if camera.distortion is not None:
         grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
         if camera.distortion.fisheye:
             grad_lens[4:] = 0  # it has no p1 and p2
-    fx, skew, cx, fy, cy = sums[6:11]
-    grad_K = np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 0]])
+    grad_K = np.zeros((3, 3))
+    grad_K[0], grad_K[1, 1:] = sums[6:9], sums[9:11]
     return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
 
 
@@ -233,7 +262,7 @@ def project_views(vertices_world: np.ndarray, starts: np.ndarray, cameras: Seque
     """
     from . import by_view
 
-    pixel = np.empty((starts[-1], 3), vertices_world.dtype)
+    pixel = empty((int(starts[-1]), 3), vertices_world.dtype)
     run_on_workers(by_view.project_views, vertices_world, starts, *_poses(cameras), pixel, most=len(cameras))
     return pixel
 
@@ -244,7 +273,7 @@ def project_views_backward(
     """Return `project_backward` for each view of what `project_views` took, for grad_vertices_pixel (V, 3)."""
     from . import by_view
 
-    grad_world, sums = np.empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
+    grad_world, sums = empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
     arguments = (vertices_world, starts, *_poses(cameras), grad_vertices_pixel, grad_world, sums)
     run_on_workers(by_view.project_views_backward, *arguments, most=len(cameras))
     grad_K = np.zeros((len(cameras), 3, 3))

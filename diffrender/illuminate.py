@@ -8,6 +8,7 @@ import numpy as np
 from .beams import Surface, beams, dot, reflect, reflect_backward, reflect_jvp, unit, unit_backward
 from .harmonics import sh_shading, sh_shading_backward, sh_shading_jvp
 from .lights import DirectionalGradients, Lights, LightsGradients, PointsGradients, SpecularGradients
+from .memory import empty_like
 from .shading import normal_sums_backward
 
 _BLOCK = 4096  # vertices
@@ -29,7 +30,7 @@ def lit_colors(
 
     color = albedo * (ambient + sh + sum E) + specular * sum E highlight, E = intensity * falloff * soft_max(n . l, 0).
     """
-    color = np.empty_like(albedo, order="C")
+    color = empty_like(albedo)
     for block in _blocks(len(vertices)):
         surface = _surface(sums[block], vertices[block], lights, eye)
         irradiance = _from_everywhere(surface, lights)
@@ -53,7 +54,7 @@ def lit_colors_backward(
     grad_color: np.ndarray,
 ) -> IlluminationGradients:
     """Carry grad_color (V, 3) back to the vertices, albedo, lights and eye."""
-    grad_sums, grad_vertices, grad_albedo = np.empty_like(sums), np.empty_like(vertices), np.empty_like(albedo)
+    grad_sums, grad_vertices, grad_albedo = empty_like(sums), empty_like(vertices), empty_like(albedo)
     totals = _no_totals(lights)
     for block in _blocks(len(vertices)):
         surface = _surface(sums[block], vertices[block], lights, eye)

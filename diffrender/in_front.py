@@ -5,7 +5,16 @@ from typing import NamedTuple
 import numpy as np
 
 from .backend import RasterDirections, RasterGradients
-from .camera import Camera, ProjectDirections, ProjectGradients, project, project_backward, project_jvp
+from .camera import (
+    Camera,
+    Extent,
+    ProjectDirections,
+    ProjectGradients,
+    extent_of,
+    project,
+    project_backward,
+    project_jvp,
+)
 from .clip_near import Cut, cut_faces
 from .corners import join_corners
 
@@ -20,6 +29,7 @@ class InFront(NamedTuple):
     vertices: np.ndarray  # (V, 3) of the mesh
     values: np.ndarray | None  # (V, C) attributes of the mesh
     cut: Cut | None  # None where all faces are in front
+    extent: Extent  # of vertices_pixel
     uv: np.ndarray | None = None  # (T', 2)
     faces_uv: np.ndarray | None = None  # (F', 3)
     mesh_uv: np.ndarray | None = None  # (T, 2) and
@@ -48,9 +58,9 @@ def in_front(
     Colours and uv of new vertices are those on the face in space. Costs one pass over the depths if nothing reaches behind.
     """
     pixel = project(vertices, camera)
-    given = (uv, faces_uv)
-    if near <= 0 or pixel[:, 2].min() >= near:
-        return InFront(pixel, faces, attributes, camera, vertices, attributes, None, *given, *given)
+    given, extent = (uv, faces_uv), extent_of(pixel)
+    if near <= 0 or extent.nearest >= near:
+        return InFront(pixel, faces, attributes, camera, vertices, attributes, None, extent, *given, *given)
     cut = cut_faces(_depths(vertices, camera), faces, near)
     # In float64: a vertex on the plane is the difference of two that are far from it.
     pixel = project(cut.along(vertices.astype(np.float64)), camera).astype(vertices.dtype)
@@ -59,7 +69,7 @@ def in_front(
     if uv is not None and faces_uv is not None:
         corners = cut.at_corners(uv[faces_uv])
         laid = (corners.reshape(-1, 2), np.arange(cut.faces.size, dtype=np.int32).reshape(-1, 3))
-    return InFront(pixel, cut.faces, values, camera, vertices, attributes, cut, *laid, *given)
+    return InFront(pixel, cut.faces, values, camera, vertices, attributes, cut, extent_of(pixel), *laid, *given)
 
 
 def in_front_backward(front: InFront, grads: RasterGradients) -> Behind:

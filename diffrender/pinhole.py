@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .jit import formula, kernel
+from .formulas.constants import BLOCK
+from .jit import formula, kernel, subroutine
 from .spin import lead, publish
 
 
@@ -37,7 +38,29 @@ def project_vertices(share, shares, board, vertices, K, R, t, pixel):
 
 
 @kernel
-def project_vertices_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
+def extent(pixel):
+    """Return the least and the greatest depth of vertices_pixel (V, 3), and a sum that is finite if all numbers are."""
+    nearest, farthest, total = pixel.dtype.type(np.inf), pixel.dtype.type(-np.inf), 0.0
+    for vertex in range(len(pixel)):
+        depth = pixel[vertex, 2]
+        nearest, farthest = min(nearest, depth), max(farthest, depth)
+        total += np.float64(pixel[vertex, 0]) + np.float64(pixel[vertex, 1]) + np.float64(depth)
+    return nearest, farthest, total
+
+
+@kernel
+def project_vertices_backward(share, shares, board, vertices, K, R, t, grad_pixel, grad_world, sums):
+    """Fill grad_world (V, 3), and add to sums (N, 11) by `project_block_backward` for each block of vertices."""
+    if share < 0:
+        lead(publish(board))
+        return
+    for block in range(len(sums) * share // shares, len(sums) * (share + 1) // shares):
+        begin, end = block * BLOCK, min((block + 1) * BLOCK, len(vertices))
+        project_block_backward(vertices[begin:end], K, R, t, grad_pixel[begin:end], grad_world[begin:end], sums[block])
+
+
+@subroutine
+def project_block_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
     """Fill grad_world (V, 3), and add to sums (11,) the gradients of the camera's translation and axis-angle increments, and
     of fx, skew, cx, fy, cy.
 

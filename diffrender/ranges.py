@@ -1,6 +1,7 @@
 """Where each view's vertices and faces are in arrays of those of all views, one view after the other."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ class Ranges(NamedTuple):
         return len(self.faces) - 1
 
 
+@lru_cache(maxsize=64)  # a mesh is drawn again and again
 def one_view(vertices: int, faces: int) -> Ranges:
     """Return the ranges of a single view's V vertices and F faces."""
     return Ranges(np.array((0, vertices), np.int64), np.array((0, faces), np.int64))

@@ -16,6 +16,7 @@ from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front, in_front_backward
 from .jit import kernel
 from .lights import Lights, LightsGradients
+from .memory import empty
 from .mesh import Mesh
 from .rasterize import Raster, check_settings, gradient_shapes, rasterize_soft
 from .shading import Light, LightGradients, ShadingGradients, normal_sums, shade_with, shade_with_backward
@@ -159,7 +160,7 @@ class Rendering:
             self.image = raster.image
         else:
             assert raster.color is not None
-            self.image = np.empty((*raster.alpha.shape, 4), raster.alpha.dtype)
+            self.image = empty((*raster.alpha.shape, 4), raster.alpha.dtype)
             run_on_workers(join_channels, raster.color, raster.alpha, self.image)
         self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
@@ -251,7 +252,7 @@ def split_gradient(grad_image: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray,
     """Return what grad_image (H, W, 4) has of colour (H, W, 3) and of alpha (H, W), and for each row (H,) whether of colour."""
     grad = np.ascontiguousarray(grad_image, dtype)
     size = grad.shape[:2]
-    grad_color, grad_alpha, any_color = np.empty((*size, 3), dtype), np.empty(size, dtype), np.zeros(size[0], np.bool_)
+    grad_color, grad_alpha, any_color = empty((*size, 3), dtype), empty(size, dtype), np.zeros(size[0], np.bool_)
     run_on_workers(_split_channels, grad, grad_color, grad_alpha, any_color)
     return grad_color, grad_alpha, any_color
 
@@ -341,16 +342,16 @@ def front_of(
     near = near_plane(settings)
     uv = (mesh.uv, mesh.faces_uv) if with_uv else (None, None)
     front = in_front(mesh.vertices, mesh.faces, camera, near, attributes, *uv)
-    nearest = front.vertices_pixel[:, 2].max()
-    if nearest <= near:
+    farthest = front.extent.farthest
+    if farthest <= near:
         where = (
             "behind it"
-            if nearest <= 0
+            if farthest <= 0
             else f"nearer than {'near' if isinstance(settings, Hard) else 'clip_near * far'}"
         )
         raise ValueError(
             f"the camera does not see the mesh: all {len(mesh.vertices)} vertices are {where} "
-            f"(largest depth {nearest:.4g}, must be > {near:.4g})"
+            f"(largest depth {farthest:.4g}, must be > {near:.4g})"
         )
     return front
 
@@ -401,7 +402,8 @@ def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | 
     chosen = choose(backend)
     if chosen == "cpu" and texture is None:  # what comes from a mesh need not be looked at again
         pixel, attributes = front.vertices_pixel, front.attributes
-        check_finite("vertices_pixel", pixel)
+        if not front.extent.finite:
+            check_finite("vertices_pixel", pixel)
         if attributes is not None:
             attributes = check_attributes(attributes, pixel)
         how = raster_settings(settings, None if attributes is None else attributes.shape[1], pixel.dtype)

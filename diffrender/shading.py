@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import formula, kernel
+from .formulas.constants import BLOCK
+from .jit import formula, kernel, subroutine
+from .memory import empty_like, zeros
+from .spin import lead, publish
+from .threads import added_up, blocks_of, share_out
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,11 @@ def shade_backward(
 
 def shade_with(sums: np.ndarray, albedo: np.ndarray, light: Light) -> np.ndarray:
     """Return `shade` for the sums (V, 3) of the areas around vertices, see `normal_sums`."""
-    color = np.empty_like(albedo, order="C")
+    color = empty_like(albedo)
     unit, _ = light.unit
-    _shade(sums, unit, light.ambient, light.diffuse, light.softness, np.ascontiguousarray(albedo), color)
+    share_out(
+        _shade, len(sums), sums, unit, light.ambient, light.diffuse, light.softness, np.ascontiguousarray(albedo), color
+    )
     return color
 
 
@@ -92,19 +98,23 @@ def shade_with_backward(
 ) -> ShadingGradients:
     """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
     unit, length = light.unit
-    grad_albedo, grad_sums, totals = np.empty_like(albedo, order="C"), np.empty_like(sums), np.zeros(5)
+    grad_albedo, grad_sums = empty_like(albedo), empty_like(sums)
+    totals = np.zeros((blocks_of(len(sums)), 5))
     numbers = (light.ambient, light.diffuse, light.softness)
     arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
-    shade_vertices_backward(sums, unit, *numbers, *arrays, grad_albedo, grad_sums, totals)
-    grads = light_gradients(totals, unit, length)
+    into = (grad_albedo, grad_sums, totals)
+    share_out(shade_vertices_backward, len(sums), sums, unit, *numbers, *arrays, *into)
+    grads = light_gradients(added_up(totals), unit, length)
     return ShadingGradients(normal_sums_backward(vertices, faces, grad_sums), grad_albedo, grads)
 
 
 def light_gradients(totals: np.ndarray, unit: np.ndarray, length: float) -> LightGradients:
     """Return by name the totals (5,) of `shade_vertices_backward` for a direction whose length is not 1."""
-    grad_unit = totals[:3]
-    direction = (grad_unit - (grad_unit @ unit) * unit) / length
-    return LightGradients(direction=direction, ambient=float(totals[3]), diffuse=float(totals[4]))
+    gx, gy, gz, ambient, diffuse = totals.tolist()
+    x, y, z = unit.tolist()
+    along = gx * x + gy * y + gz * z
+    direction = np.array([(gx - along * x) / length, (gy - along * y) / length, (gz - along * z) / length])
+    return LightGradients(direction=direction, ambient=ambient, diffuse=diffuse)
 
 
 def shade_with_jvp(
@@ -147,14 +157,14 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
 
 def normal_sums(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return for each vertex (V, 3) float64 the sum of e1 x e2 over its faces: a normal, twice their area long."""
-    sums = np.zeros((len(vertices), 3))
+    sums = zeros((len(vertices), 3), np.float64)
     _add_normals(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), sums)
     return sums
 
 
 def normal_sums_backward(vertices: np.ndarray, faces: np.ndarray, grad_sums: np.ndarray) -> np.ndarray:
     """Carry grad_sums (V, 3) back to the vertices (V, 3): the reverse of e1 x e2 is (e2 x g, g x e1)."""
-    grad_vertices = np.zeros((len(vertices), 3))
+    grad_vertices = zeros((len(vertices), 3), np.float64)
     add_normals_backward(
         np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.int32), grad_sums, grad_vertices
     )
@@ -186,8 +196,11 @@ def _unit_normal(sums, vertex):
 
 
 @kernel
-def _shade(sums, unit, ambient, diffuse, softness, albedo, color):
-    for vertex in range(len(sums)):
+def _shade(share, shares, board, sums, unit, ambient, diffuse, softness, albedo, color):
+    if share < 0:
+        lead(publish(board))
+        return
+    for vertex in range(len(sums) * share // shares, len(sums) * (share + 1) // shares):
         nx, ny, nz, _ = _unit_normal(sums, vertex)
         cosine, _ = _soft_cosine(nx, ny, nz, unit, softness)
         irradiance = ambient + diffuse * cosine
@@ -196,7 +209,43 @@ def _shade(sums, unit, ambient, diffuse, softness, albedo, color):
 
 
 @kernel
-def shade_vertices_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
+def shade_vertices_backward(
+    share,
+    shares,
+    board,
+    sums,
+    unit,
+    ambient,
+    diffuse,
+    softness,
+    albedo,
+    grad_color,
+    grad_albedo,
+    grad_sums,
+    totals,
+):
+    """Fill the gradients of albedo and sums, and add to totals (N, 5), by `shade_block_backward` for each block of vertices."""
+    if share < 0:
+        lead(publish(board))
+        return
+    for block in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
+        begin, end = block * BLOCK, min((block + 1) * BLOCK, len(sums))
+        shade_block_backward(
+            sums[begin:end],
+            unit,
+            ambient,
+            diffuse,
+            softness,
+            albedo[begin:end],
+            grad_color[begin:end],
+            grad_albedo[begin:end],
+            grad_sums[begin:end],
+            totals[block],
+        )
+
+
+@subroutine
+def shade_block_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
     """Fill the gradients of albedo and sums; add to totals (5,) those of the unit direction, ambient and diffuse.
 
     The reverse of scaling to length 1 is the projection off the normal over the length.

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from .formulas.constants import BLOCK
+
 _crew: "_Crew | None" = None
 _threads: int | None = None
 _LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
@@ -65,6 +67,16 @@ def parts_of(count: int) -> int:
     return max(1, min(get_num_threads(), count // _LEAST))
 
 
+def blocks_of(vertices: int) -> int:
+    """Return in how many blocks so many vertices are summed up."""
+    return -(-vertices // BLOCK)
+
+
+def added_up(rows: Any) -> Any:
+    """Return the sums over all blocks, of rows (N, ...) for each."""
+    return rows[0] if len(rows) == 1 else rows.sum(axis=0)  # NumPy adds whole rows one by one
+
+
 def share_out(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
     """Call `run_on_workers` with as many shares as `count` vertices or faces are worth waking workers for."""
     run_on_workers(kernel, *arguments, most=parts_of(count))
@@ -81,9 +93,10 @@ class _Crew:
     """Threads 1 to workers - 1; the caller of `run` is worker 0."""
 
     def __init__(self, workers: int):
-        from .spin import new_board
+        from . import spin
 
-        self.board = new_board()
+        self.spin = spin
+        self.board = spin.new_board()
         self.jobs = 0
         self.dismissed = False
         self.asleep = [False] * workers
@@ -97,22 +110,18 @@ class _Crew:
 
     def run(self, kernel: Callable[..., None], shares: int, arguments: tuple) -> None:
         """Let the caller and the workers do the shares of a kernel."""
-        from .spin import ERROR
-
         self._wake(shares)
         try:
             kernel(-1, shares, self.board, *arguments)
         finally:
             self._wait()
-        if self.board[ERROR]:
+        if self.board[self.spin.ERROR]:
             raise MemoryError("a kernel got no memory for its buffers")
 
     def dismiss(self) -> None:
         """Let the threads end."""
-        from .spin import dismiss
-
         self.dismissed = True
-        dismiss(self.board)
+        self.spin.dismiss(self.board)
         self._wake(len(self.asleep))
 
     def _wake(self, shares: int) -> None:
@@ -125,10 +134,8 @@ class _Crew:
 
     def _wait(self) -> None:
         """Wait until no worker is in the job any more, even if interrupted: they still use the arrays."""
-        from .spin import CLOSED, GATE
-
         interrupt = None
-        while self.board[GATE] != CLOSED:
+        while self.board[self.spin.GATE] != self.spin.CLOSED:
             try:
                 time.sleep(1e-4)
             except BaseException as error:
@@ -137,12 +144,10 @@ class _Crew:
             raise interrupt
 
     def _work(self, worker: int) -> None:
-        from .spin import serve
-
         seen = 0
         while not self.dismissed:
             known = self.jobs
-            seen = serve(self.board, seen)
+            seen = self.spin.serve(self.board, seen)
             self.asleep[worker] = True
             if self.jobs != known:
                 self.asleep[worker] = False

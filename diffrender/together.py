@@ -1,6 +1,7 @@
 """Views that are drawn together: what `render` does, with the arrays of all views one after the other."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .cpu.rasterize import draw_views
 from .illuminate import lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
+from .memory import empty, empty_like, zeros
 from .mesh import Mesh
 from .ranges import Ranges, most_by_view, ranges_of
 from .rasterize import Raster, gradient_shapes
@@ -59,10 +61,8 @@ class Together:
         if pixel is None:
             self._fronts = [self._front(view, settings, colors) for view in range(self.count)]
             ranges, pixel, faces, colors = _of_fronts(self._fronts)
-        elif self._is_shared:
-            faces = np.tile(faces, (self.count, 1))
         check_finite("vertices_pixel", pixel)
-        faces = faces + np.repeat(ranges.vertices[:-1], np.diff(ranges.faces)).astype(np.int32)[:, None]
+        faces = _numbered(faces, ranges)
         size = self._cameras[0].size
         how = raster_settings(settings, 3 if painted else None, pixel.dtype)
         alpha = None if painted else image.reshape(-1, size[1])
@@ -92,7 +92,11 @@ class Together:
                 seen = len(self._meshes) if self._light.specular is None else self.count
                 colors = np.concatenate([lit_colors(*self._lit(view)) for view in range(seen)])
         check_finite("attributes", colors)
-        return colors if len(colors) == self._ranges.vertices[-1] else np.tile(colors, (self.count, 1))
+        if len(colors) == self._ranges.vertices[-1]:
+            return colors
+        repeated = empty((self.count, *colors.shape), colors.dtype)
+        repeated[:] = colors
+        return repeated.reshape(-1, 3)
 
     def _lit(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lights, np.ndarray]:
         """Return what `lit_colors` takes."""
@@ -174,9 +178,9 @@ class Together:
         from .by_view import shade_views_backward
 
         light, (unit, length) = self._light, self._light.unit
-        grad_color = np.concatenate(grads)
-        grad_albedo, grad_sums = np.empty_like(grad_color), np.empty(grad_color.shape)
-        grad_vertices, totals = np.zeros(grad_color.shape), np.zeros((self.count, 5))
+        grad_color = np.concatenate(grads, out=empty((sum(map(len, grads)), 3), grads[0].dtype))
+        grad_albedo, grad_sums = empty_like(grad_color), empty(grad_color.shape, np.float64)
+        grad_vertices, totals = zeros(grad_color.shape, np.float64), np.zeros((self.count, 5))
         given = (self._vertices, self._faces, *self._ranges, self._normals)
         numbers = (unit, light.ambient, light.diffuse, light.softness, self._albedo)
         into = (grad_albedo, grad_sums, grad_vertices, totals)
@@ -205,6 +209,15 @@ def _ranges_of(meshes: Sequence[Mesh]) -> Ranges:
 def _rows(ranges: Ranges, view: int) -> slice:
     """Return the rows of a view's vertices."""
     return slice(*ranges.vertices[view : view + 2].tolist())
+
+
+def _numbered(faces: np.ndarray, ranges: Ranges) -> np.ndarray:
+    """Return faces (F, 3) that count the vertices of all views, of those that count their view's: of each view, or of one."""
+    starts = ranges.faces.tolist()
+    numbered, repeated = empty((starts[-1], 3), np.int32), len(faces) < starts[-1]
+    for (begin, end), first in zip(pairwise(starts), ranges.vertices.tolist(), strict=False):
+        np.add(faces if repeated else faces[begin:end], np.int32(first), out=numbered[begin:end])
+    return numbered
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:

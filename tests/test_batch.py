@@ -164,6 +164,21 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     assert same_bits(*found)
 
 
+def test_large_meshes_have_the_bits_of_single_calls_at_any_number_of_threads():
+    mesh, grad = (
+        bumpy(4, np.float32),
+        np.random.default_rng(3).normal(size=(2, *SIZE, 4)),
+    )  # more than two blocks of vertices
+    found, before = [], dr.get_num_threads()
+    for threads in (1, 3):
+        dr.set_num_threads(threads)
+        try:
+            found.append(tuple(assert_like_single_calls(mesh, around(2), light=LIGHT, grad=grad)))
+        finally:
+            dr.set_num_threads(before)
+    assert same_bits(*found)
+
+
 def test_sums_are_those_over_the_views():
     batch = dr.render_batch(bumpy(1), around(), SOFT, LIGHT)
     grads = batch.backward(np.random.default_rng(2).normal(size=batch.image.shape))

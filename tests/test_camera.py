@@ -28,6 +28,17 @@ def test_project_backward_is_the_transpose():
     assert_transposed(forward, lambda grad: project_backward(POINTS, camera, grad), (POINTS, np.zeros(3), np.zeros(3)))
 
 
+def test_gradients_of_many_points_are_the_sums_of_those_of_a_few():
+    camera, random = tilted_camera(), np.random.default_rng(5)
+    points, grad = 0.6 * random.normal(size=(2500, 3)), random.normal(size=(2500, 3))
+    whole = project_backward(points, camera, grad)
+    parts = [project_backward(points[rows], camera, grad[rows]) for rows in (slice(0, 999), slice(999, 2500))]
+    assert np.array_equal(whole.vertices, np.concatenate([part.vertices for part in parts]))
+    for name in ("rotation", "translation", "K"):
+        first, second = (getattr(part, name) for part in parts)
+        np.testing.assert_allclose(getattr(whole, name), first + second, rtol=1e-10)
+
+
 def test_float32_stays_float32():
     camera = tilted_camera()
     points = POINTS.astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import kernel
+from ..memory import empty
 from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
 from ..threads import parts_of, run_on_workers
@@ -50,16 +51,16 @@ def sort_into_bins(
     """
     height, width = size
     count, views = len(faces), ranges.views
-    corners = np.empty((count, 3), np.int32)
-    geometry = np.empty((count, GEOMETRY), vertices.dtype)
-    bounds = np.empty((count, 4), np.int32)
+    corners = empty((count, 3), np.int32)
+    geometry = empty((count, GEOMETRY), vertices.dtype)
+    bounds = empty((count, 4), np.int32)
     radius += CULLING_MARGIN
     if nearest is None:
         depths = (np.zeros(views), np.zeros(views))
     else:
         depths = (nearest, np.array(_slices_per_depth(nearest, most_by_view(vertices[:, 2], ranges.vertices))))
-    slices = np.empty(count, np.uint8)
-    slots = np.empty(count + 1, np.int64)
+    slices = empty((count,), np.uint8)
+    slots = empty((count + 1,), np.int64)
     per_view = _SLICES * -(-height // STRIP_ROWS)
     # Each part of the faces counts for itself: whoever fills the slices knows where each part's entries begin.
     parts = parts_of(count)
@@ -67,7 +68,7 @@ def sort_into_bins(
     arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
     run_on_workers(_prepare, *arguments, corners, geometry, bounds, slices, slots, per_view, counts, most=parts)
     starts = np.empty(views * per_view + 1, np.int64)
-    entries = np.empty(int(counts.sum()), np.int32)
+    entries = empty((int(counts.sum()),), np.int32)
     run_on_workers(_fill, ranges.faces, per_view, bounds, slices, counts, slots, starts, entries, most=parts)
     starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
 from ..formulas.shape import shape_of
 from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
+from ..memory import empty, empty_like, zeros
 from ..pyramid import CHANNELS
 from ..ranges import Ranges, least_by_view, one_view
 from ..threads import run_on_workers, share_out
@@ -86,8 +89,8 @@ def draw_views(
     bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, nearest)
     height, width = size
     if alpha is None:
-        alpha = np.empty((ranges.views * height, width), vertices.dtype)
-    transmittance = np.empty_like(alpha)
+        alpha = empty((ranges.views * height, width), vertices.dtype)
+    transmittance = empty_like(alpha)
     coverage = (
         real(bins.radius),
         real(1 / math.sqrt(settings.sigma)),
@@ -98,23 +101,20 @@ def draw_views(
     vanished = least_factor(settings, vertices.dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or nearest is None:
-        from .silhouette import silhouette_forward
-
-        run_on_workers(silhouette_forward, *binned, *coverage, alpha, transmittance)
+        run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, alpha, transmittance)
         saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
         return Drawn(alpha, None, saved)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
     depth = (real(limits.lowest_depth), depth_logits, attributes)
-    color = np.empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
-    softmax = (np.empty_like(alpha), np.empty_like(alpha))
+    color = empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
+    softmax = (empty_like(alpha), empty_like(alpha))
     surface = None
     if settings.perspective_correct or textured is not None:
-        from .surface import surface_forward as forward
-
+        forward = _of_surfaces().surface_forward
         surface = _surface(vertices, faces, ranges, bins.corners, scale, settings.perspective_correct, textured)
     else:
-        from .color import color_forward as forward
+        forward = _color().color_forward
     run_on_workers(
         forward,
         bins.corners,
@@ -133,6 +133,28 @@ def draw_views(
     return Drawn(alpha, color, saved)
 
 
+# Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.
+@cache
+def _silhouette() -> ModuleType:
+    from . import silhouette
+
+    return silhouette
+
+
+@cache
+def _color() -> ModuleType:
+    from . import color
+
+    return color
+
+
+@cache
+def _of_surfaces() -> ModuleType:
+    from . import surface
+
+    return surface
+
+
 def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
     """Return what kernels take as owners. Raises ValueError for more faces than their numbers' precision can tell apart."""
     if union == "probabilistic":
@@ -140,7 +162,7 @@ def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
     most = 2 ** (np.finfo(alpha.dtype).nmant + 1)
     if faces > most:
         raise ValueError(f"union 'max' takes at most {most} faces in {alpha.dtype} on the CPU, got {faces}")
-    return (np.empty_like(alpha),)
+    return (empty_like(alpha),)
 
 
 def _surface(
@@ -211,14 +233,12 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     binned = (bins.geometry, bins.bounds, *strips)
     count = int(saved.ranges.vertices[-1])
     if grad_alpha is None:
-        grad_alpha = np.zeros_like(drawn.alpha)
-    grad_vertices = np.empty((count, 3), dtype)
+        grad_alpha = zeros(drawn.alpha.shape, dtype)
+    grad_vertices = empty((count, 3), dtype)
     if grad_color is None:
-        from .silhouette import silhouette_backward
-
-        entry_gradients = np.empty((len(bins.entries), 6), dtype)
+        entry_gradients = empty((len(bins.entries), 6), dtype)
         run_on_workers(
-            silhouette_backward,
+            _silhouette().silhouette_backward,
             *binned,
             *saved.coverage,
             vanished,
@@ -228,19 +248,17 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
         )
         nothing = np.empty((0, 0), dtype)
         share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing)
-        plain = RasterGradients(grad_vertices, None if saved.depth is None else np.zeros_like(saved.depth[2]))
+        plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
         return plain if saved.surface is None else _without_texture(plain, saved.surface)
     assert saved.depth is not None
     channels = grad_color.shape[2]
-    entry_gradients = np.empty((len(bins.entries), 9 + 3 * channels), dtype)
-    grad_attributes = np.empty((count, channels), dtype)
+    entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
+    grad_attributes = empty((count, channels), dtype)
     arguments = (bins.corners, *binned, *saved.coverage, vanished, *saved.depth)
     image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
     grad_uv = grad_texture = None
     if saved.surface is None:
-        from .color import color_backward
-
-        run_on_workers(color_backward, *arguments, *image, entry_gradients)
+        run_on_workers(_color().color_backward, *arguments, *image, entry_gradients)
     else:
         grad_uv, grad_texture = _surface_backward(saved, arguments, image, entry_gradients)
     share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
@@ -260,8 +278,7 @@ def _surface_backward(
     saved: _Saved, arguments: tuple, image: tuple, entry_gradients: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Fill the entries' gradients, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
-    from .surface import surface_backward
-
+    surface_backward = _of_surfaces().surface_backward
     assert saved.surface is not None and saved.depth is not None
     surface, bins, dtype = saved.surface, saved.bins, entry_gradients.dtype
     arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
@@ -271,9 +288,9 @@ def _surface_backward(
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
     unit = grid_unit(image[-1], saved.depth[2])
-    entry_uv = np.empty((len(bins.entries), 6), dtype)
+    entry_uv = empty((len(bins.entries), 6), dtype)
     grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
-    grad_uv = np.empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
+    grad_uv = empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
     face_uv = surface.arguments[3]
     ranges = one_view(len(grad_uv), len(face_uv))
     share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))

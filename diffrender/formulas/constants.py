@@ -15,3 +15,5 @@ CULLING_MARGIN = 0.01  # px: rounding of a cull must never drop a pixel that cou
 AB = np.int64(0)
 BC = np.int64(1)
 CA = np.int64(2)
+
+BLOCK = 1024  # vertices whose sums are a row of their own: rows are added up in order, whoever has made them

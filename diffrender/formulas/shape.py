@@ -4,6 +4,7 @@ Each is the distribution function of something symmetric: F(-x) = 1 - F(x). The 
 made from their tails, since 1 - F(x) by subtraction would lose the digits of faces that cover nearly all or nothing.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ class Uniform(NamedTuple):
     least: float
 
 
+@cache
 def shape_of(coverage: str, dtype: np.dtype) -> Sigmoid | Gaussian | Cauchy | Uniform:
     """Return the argument for a coverage's name in a precision."""
     kinds: dict[str, Any] = {"sigmoid": Sigmoid, "gaussian": Gaussian, "cauchy": Cauchy, "uniform": Uniform}

@@ -1,0 +1,206 @@
+"""Memory that goes from one rendering to the next: no two arrays that are alive may share any of it."""
+
+import copy
+import os
+import pickle
+import random
+import subprocess
+import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+
+import diffrender as dr
+from diffrender import memory
+
+LARGE = (64, 300)  # more numbers than what the C library keeps at hand
+
+
+class Own(np.ndarray):
+    """A user's kind of array."""
+
+
+def _views(array: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return a view of a view of a view, by any way that leads to one."""
+    ways = [
+        lambda a: a[1:],
+        lambda a: a.T,
+        lambda a: a[..., ::2],
+        lambda a: a[::-1],
+        lambda a: a.view(Own),
+        lambda a: np.asarray(a),
+        lambda a: np.asarray(memoryview(a)),
+        lambda a: np.lib.stride_tricks.as_strided(a, a.shape, a.strides),
+        lambda a: np.broadcast_to(a, a.shape),
+        lambda a: np.from_dlpack(a) if type(a) is np.ndarray and a.flags.writeable else a,
+    ]
+    for _ in range(rng.randrange(4)):
+        array = rng.choice(ways)(array)
+    return array
+
+
+def _use(seed: int, steps: int) -> None:
+    """Take arrays, hold views of some of them and let others go; none may be written to by another."""
+    rng, held, stamp = random.Random(seed), [], seed
+    for _ in range(steps):
+        if held and (len(held) > 12 or rng.random() < 0.45):
+            view, value = held.pop(rng.randrange(len(held)))
+            assert (view == value).all()
+            continue
+        shape = (rng.choice([1, 20, 100, 101, 140]), rng.choice([3, 90, 100, 128]))
+        array = memory.empty(shape, rng.choice([np.float32, np.float64, np.int32]))
+        assert array.flags.c_contiguous and array.flags.aligned and array.flags.writeable and array.shape == shape
+        stamp += 1
+        array.fill(stamp)
+        held.append((_views(array, rng), stamp))
+        del array
+    for view, value in held:
+        assert (view == value).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_live_arrays_never_share_memory(seed: int) -> None:
+    _use(1000 * seed, 400)
+
+
+def test_live_arrays_of_several_threads_never_share_memory() -> None:
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(partial(_use, steps=400), range(0, 24_000, 1000)))
+
+
+def test_memory_goes_to_the_next_array_of_about_its_size_once_no_view_is_left() -> None:
+    array = memory.empty(LARGE, np.float32)
+    place, view = array.ctypes.data, array[3:, ::2].T[1:]
+    del array
+    other = memory.empty(LARGE, np.float32)
+    assert not np.shares_memory(view, other)
+    del view
+    again = memory.zeros((63, 300), np.int32)
+    assert again.ctypes.data == place and not again.any()
+
+
+def test_large_arrays_begin_at_a_cache_line() -> None:
+    for columns in range(300, 320):
+        assert memory.empty((64, columns), np.float32).ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda array: pickle.loads(pickle.dumps(array))])
+def test_copies_have_memory_of_their_own(copied) -> None:
+    array = memory.zeros(LARGE, np.float32)
+    other = copied(array)
+    array += 1
+    del array
+    memory.empty(LARGE, np.float32).fill(2)
+    assert type(other) is np.ndarray and other.shape == LARGE and not other.any()
+
+
+def test_memory_under_an_array_may_be_looked_at() -> None:
+    # What `base` shows is no interface, but debuggers and tools that add up memory follow it.
+    array = memory.zeros(LARGE, np.float32)
+    below = array.base
+    assert below.nbytes >= array.nbytes
+    others = [below[5:], below.view(), copy.copy(below), pickle.loads(pickle.dumps(below))]
+    del array, below
+    memory.empty(LARGE, np.float32).fill(2)
+    assert not any(other[: 4 * 300].any() for other in others)
+
+
+def test_an_array_in_a_cycle_comes_back_when_garbage_is_collected() -> None:
+    import gc
+
+    class Node:
+        pass
+
+    node = Node()
+    node.itself, node.array = node, memory.empty(LARGE, np.float32)
+    before, gone = memory._idle.bytes, weakref.ref(node)
+    del node
+    gc.collect()
+    assert gone() is None and memory._idle.bytes > before
+
+
+def test_idle_memory_is_bounded_and_what_waited_longest_goes_first() -> None:
+    idle = memory._Idle(most=1 << 20)
+    taken = [idle.take(size) for size in (1 << 18, 1 << 19, 1 << 18, 1 << 18)]
+    first, *others = taken
+    for one in taken:
+        idle.put(one)
+        assert idle.bytes <= 1 << 20
+    assert idle.bytes == (1 << 20)  # all but the first
+    assert idle.take(1 << 19) is others[0]
+    assert idle.take(1 << 18) is others[2]
+    assert idle.take(1 << 18) is others[1]
+    assert idle.take(1 << 18) is not first and idle.bytes == 0
+    idle.put(idle.take(1 << 21))
+    assert idle.bytes == 0
+
+
+def test_memory_that_is_not_wanted_for_long_goes_back() -> None:
+    idle = memory._Idle(patience=8)
+    idle.put(idle.take(1 << 20))
+    for puts in range(2, 17):
+        idle.put(idle.take(1 << 15))
+        assert (idle.bytes > 1 << 20) == (puts < 16)
+
+
+@pytest.mark.parametrize("least", [8192, 8193, 10_000, 40_001, 65_535, 999_999, 123_456_789])
+def test_memory_is_at_most_a_quarter_larger_than_asked_for(least: int) -> None:
+    taken = memory._Idle(0).take(least)
+    assert least <= taken.size <= 1.25 * least
+
+
+def test_nobody_waits_for_a_lock_that_whoever_collects_garbage_may_hold() -> None:
+    array = memory.empty(LARGE, np.float32)
+    with memory._idle._lock:
+        other = memory.empty(LARGE, np.float32)
+        del array
+        third = memory.empty(LARGE, np.float32)
+        assert not np.shares_memory(other, third)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_begins_anew_and_the_interpreter_ends_in_silence() -> None:
+    program = """
+import os, numpy as np
+from diffrender import memory
+kept = memory.zeros((64, 300), np.float32)
+idle = memory.zeros((64, 301), np.float32); del idle
+memory._idle._lock.acquire()  # as another thread may at the time of the fork
+child = os.fork()
+array = memory.empty((64, 300), np.float32)
+array.fill(1 if child else 2)
+if not child:
+    assert memory._idle.bytes == 0
+    del array
+    assert memory._idle.bytes > 0 and not kept.any()
+    kept.fill(3)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert status == 0 and not kept.any() and (array == 1).all()
+memory._idle._lock.release()
+class Node: pass
+node = Node(); node.itself, node.array = node, array
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_renderings_that_are_kept_stay_as_they_were() -> None:
+    camera = dr.Camera.look_at((0.0, 0.5, 3.0), size=(128, 128))
+    meshes = [dr.icosphere(3, radius) for radius in (0.6, 0.8, 1.0)]
+    grads = np.random.default_rng(0).normal(size=(3, 128, 128)).astype(np.float32)
+
+    def alone(mesh: dr.Mesh, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rendering = dr.render_silhouette(mesh, camera)
+        return rendering.alpha.copy(), rendering.backward(grad).vertices.copy()
+
+    expected = [alone(mesh, grad) for mesh, grad in zip(meshes, grads, strict=True)]
+    for _ in range(3):  # with memory that has been used
+        kept = [dr.render_silhouette(mesh, camera) for mesh in meshes]
+        found = [rendering.backward(grad).vertices for rendering, grad in zip(kept, grads, strict=True)]
+        for rendering, vertices, (alpha, grad_vertices) in zip(kept, found, expected, strict=True):
+            assert alpha.max() > 0.9 and np.array_equal(rendering.alpha, alpha)
+            assert grad_vertices.any() and np.array_equal(vertices, grad_vertices)
