@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from numba import _dynfunc
+from numba import _dynfunc, version_info
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
@@ -22,17 +22,22 @@ _WRAPPER = "_ZN7cpython"  # how the names of functions begin that take Python's 
 class KernelLibrary(JITCodeLibrary):
     """The code of a kernel and of all that it calls."""
 
+    def add_ir_module(self, module: Any) -> None:
+        """Add code, of which wrappers, which do little, are not to be made faster."""
+        for function in module.functions:
+            if function.name.startswith(_WRAPPER):
+                function.attributes.update(("noinline", "optnone"))
+        super().add_ir_module(module)
+
     def _optimize_functions(self, module: Any) -> None:
-        """Run Numba's passes on each function, set up once instead of for each, and none on wrappers, which do little."""
+        """Run Numba's passes on each function that the module has: Numba sets them up again for each that it only names."""
+        if version_info.short < (0, 62):  # with LLVM's older passes
+            super()._optimize_functions(module)
+            return
         module.data_layout = self._codegen._data_layout
         manager, builder = self._codegen._function_pass_manager()
         for function in module.functions:
-            if function.is_declaration:
-                continue
-            if function.name.startswith(_WRAPPER):
-                function.add_function_attribute("noinline")  # as optnone wants it
-                function.add_function_attribute("optnone")
-            else:
+            if not function.is_declaration:
                 manager.run(function, builder)
 
 
