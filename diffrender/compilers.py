@@ -90,9 +90,10 @@ class _Compiler(CompilerBase):
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
-        # Numba compiles what a function calls once for each set of the caller's flags. These three do not matter to it.
+        # Numba compiles what a function calls once for each set of the caller's flags. These two do not matter to it;
+        # `forceinline` does: what a function that is always inlined calls is always inlined too.
         self.state.own_flags = self.state.flags.copy()
-        self.state.flags.forceinline = self.state.flags.release_gil = self.state.flags.no_cpython_wrapper = False
+        self.state.flags.release_gil = self.state.flags.no_cpython_wrapper = False
 
     def define_pipelines(self) -> list:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
