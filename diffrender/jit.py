@@ -17,20 +17,19 @@ from typing import Any
 import numba
 from numba import types
 from numba.core import config as numba_config
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
+
+from .compilers import CalleeCompiler, KernelCompiler
 
 # No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose. No "reassoc": sums have the order written.
 FAST_MATH = {"contract", "arcp", "nsz", "afn"}
 
 
 def formula(function: Callable) -> Callable:
-    """Compile a scalar function that kernels of every backend inline; Python can call its `py_func`, and nothing else.
-
-    Wrappers for Python and C would each hold its code once more: they took a quarter of the time that a first image waits
-    for compilation.
-    """
-    return _inlined(function)
+    """Compile a scalar function that kernels of every backend inline; Python can call its `py_func`, and nothing else."""
+    return _callee(function, forceinline=True)
 
 
 def borrower(function: Callable) -> Callable:
@@ -39,31 +38,42 @@ def borrower(function: Callable) -> Callable:
     Where counts are not seen to cancel, as in a function that calls subroutines within loops, they stay in the kernel, and
     threads wait for each other's.
     """
-    return _inlined(function, _nrt=False)
+    return _callee(function, forceinline=True, _nrt=False)
 
 
-def _inlined(function: Callable, **options: bool) -> Callable:
-    if numba_config.ENABLE_CUDASIM:  # there, kernels are Python, and call it
-        return _compiled(function, forceinline=True, **options)
-    compiled = _compiled(function, forceinline=True, no_cpython_wrapper=True, **options)
+def subroutine(function: Callable) -> Callable:
+    """Compile a function that kernels call, and Python cannot, once for each kernel: inlined, it would be in it many times."""
+    return _callee(function)
+
+
+def _callee(function: Callable, **options: bool) -> Callable:
+    compiled = _compiled(function, no_cpython_wrapper=True, pipeline_class=CalleeCompiler, **options)
+    # A call from Python looks for a version compiled before, which has no wrapper here: it must find none.
+    compiled.add_overload = lambda result: compiled.overloads.update({tuple(result.signature.args): result})
 
     def refuse(*arguments: Any, **keywords: Any) -> None:
         raise TypeError(f"{function.__name__} is for kernels to call: from Python, call {function.__name__}.py_func")
 
-    # A call from Python looks for a version compiled before, which has no wrapper here: it must find none.
-    compiled.add_overload = lambda result: compiled.overloads.update({tuple(result.signature.args): result})
-    compiled._compile_for_args = refuse
+    compiled._compile_for_args = _let_python_call(compiled) if numba_config.ENABLE_CUDASIM else refuse
     return compiled
 
 
-def subroutine(function: Callable) -> Callable:
-    """Compile a function that kernels call, once for all of them: inlined, it would be compiled again with each."""
-    return _compiled(function, nogil=True)
+def _let_python_call(compiled: Any) -> Callable:
+    """Return what a call from Python compiles for a function: in the simulator, where kernels are Python."""
+    twin = _compiled(compiled.py_func)
+    add = twin.add_overload
+
+    def add_to_both(result: Any) -> None:
+        add(result)
+        compiled._insert([kind._code for kind in result.signature.args], result.entry_point, False)
+
+    twin.add_overload = add_to_both
+    return twin._compile_for_args
 
 
 def kernel(function: Callable) -> Callable:
     """Compile a loop that runs without the interpreter lock and is kept in the cache."""
-    compiled = _compiled(function, nogil=True)
+    compiled = _compiled(function, nogil=True, pipeline_class=KernelCompiler)
     directory = cache_directory()
     if directory is not None:
         # Numba reads its cache directory here and only here; other packages' functions keep theirs.
@@ -71,11 +81,27 @@ def kernel(function: Callable) -> Callable:
         previous = config.CACHE_DIR
         config.CACHE_DIR = str(directory)
         try:
-            compiled.enable_caching()
-            compiled._cache._cache_file.__class__ = CacheFile
+            compiled._cache = KernelCache(function)
         finally:
             config.CACHE_DIR = previous
     return compiled
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache of a function, that loads only what machine code needs to run.
+
+    Before it looks for it, Numba would import all that compilation may need: half of the time to a first image.
+    """
+
+    def __init__(self, function: Callable):
+        super().__init__(function)
+        self._cache_file.__class__ = CacheFile
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the code of a signature, or None if there is none."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 class CacheFile(IndexDataCacheFile):
@@ -92,7 +118,7 @@ class CacheFile(IndexDataCacheFile):
         self._save_index(self._load_index() | {key: name})
 
 
-def _compiled(function: Callable, **options: bool) -> Any:
+def _compiled(function: Callable, **options: Any) -> Any:
     return numba.njit(no_cfunc_wrapper=True, fastmath=FAST_MATH, error_model="numpy", **options)(function)
 
 
@@ -145,8 +171,10 @@ def _source_hash() -> str:
                 package / name
                 for name in (
                     "by_view.py",
+                    "compilers.py",
                     "grids.py",
                     "lanes.py",
+                    "kernel_memory.py",
                     "pinhole.py",
                     "projection.py",
                     "pyramid.py",

@@ -26,6 +26,7 @@ STEPS = 8  # blocks beside each other, enough for most rows
 # Sums keep the order in which they are written: the same bits whatever the compiler's version.
 _FLAGS = ("contract", "nsz", "arcp", "afn")
 _INT32 = ir.IntType(32)
+_CPU_FIRST = {"target": "cpu"}  # Numba asks what is made for one target before what is made for all
 
 
 class LanesType(types.Type):
@@ -104,6 +105,7 @@ def _define(symbol: Callable, arity: int, emit: Callable, result: Any = None, ha
 
     class Template(AbstractTemplate):
         key = symbol
+        metadata = _CPU_FIRST
 
         def generic(self, args: tuple, kws: dict) -> Any:
             lanes = None if kws else lanes_among(args)
@@ -119,6 +121,32 @@ def _define(symbol: Callable, arity: int, emit: Callable, result: Any = None, ha
     for kinds in itertools.product((LanesType, types.Float), repeat=arity):
         if has_condition or LanesType in kinds:
             lower_builtin(symbol, *((MaskType,) if has_condition else ()), *kinds)(generate)
+
+
+def _define_scalar(symbol: Callable, emit: Callable, has_condition: bool = False) -> None:
+    """Let `symbol` take two scalars of the CPU by the instructions that `emit` makes of them; elsewhere it is an overload."""
+
+    class Template(AbstractTemplate):
+        key = symbol
+        metadata = _CPU_FIRST
+
+        def generic(self, args: tuple, kws: dict) -> Any:
+            condition, numbers = args[: len(args) - 2], args[len(args) - 2 :]
+            if kws or condition != (types.boolean,) * has_condition or not all(_is_scalar(kind) for kind in numbers):
+                return None
+            return self.context.unify_types(*numbers)(*args)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pairs = list(zip(signature.args, arguments, strict=True))
+        values = [context.cast(builder, value, kind, signature.return_type) for kind, value in pairs[has_condition:]]
+        return emit(builder, *arguments[:has_condition], *values)
+
+    infer_global(symbol)(Template)
+    lower_builtin(symbol, *((types.Boolean,) if has_condition else ()), types.Number, types.Number)(generate)
+
+
+def _is_scalar(kind: Any) -> bool:
+    return isinstance(kind, types.Float) or (isinstance(kind, types.Integer) and kind.signed)
 
 
 def _inline(function: Callable) -> Callable:
@@ -182,7 +210,11 @@ def _compare(relation: str) -> Callable:
 
 def _choose(relation: str) -> Callable:
     # Not `min` and `max`: those of Numba also mind NaN, and are three instructions instead of one.
-    return lambda builder, a, b: builder.select(builder.fcmp_ordered(relation, a, b), a, b)
+    def choose(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+        compare = builder.icmp_signed if isinstance(a.type, ir.IntType) else builder.fcmp_ordered
+        return builder.select(compare(relation, a, b), a, b)
+
+    return choose
 
 
 def _flip(builder: ir.IRBuilder, value: ir.Value, sign: ir.Value) -> ir.Value:
@@ -204,6 +236,9 @@ _define(higher, 2, _choose(">"))
 _define(fma, 3, lambda builder, a, b, c: _call(builder, "fmuladd", [a, b, c]))
 _define(times_sign, 2, _flip)
 _define(select, 2, lambda builder, condition, a, b: builder.select(condition, a, b), has_condition=True)
+_define_scalar(lower, _choose("<"))
+_define_scalar(higher, _choose(">"))
+_define_scalar(select, lambda builder, condition, a, b: builder.select(condition, a, b), has_condition=True)
 
 
 def _call(builder: ir.IRBuilder, name: str, values: list) -> ir.Value:

@@ -11,6 +11,8 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import kernel
+from ..kernel_memory import aligned
+from ..lanes import higher, lower
 from ..memory import empty
 from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
@@ -132,14 +134,14 @@ def _prepare(
                 b, c = c, b
                 bx, by, cx, cy = cx, cy, bx, by
                 area = -area
-            left, right = min(ax, bx, cx), max(ax, bx, cx)
-            top, bottom = min(ay, by, cy), max(ay, by, cy)
-            if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
+            left, right = lower(lower(ax, bx), cx), higher(higher(ax, bx), cx)
+            top, bottom = lower(lower(ay, by), cy), higher(higher(ay, by), cy)
+            if lower(left, top) < -COORDINATE_LIMIT or higher(right, bottom) > COORDINATE_LIMIT:
                 continue
             ab = (bx - ax) ** 2 + (by - ay) ** 2
             bc = (cx - bx) ** 2 + (cy - by) ** 2
             ca = (ax - cx) ** 2 + (ay - cy) ** 2
-            if min(area, ab, bc, ca) < SMALLEST_SQUARE:
+            if lower(lower(area, ab), lower(bc, ca)) < SMALLEST_SQUARE:
                 continue  # zero in float32
             corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
             geometry[face, 0], geometry[face, 1] = ax, ay
@@ -152,8 +154,8 @@ def _prepare(
                 continue
             bounds[face, 0], bounds[face, 1] = first_x, last_x
             bounds[face, 2], bounds[face, 3] = first_y, last_y
-            depth = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
-            slices[face] = min(int((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
+            depth = lower(lower(vertices[a, 2], vertices[b, 2]), vertices[c, 2])
+            slices[face] = lower(np.int64((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
             first, last = first_y // STRIP_ROWS, last_y // STRIP_ROWS
             total += last - first + 1
             for strip in range(first, last + 1):
@@ -168,7 +170,7 @@ def _fill(share, shares, board, face_starts, per_view, bounds, slices, counts, s
         return
     count, parts = len(bounds), len(counts)
     for part in range(share, parts, shares):
-        cursor = np.empty(counts.shape[1], np.int64)
+        cursor = aligned(counts.shape[1], np.int64)
         before, total = 0, 0
         for place in range(len(cursor)):
             cursor[place] = total

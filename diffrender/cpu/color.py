@@ -12,6 +12,7 @@ from ..formulas.coverage import log_coverage_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.shape import face_odds, rates
 from ..jit import formula, kernel, prefer_wide_vectors
+from ..kernel_memory import aligned
 from ..lanes import (
     LANES,
     any_lane,
@@ -20,6 +21,7 @@ from ..lanes import (
     higher,
     load,
     load_pair,
+    lower,
     magnitude,
     put,
     select,
@@ -33,7 +35,7 @@ from ..spin import claim, lead, publish
 from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
-from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
+from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
@@ -100,7 +102,7 @@ def list_hidden(lists, count, upstream, seen, seen_count, hidden):
 def take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums):
     """Fill a pair of rows of color (H, W, C) and of the softmax's maximum and inverse sum (H, W) from the strip."""
     width, channels = maxima.shape[1], color.shape[2]
-    for parity in range(min(2, bottom - row)):
+    for parity in range(lower(2, bottom - row)):
         begin = place + parity
         row_inverse, row_maxima, row_color = inverse_sums[row + parity], maxima[row + parity], color[row + parity]
         for column in range(width):
@@ -178,7 +180,7 @@ def color_forward(
     drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen = np.empty(len(blocks) // 2 + 1, np.int32)
+    seen = aligned(len(blocks) // 2 + 1, np.int32)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -194,7 +196,7 @@ def color_forward(
             fill(blend, channel * size, (channel + 1) * size, background[channel])
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -220,7 +222,7 @@ def color_forward(
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = block // 2 * _DRAWN
                     tint = number_of(lists, block) * tint_size
                     coverage = load(drawn, into)
@@ -313,7 +315,7 @@ def color_backward(
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
+    seen, hidden = aligned(len(blocks) // 2 + 2, np.int32), aligned(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
     share_size = 3 * channels * LANES
@@ -336,7 +338,7 @@ def color_backward(
             put_upstream_color(color, grad_color, row, after, upstream_color, mean, size, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -360,13 +362,13 @@ def color_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = k * _SAVED
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
                     store(saved, into, grad)
                 for k in range(seen_count):
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
                     tint = number * tint_size

@@ -13,14 +13,15 @@ from ..formulas.perspective import perspective_weights_backward
 from ..formulas.shape import rates
 from ..formulas.texture import footprint_backward
 from ..jit import formula, kernel, prefer_wide_vectors
-from ..lanes import LANES, at, fma, higher, load, load_pair, put, select, store, store_pair, times_sign
+from ..kernel_memory import aligned
+from ..lanes import LANES, at, fma, higher, load, load_pair, lower, put, select, store, store_pair, times_sign
 from ..spin import claim, lead, publish
 from .blocks import of_frame, save_nearest
 from .color import BEHIND, list_hidden, list_seen, put_tint
 from .rows import put_rows, put_upstream, second_of
 from .sample import CELLS, PLACES, SAMPLED, SLOPES, clear, clear_slopes, put_levels, sample, sample_slopes
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
-from .strips import STRIP_ROWS, aligned, fill, stride_of, strip_size
+from .strips import STRIP_ROWS, fill, stride_of, strip_size
 from .tangent import (
     HUE,
     LAID,
@@ -121,7 +122,7 @@ def color_tangent(
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
+    seen, hidden = aligned(len(blocks) // 2 + 2, np.int32), aligned(len(blocks) // 2 + 2, np.int32)
     rows = aligned(NEAREST + channels * HUE, geometry)
     turns = aligned(BATCH * 6, geometry)
     painted = len(attribute_motions) > 0
@@ -141,7 +142,7 @@ def color_tangent(
             break
         strip = order[claimed]
         top = strip * STRIP_ROWS
-        bottom = min(top + STRIP_ROWS, height)
+        bottom = lower(top + STRIP_ROWS, height)
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, ones, row, bottom, vanished, upstream, place)
@@ -153,7 +154,7 @@ def color_tangent(
         begin_tangents(tangents, directions * (channels + 1) * size)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -196,7 +197,7 @@ def color_tangent(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha changes
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = k * _SAVED
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
@@ -206,7 +207,7 @@ def color_tangent(
                     way, step = number_of(lists, block) * of_face, (channels + 1) * size
                     add_outline(rows, ways, way, way_size, directions, tangents, step, first, second)
                 for k in range(seen_count):
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
                     tint = number * tint_size

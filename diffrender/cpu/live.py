@@ -4,7 +4,8 @@ import numpy as np
 
 from ..formulas.constants import ZERO
 from ..jit import formula, subroutine
-from ..lanes import at, put
+from ..kernel_memory import aligned
+from ..lanes import at, higher, lower, put
 from .strips import STRIP_ROWS
 
 _ROWS = 8  # of a band
@@ -13,7 +14,7 @@ _ROWS = 8  # of a band
 @subroutine
 def new_live(width):
     """Return the memory for `count_live`."""
-    return np.empty(STRIP_ROWS // _ROWS * (width + 1), np.int32)
+    return aligned(STRIP_ROWS // _ROWS * (width + 1), np.int32)
 
 
 @subroutine
@@ -24,7 +25,7 @@ def count_live(upstream, rows, width, stride, live):
         put(live, into, 0)
         for column in range(width):
             found = False
-            for pair in range(band * _ROWS // 2, min((band + 1) * _ROWS, rows + 1) // 2):
+            for pair in range(band * _ROWS // 2, lower((band + 1) * _ROWS, rows + 1) // 2):
                 place = 2 * (pair * stride + column)
                 found = found or at(upstream, place) != ZERO or at(upstream, place + 1) != ZERO
             total += 1 if found else 0
@@ -35,8 +36,8 @@ def count_live(upstream, rows, width, stride, live):
 def is_live(live, bounds, face, top, bottom, width):
     """Return whether anything is upstream where a face can reach in the strip from `top` to `bottom`."""
     left, right = np.int64(bounds[face, 0]), np.int64(bounds[face, 1]) + 1
-    first = (max(np.int64(bounds[face, 2]), top) - top) // _ROWS
-    last = (min(np.int64(bounds[face, 3]), bottom - 1) - top) // _ROWS
+    first = (higher(np.int64(bounds[face, 2]), top) - top) // _ROWS
+    last = (lower(np.int64(bounds[face, 3]), bottom - 1) - top) // _ROWS
     found = 0
     for band in range(first, last + 1):
         found += at(live, band * (width + 1) + right) - at(live, band * (width + 1) + left)

@@ -9,11 +9,13 @@ import numpy as np
 from ..formulas.constants import ONE, ZERO
 from ..formulas.shape import face_odds
 from ..jit import kernel, prefer_wide_vectors
+from ..kernel_memory import aligned
 from ..lanes import (
     BLOCK,
     at,
     higher,
     load,
+    lower,
     put,
     select,
     store,
@@ -31,7 +33,7 @@ from .blocks import (
 from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
 from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
-from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
+from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -85,7 +87,7 @@ def silhouette_forward(
             begin_peaks(odds, owner)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
@@ -144,7 +146,7 @@ def silhouette_backward(
     saved = aligned((len(blocks) // 2 + 1) * SAVED_NEAREST, geometry)
     sums = aligned(BATCH * EDGE_SUMS, geometry)
     totals = aligned(16, geometry)
-    live, chosen = new_live(width), np.empty(BATCH, np.int32)
+    live, chosen = new_live(width), aligned(BATCH, np.int32)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):

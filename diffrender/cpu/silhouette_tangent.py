@@ -4,12 +4,13 @@ import numpy as np
 
 from ..formulas.constants import ONE, ZERO
 from ..jit import kernel, prefer_wide_vectors
-from ..lanes import at, load, store
+from ..kernel_memory import aligned
+from ..lanes import at, load, lower, store
 from ..spin import claim, lead, publish
 from .blocks import SAVED_NEAREST, drop_idle, save_nearest
 from .rows import put_rows, put_upstream
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
-from .strips import STRIP_ROWS, aligned, fill, stride_of, strip_size
+from .strips import STRIP_ROWS, fill, stride_of, strip_size
 from .tangent import NEAREST, OUTLINE, add_outline, begin_tangents, put_motions, put_nearest, take_tangents
 from .union import covered_backward
 
@@ -69,7 +70,7 @@ def silhouette_tangent(
             break
         strip = order[claimed]
         top = strip * STRIP_ROWS
-        bottom = min(top + STRIP_ROWS, height)
+        bottom = lower(top + STRIP_ROWS, height)
         for row in range(top, bottom, 2):
             place = (row - top) * stride
             put_upstream(transmittance, ones, row, bottom, vanished, upstream, place)
@@ -78,7 +79,7 @@ def silhouette_tangent(
         begin_tangents(tangents, directions * size)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             put_corners(lists)
             for number in range(batch):

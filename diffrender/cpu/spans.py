@@ -10,6 +10,7 @@ import numpy as np
 
 from ..formulas.constants import AB, BC, CA, HALF, ONE, ZERO
 from ..jit import formula, prefer_wide_vectors, subroutine
+from ..kernel_memory import aligned
 from ..lanes import (
     COLUMNS,
     LANES,
@@ -29,7 +30,7 @@ from ..lanes import (
     store_together,
 )
 from .block_lanes import COLUMN_MASK, NUMBER_BIT, PAIR_BIT, put_integers, put_items, put_sums
-from .strips import STRIP_ROWS, aligned
+from .strips import STRIP_ROWS
 
 BATCH = LANES  # faces at a time: what is known of them fits in the L1 cache
 _PAIRS = STRIP_ROWS // 2  # of rows, of a face at most
@@ -68,14 +69,14 @@ def new_lists(width, room, like):
     """
     return (
         aligned(_FRAME * LANES, like),
-        np.empty(room + _IN_GROUP * (width // COLUMNS + 2) + STEPS, np.int32),
-        np.empty(_PAIRS * LANES, np.int32),
+        aligned(room + _IN_GROUP * (width // COLUMNS + 2) + STEPS, np.int32),
+        aligned(_PAIRS * LANES, np.int32),
         aligned(6 * LINE, like),
         aligned(_OUTLINE * LANES, like),
-        np.empty(LANES, np.int32),
-        np.empty(LANES, np.int32),
-        np.empty(_PAIRS * LANES, np.int32),
-        np.empty(_PAIRS * LANES, np.int32),
+        aligned(LANES, np.int32),
+        aligned(LANES, np.int32),
+        aligned(_PAIRS * LANES, np.int32),
+        aligned(_PAIRS * LANES, np.int32),
     )
 
 
@@ -91,8 +92,8 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
     most = 0
     for number in range(batch):
         face = at(entries, entry + number)
-        left, first = bounds[face, 0], max(bounds[face, 2] - top, 0) & -2  # pairs begin at even rows of the strip
-        last = min(bounds[face, 3], bottom - 1) - top - first
+        left, first = bounds[face, 0], higher(bounds[face, 2] - top, 0) & -2  # pairs begin at even rows of the strip
+        last = lower(bounds[face, 3], bottom - 1) - top - first
         for k in range(6):
             put(outlines, k * LANES + number, geometry[face, CORNERS + k])
         put(outlines, _ORIGIN * LANES + number, real(left) + HALF)
@@ -102,7 +103,7 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
         put(places, number, first * stride + 2 * left)
         pairs = last // 2 + 1
         put(heights, number, pairs)
-        most = max(most, pairs)
+        most = higher(most, pairs)
     _put_edge(frames, outlines, AB, 0, 2, radius, scale)
     _put_edge(frames, outlines, BC, 2, 4, radius, scale)
     _put_edge(frames, outlines, CA, 4, 0, radius, scale)
@@ -220,7 +221,7 @@ def list_blocks(group, groups, room, stride, lists):
     count = 0
     while group < groups and count < room:
         number, begin = group >> 1, (group & 1) * _IN_GROUP
-        end = min(np.int64(at(heights, number)), begin + _IN_GROUP)
+        end = lower(np.int64(at(heights, number)), begin + _IN_GROUP)
         for first in range(begin, end, _AT_ONCE):
             for couple in range(first, first + _AT_ONCE):
                 # All STEPS are written and as many counted as there are: a branch guessed wrongly costs more than a block.

@@ -1,9 +1,7 @@
 """The memory of a strip: the unit of work of a thread, and how its rows lie there."""
 
-import numpy as np
-
 from ..jit import formula
-from ..lanes import BLOCK, COLUMNS, put
+from ..lanes import BLOCK, COLUMNS, lower, put
 
 STRIP_ROWS = 32  # a face of a dense mesh touches 1.3 strips; 32 rows of colour sums still fit in the L2 cache
 
@@ -35,17 +33,8 @@ def rows_of(strip, strips, height):
     """
     view = strip // strips
     top = (strip - view * strips) * STRIP_ROWS
-    bottom = min(top + STRIP_ROWS, height)
+    bottom = lower(top + STRIP_ROWS, height)
     return view, top, bottom, view * height + top, view * height + bottom
-
-
-@formula
-def aligned(count, like):
-    """Return an empty array that begins at a cache line: a vector across two lines costs several times as much."""
-    size = like.itemsize
-    padded = np.empty(count + 64 // size, like.dtype)
-    first = (-padded.ctypes.data) % 64 // size
-    return padded[first : first + count]
 
 
 @formula

@@ -14,6 +14,7 @@ from ..formulas.perspective import perspective_weights_backward
 from ..formulas.shape import face_odds, rates
 from ..formulas.texture import footprint_backward, texture_density_backward
 from ..jit import formula, kernel, prefer_wide_vectors
+from ..kernel_memory import aligned
 from ..lanes import (
     LANES,
     at,
@@ -21,6 +22,7 @@ from ..lanes import (
     higher,
     load,
     load_pair,
+    lower,
     select,
     store,
     store_pair,
@@ -42,7 +44,7 @@ from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color,
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
-from .strips import STRIP_ROWS, aligned, fill, rows_of, stride_of, strip_size, strips_of
+from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
 from .tints import DENSITY, TINT, UV, Q, corner_weights, footprint_of, put_place, put_q, put_uv, six, slopes_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
@@ -109,7 +111,7 @@ def surface_forward(
     drawn = aligned((len(blocks) // 2 + 1) * _DRAWN, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen = np.empty(len(blocks) // 2 + 1, np.int32)
+    seen = aligned(len(blocks) // 2 + 1, np.int32)
     if texture is not None:
         texels, offsets, sizes, repeat = texture
         places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
@@ -130,7 +132,7 @@ def surface_forward(
             fill(blend, channel * size, (channel + 1) * size, background[channel])
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -159,7 +161,7 @@ def surface_forward(
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = block // 2 * _DRAWN
                     tint = number_of(lists, block) * tint_size
                     coverage = load(drawn, into)
@@ -305,7 +307,7 @@ def surface_backward(
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
-    seen, hidden = np.empty(len(blocks) // 2 + 2, np.int32), np.empty(len(blocks) // 2 + 2, np.int32)
+    seen, hidden = aligned(len(blocks) // 2 + 2, np.int32), aligned(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
     hue_size = 3 * channels * LANES
@@ -335,7 +337,7 @@ def surface_backward(
             put_upstream_color(color, grad_color, row, after, upstream_color, mean, size, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
-            batch = min(BATCH, end - entry)
+            batch = lower(BATCH, end - entry)
             groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -362,13 +364,13 @@ def surface_backward(
                     store(saved, into + 6 * LANES, c2)
                     store(saved, into + 7 * LANES, c0)
                 for k in range(seen_count, count):  # hidden by nearer faces: only alpha comes back
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = k * _SAVED
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, entries, entry, logit, lowest, shape, owners)
                     store(saved, into, grad)
                 for k in range(seen_count):
-                    block = int(at(seen, k))
+                    block = np.int64(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
                     tint, corner = number * tint_size, number * _CORNER_SUMS

@@ -6,7 +6,7 @@ import numpy as np
 from ..formulas.constants import ONE, TWO, ZERO
 from ..formulas.texture import texture_density_tangent
 from ..jit import formula, subroutine
-from ..lanes import LANES, at, fma, load, load_pair, put, store, store_pair
+from ..lanes import LANES, at, fma, load, load_pair, lower, put, store, store_pair
 from .strips import fill
 from .tints import UV, Q, six, slopes_of
 
@@ -128,7 +128,7 @@ def take_tangents(tangents, size, place, row, bottom, image):
     """Fill a pair of rows of an image (D, H, W, C) from C strips a direction."""
     directions, width, channels = image.shape[0], image.shape[2], image.shape[3]
     for direction in range(directions):
-        for parity in range(min(2, bottom - row)):
+        for parity in range(lower(2, bottom - row)):
             into = image[direction, row + parity]
             begin = direction * channels * size + place + parity
             for column in range(width):

@@ -8,10 +8,11 @@ import numpy as np
 from ..formulas.constants import ZERO
 from ..formulas.texture import squared_step, squared_step_backward
 from ..jit import borrower, kernel, prefer_wide_vectors
+from ..kernel_memory import aligned
 from ..lanes import LANES, at, load, put
 from ..spin import claim, lead, publish
 from .sample import CELLS, PLACES, SAMPLED, SLOPES, put_levels, sample, sample_backward, sample_slopes
-from .strips import aligned, fill
+from .strips import fill
 
 CHUNK = 512  # fragments, a multiple of LANES
 _GRADS = 4 * LANES  # where the gradients of a colour are in the places

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from ..jit import formula
 from ..lanes import fma, higher, lower, select
 from .constants import HALF, ONE, TWO, ZERO
@@ -136,9 +138,9 @@ def edge_in_slab(ax, ay, ex, ey, low, high, left, right):
 @formula
 def pixel_range(low, high, count):
     """Return the first and last of `count` (a real) pixels whose centres lie in [low, high]; last < first if none does."""
-    first = math.ceil(min(max(low, -ONE), count + ONE) - HALF)
-    last = math.floor(min(max(high, -ONE), count + ONE) - HALF)
-    return max(int(first), 0), min(int(last), int(count) - 1)
+    first = np.int64(math.ceil(lower(higher(low, -ONE), count + ONE) - HALF))
+    last = np.int64(math.floor(lower(higher(high, -ONE), count + ONE) - HALF))
+    return higher(first, 0), lower(last, np.int64(count) - 1)
 
 
 @formula
@@ -152,10 +154,10 @@ def columns_in_slab(low, high, first, last, radius, width, ab, bc, ca):
     bx, by = edge_start(*bc)
     cx, cy = edge_start(*ca)
     low, high = low - radius, high + radius
-    left = max(ax, bx, cx)
-    right = min(ax, bx, cx)
+    left = higher(higher(ax, bx), cx)
+    right = lower(lower(ax, bx), cx)
     left, right = edge_in_slab(ax, ay, bx - ax, by - ay, low, high, left, right)
     left, right = edge_in_slab(bx, by, cx - bx, cy - by, low, high, left, right)
     left, right = edge_in_slab(cx, cy, ax - cx, ay - cy, low, high, left, right)
     begin, end = pixel_range(left - radius, right + radius, width)
-    return max(begin, first), min(end, last)
+    return higher(begin, first), lower(end, last)
