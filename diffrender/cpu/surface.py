@@ -161,9 +161,9 @@ def surface_forward(
                     store(drawn, into, exponential / (ONE + exponential))
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 for k in range(seen_count):
-                    block = np.int64(at(seen, k))
-                    into = block // 2 * _DRAWN
-                    tint = number_of(lists, block) * tint_size
+                    drawn_block = np.int64(at(seen, k))
+                    into = int(drawn_block) // 2 * _DRAWN
+                    tint = number_of(lists, drawn_block) * tint_size
                     coverage = load(drawn, into)
                     ba, bb, bc, _ = clipped_barycentric(
                         load(drawn, into + 2 * LANES) * at(tints, tint),
@@ -171,7 +171,7 @@ def surface_forward(
                         load(drawn, into + 1 * LANES) * at(tints, tint + 2),
                     )
                     depth = fma(ba, at(tints, tint + 3), fma(bb, at(tints, tint + 4), bc * at(tints, tint + 5)))
-                    first, second = places_of(lists, block)
+                    first, second = places_of(lists, drawn_block)
                     nearest, factor, weight = softmax_step(
                         load_pair(maximum, first, second),
                         select(coverage > ZERO, depth, BEHIND),
