@@ -68,8 +68,9 @@ class Raster:
         if grad_color is not None:
             grad_color = check_gradient(grad_color, "grad_color", self.color, self.backend)
         grads = self._on_backend(lambda backend: backend.draw_backward(self._drawn, grad_alpha, grad_color))
-        given = grads.attributes is None or self._shapes["attributes"]
-        return grads if given else grads._replace(attributes=None)
+        if grads.attributes is None or self._shapes["attributes"]:
+            return grads
+        return grads._replace(attributes=None)
 
     def jvp(
         self,

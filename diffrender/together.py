@@ -113,7 +113,9 @@ class Together:
         starts = self._ranges.vertices
         pixel = project_views(self._vertices, starts, self._cameras)
         depth = pixel[:, 2]
-        return pixel if most_by_view(depth, starts).min() > near and (near <= 0 or depth.min() >= near) else None
+        # As float64, which `in_front` asks in: a number of NumPy's would round `near` to its own precision.
+        ahead = near <= 0 or float(depth.min()) >= near
+        return pixel if most_by_view(depth, starts).min() > near and ahead else None
 
     def _front(self, view: int, settings: Soft, colors: np.ndarray | None) -> InFront:
         given = None if colors is None else colors[_rows(self._ranges, view)]

@@ -9,6 +9,7 @@ from meshes import bumpy, tilted_camera
 
 import diffrender as dr
 from diffrender import batches
+from diffrender.camera import project
 
 SIZE = (37, 44)  # two strips, the second one short, and half a pair of rows
 SOFT = dr.Soft(sigma=1.3, gamma=2e-2, near=1.0, far=6.0, background=(0.1, 0.2, 0.3))
@@ -177,6 +178,15 @@ def test_large_meshes_have_the_bits_of_single_calls_at_any_number_of_threads():
         finally:
             dr.set_num_threads(before)
     assert same_bits(*found)
+
+
+def test_a_vertex_that_rounding_alone_puts_on_the_near_plane_is_cut_in_a_batch_too():
+    mesh, camera = bumpy(1, np.float32), around(2)[0]
+    nearest = project(mesh.vertices, camera)[:, 2].min()
+    settings = dr.Soft(sigma=1.3, far=6.0, clip_near=float(nearest) * (1 + 1e-9) / 6.0)
+    plane = settings.clip_near * settings.far
+    assert float(nearest) < plane and nearest == np.float32(plane)
+    assert_like_single_calls(mesh, [camera, camera], settings)
 
 
 def test_sums_are_those_over_the_views():
