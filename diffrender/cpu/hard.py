@@ -11,16 +11,20 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_after, is_inside, owns_border, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import borrower, kernel, subroutine
+from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
+from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
 from ..spin import claim, lead, publish
+from .row_lanes import columns_twice, lowest_lane, put_pair_where
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
 TILE = 8  # px, along a side of a tile
 _CHUNK = 2048  # faces of a strip after which its tiles are looked at again
-_DOUBT = 1e-3  # px: how near to an edge the sides themselves decide
+_DOUBT = 1e-3  # px: rounding of a row's ends
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
+_LEAST = 1e-300  # px^2: twice the area of a triangle that is none
+_WIDE = 2 * BLOCK  # columns of a face that is worth narrowing row by row
 
 
 @kernel
@@ -93,42 +97,46 @@ def fill_entries(bounds, starts, entries):
 
 @borrower
 def _ordered(ax, ay, bx, by):
-    """Return an edge's ends as `side_of` wants them, the sign that this costs, and 1 if the face owns its border, else 0."""
-    owned = 1.0 if owns_border(ax, ay, bx, by) else 0.0
-    if is_after(ax, ay, bx, by):
-        return bx, by, ax, ay, -1.0, owned
-    return ax, ay, bx, by, 1.0, owned
+    """Return an edge's ends as `side_of` wants them, the sign that this costs, and what a side must be above to count: nothing
+    where the face owns its border."""
+    kept = 0.0 if owns_border(ax, ay, bx, by) else _LEAST
+    after = is_after(ax, ay, bx, by)
+    return (
+        select(after, bx, ax),
+        select(after, by, ay),
+        select(after, ax, bx),
+        select(after, ay, by),
+        select(after, -1.0, 1.0),
+        kept,
+    )
 
 
 @borrower
-def _lean(px, qx, rise):
-    """Return dx / dy of an edge, 0 if it is level."""
-    return (qx - px) / rise if abs(rise) >= _LEVEL else 0.0
-
-
-@borrower
-def _columns(px, lean, down, rise, low, high):
-    """Narrow [low, high] to where a row can lie on the inner side of an edge: the side grows with x where `rise` is negative."""
-    x = px + lean * down
-    if rise >= _LEVEL:
-        return low, min(high, x)
-    if rise <= -_LEVEL:
-        return max(low, x), high
-    return low, high
+def _span(px, py, qx, qy, sign, y, begin, end):
+    """Narrow the columns [begin, end] to where the rows y and y + 1 can lie on the inner side of an edge."""
+    rise = qy - py
+    if abs(rise) < _LEVEL:
+        return begin, end
+    lean = (qx - px) / rise
+    x = px + lean * (y - py) + (RING - 0.5)
+    # The side grows with x where sign * rise is negative.
+    if sign * rise > 0.0:
+        return begin, min(end, np.int64(math.floor(min(max(max(x, x + lean), -1.0), end + 1.0) + _DOUBT)))
+    return max(begin, np.int64(math.ceil(max(min(min(x, x + lean), end + 1.0), -1.0) - _DOUBT))), end
 
 
 @subroutine
-def _find_farthest(nearest, first_row, last_row, farthest):
-    """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth seen so far in each tile of a strip."""
+def _find_farthest(depths, stride, first_column, last_column, farthest):
+    """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth in each tile of a strip's depths that a range of columns
+    touches."""
     for i in range(farthest.shape[0]):
-        for j in range(farthest.shape[1]):
-            lowest = np.inf
-            for row in range(first_row + i * TILE, min(first_row + (i + 1) * TILE, last_row + 1)):
-                for column in range(j * TILE, min((j + 1) * TILE, nearest.shape[1])):
-                    lowest = min(lowest, nearest[row, column])
-                if lowest == 0.0:  # nothing is farther than nothing
-                    break
-            farthest[i, j] = lowest
+        for j in range(first_column // TILE, last_column // TILE + 1):
+            place = i * TILE * stride + j * TILE
+            lowest = load_pair(depths, place, place + stride)
+            for pair_of in range(1, TILE // 2):
+                at_pair = place + 2 * pair_of * stride
+                lowest = lower(lowest, load_pair(depths, at_pair, at_pair + stride))
+            farthest[i, j] = lowest_lane(lowest)
 
 
 @borrower
@@ -140,6 +148,70 @@ def _any_below(farthest, bounds, face, first_row, last_row, inverse_depth):
             if farthest[i, j] * NEARER <= inverse_depth:
                 return True
     return False
+
+
+@borrower
+def _clear(depths, numbers, stride, rows, width, first_column, last_column):
+    """Let a strip of `rows` rows see nothing in a range of columns. What is beside the image is nearer than any face."""
+    end = min((last_column // TILE + 1) * TILE + BLOCK, stride)
+    for row in range(ROWS):
+        for column in range(first_column // TILE * TILE, end):
+            is_within = row < rows and column < width
+            put(depths, row * stride + column, 0.0 if is_within else np.inf)
+            put(numbers, row * stride + column, np.int32(-1))
+    for column in range(first_column // TILE * TILE, end):
+        put(depths, ROWS * stride + column, np.inf)
+
+
+@borrower
+def _draw_face(points, faces, face, sign, first_column, last_column, first_row, last_row, strip_row, depths, numbers, stride):
+    """Draw the pixels of a face in a range of rows and columns over a strip's depths and numbers, eight of two rows at a time."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    if sign < 0:
+        b, c = c, b
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy, start = points[c, 0], points[c, 1], points[a, 2]
+    inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
+    to_b, to_c = (points[b, 2] - start) * inverse, (points[c, 2] - start) * inverse
+    across, down = to_b * (cy - ay) - to_c * (by - ay), to_c * (bx - ax) - to_b * (cx - ax)
+    px0, py0, qx0, qy0, sign0, kept0 = _ordered(bx, by, cx, cy)
+    px1, py1, qx1, qy1, sign1, kept1 = _ordered(cx, cy, ax, ay)
+    px2, py2, qx2, qy2, sign2, kept2 = _ordered(ax, ay, bx, by)
+    is_wide = last_column - first_column >= _WIDE
+    columns = columns_twice(0.5) + (0.5 - RING)
+    for row in range(first_row, last_row + 1, 2):
+        y = row - RING + 0.5
+        begin, end = first_column, last_column
+        if is_wide:
+            begin, end = _span(px0, py0, qx0, qy0, sign0, y, begin, end)
+            begin, end = _span(px1, py1, qx1, qy1, sign1, y, begin, end)
+            begin, end = _span(px2, py2, qx2, qy2, sign2, y, begin, end)
+        ys = pair(y, y + 1.0)
+        to_p0, to_q0, to_p1, to_q1, to_p2, to_q2 = py0 - ys, qy0 - ys, py1 - ys, qy1 - ys, py2 - ys, qy2 - ys
+        on_row = (ys - ay) * down + start
+        for column in range(begin, end + 1, BLOCK):
+            xs = columns + np.float64(column)
+            side0 = ((px0 - xs) * to_q0 - to_p0 * (qx0 - xs)) * sign0 - kept0
+            side1 = ((px1 - xs) * to_q1 - to_p1 * (qx1 - xs)) * sign1 - kept1
+            side2 = ((px2 - xs) * to_q2 - to_p2 * (qx2 - xs)) * sign2 - kept2
+            place = np.int64((row - strip_row) * stride + column)
+            known = load_pair(depths, place, place + stride)
+            here = select(lower(lower(side0, side1), side2) >= 0.0, (xs - ax) * across + on_row, spread(-1.0))
+            put_pair_where(numbers, place, place + stride, here > known, face)
+            store_pair(depths, place, place + stride, higher(here, known))
+
+
+@borrower
+def _find_runs(numbers, place, width, first_column, last_column, ends):
+    """Fill ends (W',) with the columns where runs of pixels with one number end, those of the ring by themselves, and return how
+    many there are; beyond a range of columns there is nothing."""
+    ends[0], runs = RING, 1
+    for column in range(max(first_column - 1, RING), min(last_column + 1, width - RING - 1)):
+        # No branches: where a run ends cannot be guessed.
+        put(ends, runs, column + 1)
+        runs += 1 if at(numbers, place + column) != at(numbers, place + column + 1) else 0
+    ends[runs], ends[runs + 1] = width - RING, width
+    return runs + 2
 
 
 @kernel
@@ -172,28 +244,35 @@ def draw_ids(
     (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from its
     back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile.
 
-    Of faces equally near, to rounding, one is seen, of identical ones the first.
+    Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
+    stays in the cache: the image is written once.
     """
     if share < 0:
         lead(publish(board))
         return
+    prefer_wide_vectors()
     rows, width = ids.shape
     mark = np.full(len(faces), -1, np.int32)
     number = np.empty(len(faces), np.int32)
+    stride = -(-width // TILE) * TILE + BLOCK
+    depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
     strips = len(counts) - 1
     while True:
         strip = claim(turn)
         if strip >= strips:
             break
         first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows) - 1
-        for row in range(first_row, last_row + 1):
-            for column in range(width):
-                nearest[row, column] = 0.0
-                ids[row, column] = -1
-        # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
+        first_column, last_column = width, np.int64(-1)
+        for entry in range(starts[strip], starts[strip + 1]):
+            face = entries[entry]
+            first_column = min(first_column, np.int64(bounds[face, 0]))
+            last_column = max(last_column, np.int64(bounds[face, 1]))
         tiles, fresh = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)], 0
         tiles[:] = 0.0
-        stale = True  # whether tiles are to be looked at again
+        stale = False  # whether tiles are to be looked at again
+        if first_column <= last_column:
+            _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
+        # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
         for turn_of in range(2):
             if turn_of == 1:
                 fresh = _CHUNK
@@ -202,88 +281,48 @@ def draw_ids(
                 if (signs[face] > 0) != (turn_of == 1):
                     continue
                 if fresh >= _CHUNK:
-                    _find_farthest(nearest, first_row, last_row, tiles)
+                    _find_farthest(depths, stride, first_column, last_column, tiles)
                     fresh, stale = 0, False
                 fresh += 1
-                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                if signs[face] < 0:
-                    b, c = c, b
-                ax, ay, bx, by, cx, cy = (
-                    points[a, 0],
-                    points[a, 1],
-                    points[b, 0],
-                    points[b, 1],
-                    points[c, 0],
-                    points[c, 1],
-                )
-                highest = max(points[a, 2], points[b, 2], points[c, 2])
+                highest = max(points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2])
                 if not _any_below(tiles, bounds, face, first_row, last_row, highest):
                     continue
-                inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
-                to_b, to_c = (points[b, 2] - points[a, 2]) * inverse, (points[c, 2] - points[a, 2]) * inverse
-                across, down = to_b * (cy - ay) - to_c * (by - ay), to_c * (bx - ax) - to_b * (cx - ax)
-                px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
-                px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
-                px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
-                rise0, rise1, rise2 = qy0 - py0, qy1 - py1, qy2 - py2
-                lean0, lean1, lean2 = _lean(px0, qx0, rise0), _lean(px1, qx1, rise1), _lean(px2, qx2, rise2)
-                left, right = np.float64(bounds[face, 0]), np.float64(bounds[face, 1])
-                level = min(abs(rise0), abs(rise1), abs(rise2)) < _LEVEL
-                for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-                    y = row - RING + 0.5
-                    low, high = left, right
-                    low, high = _columns(px0 + (RING - 0.5), lean0, y - py0, sign0 * rise0, low, high)
-                    low, high = _columns(px1 + (RING - 0.5), lean1, y - py1, sign1 * rise1, low, high)
-                    low, high = _columns(px2 + (RING - 0.5), lean2, y - py2, sign2 * rise2, low, high)
-                    begin, end = math.ceil(low - _DOUBT), math.floor(high + _DOUBT)
-                    if begin > end:
-                        continue
-                    near = points[a, 2] + across * (begin - RING + 0.5 - ax) + down * (y - ay)
-                    # Where a row ends only the sides themselves decide.
-                    doubted_first = begin if begin - low < _DOUBT else begin - 1
-                    doubted_last = begin if level else (end if high - end < _DOUBT else end + 1)
-                    for column in range(begin, end + 1):
-                        if column <= doubted_first or column >= doubted_last:
-                            x = column - RING + 0.5
-                            side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
-                            side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
-                            side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
-                            if min(side0, side1, side2) < 0.0:
-                                continue
-                            if (
-                                (side0 == 0.0 and owned0 == 0.0)
-                                or (side1 == 0.0 and owned1 == 0.0)
-                                or (side2 == 0.0 and owned2 == 0.0)
-                            ):
-                                continue
-                        here = near + (column - begin) * across
-                        if here > nearest[row, column]:
-                            nearest[row, column] = here
-                            ids[row, column] = face
-                            stale = True
+                columns = (np.int64(bounds[face, 0]), np.int64(bounds[face, 1]))
+                top, bottom = max(np.int64(bounds[face, 2]), first_row), min(np.int64(bounds[face, 3]), last_row)
+                _draw_face(
+                    points, faces, face, signs[face], *columns, top, bottom, first_row, depths, numbers, stride
+                )
+                stale = True
         if stale:
-            _find_farthest(nearest, first_row, last_row, tiles)
+            _find_farthest(depths, stride, first_column, last_column, tiles)
         seen = 0
         facing[strip, 0], facing[strip, 1] = False, False
         for row in range(first_row, last_row + 1):
-            runs, begin, is_ring = 0, 0, row < RING or row >= rows - RING
-            while begin < width:
-                face, end = ids[row, begin], begin + 1
-                last = RING if begin < RING else (width - RING if begin < width - RING else width)
-                while end < last and ids[row, end] == face:
-                    end += 1
-                slot = np.int32(-1)
-                if face >= 0 and not is_ring and begin >= RING and end <= width - RING:
+            place = (row - first_row) * stride
+            near, seen_here, ends, slots = nearest[row], ids[row], run_ends[row], run_slots[row]
+            for column in range(min(first_column, width)):
+                put(near, column, 0.0)
+                put(seen_here, column, np.int32(-1))
+            for column in range(first_column, last_column + 1):
+                put(near, column, at(depths, place + column))
+                put(seen_here, column, at(numbers, place + column))
+            for column in range(max(last_column + 1, first_column), width):
+                put(near, column, 0.0)
+                put(seen_here, column, np.int32(-1))
+            runs = _find_runs(seen_here, 0, width, first_column, last_column, ends)
+            run_counts[row] = runs
+            is_ring = row < RING or row >= rows - RING
+            slots[0], slots[runs - 1] = -1, -1
+            for run in range(1, runs - 1):
+                face, slot = np.int64(at(seen_here, np.int64(at(ends, run)) - 1)), np.int32(-1)
+                if face >= 0 and not is_ring:
                     if mark[face] != strip:
                         mark[face], number[face] = strip, seen
                         slot_faces[strip, seen] = face
                         facing[strip, 1 if signs[face] > 0 else 0] = True
                         seen += 1
                     slot = number[face]
-                run_ends[row, runs], run_slots[row, runs] = end, slot
-                runs += 1
-                begin = end
-            run_counts[row] = runs
+                put(slots, run, slot)
         counts[strip + 1] = seen
 
 
