@@ -44,7 +44,7 @@ class Interpolation:
 
         fragments, places, seen = self._fragments, self._fragments.places, self._fragments.seen
         slopes = np.zeros((*self.values.shape, 2), self.values.dtype)
-        runs = (seen.run_ends, seen.run_slots, seen.run_counts, seen.starts)
+        runs = (seen.run_ends, seen.run_counts, seen.slots, seen.starts)
         run_on_workers(slope_centers, np.zeros(1, np.int64), *runs, self._planes, slopes)
         slope_places(fragments.points, fragments.faces, *places[:3], *self._arguments, slopes)
         return slopes
@@ -83,6 +83,9 @@ class Interpolation:
             *fragments.seen,
             self._planes,
             grad_values,
+            np.zeros(len(fragments.seen.starts), np.int64),
+            np.empty(0, np.int32),
+            grad_values[:0],
             sums,
         )
         into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
@@ -170,7 +173,7 @@ def fill(
     values = np.empty((fragments.count, channels), attributes.dtype)
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
-    planes = np.empty((fragments.seen.starts[-1], attributes.shape[1] + 1, 3))
+    planes = np.empty((fragments.seen.starts[-1], 3, attributes.shape[1] + 1))
     centers = (*surface, *given, *fragments.seen)
     run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
     places = fragments.places

@@ -12,8 +12,12 @@ from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..jit import borrower, kernel
+from ..lanes import at, put
 from ..spin import claim, lead, publish
 from .hard import RING, ROWS
+from .quads import add_quad, add_times, load_quad, number_of, product_of_three, quad_of, store_quad, times, with_last
+
+QUADS = 12  # numbers of a slot with three channels
 
 
 @borrower
@@ -94,7 +98,7 @@ def weigh_centers(share, shares, board, points, faces, ids, perspective, weights
 
 @borrower
 def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes):
-    """Fill planes (C + 1, 3) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
+    """Fill planes (3, C + 1) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
     corners = corners_of(points, faces, face)
     slopes = barycentric_slopes(*corners)
     qa, qb, qc = qs_of(points, faces, face, perspective)
@@ -107,8 +111,17 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
         # Differences from corner a: small faces keep their digits.
         sx = slopes[2] * (at_b - at_a) + slopes[4] * (at_c - at_a)
         sy = slopes[3] * (at_b - at_a) + slopes[5] * (at_c - at_a)
-        planes[channel, 0] = at_a - sx * corners[0] - sy * corners[1]
-        planes[channel, 1], planes[channel, 2] = sx, sy
+        planes[0, channel] = at_a - sx * corners[0] - sy * corners[1]
+        planes[1, channel], planes[2, channel] = sx, sy
+
+
+@borrower
+def _plane_of_nothing(background, planes):
+    """Fill planes (3, C + 1) of what sees nothing: the background everywhere, over q = 1."""
+    channels = len(background)
+    for channel in range(channels + 1):
+        planes[0, channel] = background[channel] if channel < channels else 1.0
+        planes[1, channel], planes[2, channel] = 0.0, 0.0
 
 
 @borrower
@@ -130,82 +143,90 @@ def _fill_background(background, begin, end, values):
 @borrower
 def _on_row(planes, channel, row):
     """Return the value at x = 0 on a row, and its slope along it."""
-    return planes[channel, 0] + (row + 0.5) * planes[channel, 2], planes[channel, 1]
+    return planes[0, channel] + (row + 0.5) * planes[2, channel], planes[1, channel]
 
 
 @borrower
-def _fill_run(planes, row, begin, end, first, values):
-    """Fill the values of pixels that see one face."""
-    channels = len(planes) - 1
-    q, slope_q = _on_row(planes, channels, row)
+def covered_columns(run_ends, run_counts, slots, row):
+    """Return the columns [begin, end) of a row, the ring left out, beyond which nothing is seen."""
+    runs = np.int64(run_counts[row])
+    begin, end = np.int64(run_ends[row, 0]), np.int64(run_ends[row, runs - 2])
+    if slots[row, begin] == 0:
+        begin = np.int64(run_ends[row, 1])
+    if begin < end and slots[row, end - 1] == 0:
+        end = np.int64(run_ends[row, runs - 3])
+    return begin - RING, end - RING
+
+
+@borrower
+def _quad_at(flat, slot, x, y):
+    """Return three channels times q, and q, of a slot at (x, y)."""
+    place = QUADS * slot
+    on_row = add_times(load_quad(flat, place), load_quad(flat, place + 8), y)
+    return add_times(on_row, load_quad(flat, place + 4), x)
+
+
+@borrower
+def _fill_three(flat, first, slots, row, begin, end, width, into, values):
+    """Fill the values of pixels in a row for three channels, the most frequent number: without a branch, since where one face
+    ends and the next begins cannot be guessed."""
+    stride, y = values.shape[1], row + 0.5
     for column in range(begin, end):
-        x = column + 0.5
+        slot = np.int64(at(slots, column + RING))
+        quad = _quad_at(flat, first + slot, column + 0.5, y)
+        quad = times(quad, 1.0 / number_of(quad, 3))
+        place = (row * width + column) * stride
+        if stride == 4:
+            store_quad(into, place, with_last(quad, np.float64(min(slot, 1))))
+        else:
+            for channel in range(3):
+                put(into, place + channel, number_of(quad, channel))
+
+
+@borrower
+def _fill_any(planes, first, slots, row, begin, end, width, values):
+    """Do what `_fill_three` does for any number of channels."""
+    channels = planes.shape[2] - 1
+    for column in range(begin, end):
+        x, slot, pixel = column + 0.5, np.int64(slots[column + RING]), row * width + column
+        q, slope_q = _on_row(planes[first + slot], channels, row)
         inverse = 1.0 / (q + x * slope_q)
         for channel in range(channels):
-            value, slope = _on_row(planes, channel, row)
-            values[first + column, channel] = (value + x * slope) * inverse
+            value, slope = _on_row(planes[first + slot], channel, row)
+            values[pixel, channel] = (value + x * slope) * inverse
         if values.shape[1] > channels:
-            values[first + column, channels] = 1
+            values[pixel, channels] = min(slot, 1)
 
 
 @borrower
-def _fill_three(planes, row, begin, end, first, values):
-    """Do what `_fill_run` does for three channels, the most frequent number, in registers."""
-    q, slope_q = _on_row(planes, 3, row)
-    r, slope_r = _on_row(planes, 0, row)
-    g, slope_g = _on_row(planes, 1, row)
-    b, slope_b = _on_row(planes, 2, row)
-    for column in range(begin, end):
-        x = column + 0.5
-        inverse = 1.0 / (q + x * slope_q)
-        values[first + column, 0] = (r + x * slope_r) * inverse
-        values[first + column, 1] = (g + x * slope_g) * inverse
-        values[first + column, 2] = (b + x * slope_b) * inverse
-        if values.shape[1] > 3:
-            values[first + column, 3] = 1
+def _add_three(flat, first, slot, corners, x, y, grad, sums):
+    """Add what one pixel gives to the sums of `interpolate_centers_backward`, for three channels."""
+    quad = _quad_at(flat, first + slot, x, y)
+    inverse = 1.0 / number_of(quad, 3)
+    grad = times(grad, inverse)
+    grad = with_last(grad, product_of_three(grad, quad) * inverse)
+    place = QUADS * (first + slot)
+    add_quad(sums, place, grad)
+    add_quad(sums, place + 4, times(grad, x - at(corners, 2 * slot)))
+    add_quad(sums, place + 8, times(grad, y - at(corners, 2 * slot + 1)))
 
 
 @borrower
-def _add_run(planes, row, begin, end, first, grad_values, run):
-    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value / q, and of these times
-    the columns from `begin` on."""
-    channels = len(planes) - 1
-    q, slope_q = _on_row(planes, channels, row)
+def _add_any(planes, first, slot, corners, x, y, row, grad_values, pixel, sums):
+    """Do what `_add_three` does for any number of channels."""
+    channels, into = planes.shape[2] - 1, first + slot
+    dx, dy = x - corners[2 * slot], y - corners[2 * slot + 1]
+    q, slope_q = _on_row(planes[into], channels, row)
+    inverse, along = 1.0 / (q + x * slope_q), 0.0
     for channel in range(channels + 1):
-        run[channel, 0], run[channel, 1] = 0.0, 0.0
-    for column in range(begin, end):
-        x, step = column + 0.5, np.float64(column - begin)
-        inverse, along = 1.0 / (q + x * slope_q), 0.0
-        for channel in range(channels):
-            value, slope = _on_row(planes, channel, row)
-            grad = np.float64(grad_values[first + column, channel]) * inverse
+        grad = along * inverse
+        if channel < channels:
+            value, slope = _on_row(planes[into], channel, row)
+            grad = np.float64(grad_values[pixel, channel]) * inverse
             along += grad * (value + x * slope)
-            run[channel, 0] += grad
-            run[channel, 1] += grad * step
-        run[channels, 0] += along * inverse
-        run[channels, 1] += along * inverse * step
-
-
-@borrower
-def _add_three(planes, row, begin, end, first, grad_values, run):
-    """Do what `_add_run` does for three channels in registers."""
-    q, slope_q = _on_row(planes, 3, row)
-    r, slope_r = _on_row(planes, 0, row)
-    g, slope_g = _on_row(planes, 1, row)
-    b, slope_b = _on_row(planes, 2, row)
-    r0, r1, g0, g1, b0, b1, a0, a1 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for column in range(begin, end):
-        x, step = column + 0.5, np.float64(column - begin)
-        inverse = 1.0 / (q + x * slope_q)
-        grad_r = np.float64(grad_values[first + column, 0]) * inverse
-        grad_g = np.float64(grad_values[first + column, 1]) * inverse
-        grad_b = np.float64(grad_values[first + column, 2]) * inverse
-        along = grad_r * (r + x * slope_r) + grad_g * (g + x * slope_g) + grad_b * (b + x * slope_b)
-        along *= inverse
-        r0, g0, b0, a0 = r0 + grad_r, g0 + grad_g, b0 + grad_b, a0 + along
-        r1, g1, b1, a1 = r1 + grad_r * step, g1 + grad_g * step, b1 + grad_b * step, a1 + along * step
-    run[0, 0], run[0, 1], run[1, 0], run[1, 1] = r0, r1, g0, g1
-    run[2, 0], run[2, 1], run[3, 0], run[3, 1] = b0, b1, a0, a1
+        sums[into, 0, channel] += grad
+        sums[into, 1, channel] += grad * dx
+        sums[into, 2, channel] += grad * dy
 
 
 @kernel
@@ -220,8 +241,8 @@ def interpolate_centers(
     attribute_faces,
     perspective,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     slot_starts,
     background,
@@ -230,13 +251,14 @@ def interpolate_centers(
 ):
     """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,).
 
-    And planes (N, C + 1, 3) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
+    And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
     """
     if share < 0:
         lead(publish(board))
         return
-    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels = attributes.shape[1]
+    flat, into = planes.reshape(-1), values.reshape(-1)
     if share == 0:
         _fill_background(background, height * width, height * width + 1, values)
     while True:
@@ -244,19 +266,18 @@ def interpolate_centers(
         if strip >= len(slot_starts) - 1:
             break
         first = slot_starts[strip]
-        for slot in range(first, slot_starts[strip + 1]):
+        _plane_of_nothing(background, planes[first])
+        for slot in range(first + 1, slot_starts[strip + 1]):
             face = slot_faces[strip, slot - first]
             _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
-                slot = run_slots[row + RING, run]
-                if slot < 0:
-                    _fill_background(background, row * width + begin, row * width + end, values)
-                elif channels == 3:
-                    _fill_three(planes[first + slot], row, begin, end, row * width, values)
-                else:
-                    _fill_run(planes[first + slot], row, begin, end, row * width, values)
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            _fill_background(background, row * width, row * width + begin, values)
+            _fill_background(background, row * width + max(begin, end), row * width + width, values)
+            if channels == 3:
+                _fill_three(flat, first, slots[row + RING], row, begin, end, width, into, values)
+            else:
+                _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
 
 
 @kernel
@@ -279,6 +300,15 @@ def interpolate_places(
             )
 
 
+@borrower
+def _grad_of_three(grad_values, place, stride):
+    """Return the gradients of three channels, and one number more."""
+    if stride == 4:
+        return load_quad(grad_values, place)
+    r, g, b = at(grad_values, place), at(grad_values, place + 1), at(grad_values, place + 2)
+    return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
+
+
 @kernel
 def interpolate_centers_backward(
     share,
@@ -288,49 +318,66 @@ def interpolate_centers_backward(
     points,
     faces,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     slot_starts,
     planes,
     grad_values,
+    more_starts,
+    more_pixels,
+    more_values,
     sums,
 ):
-    """Fill sums (N, C + 1, 3) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q,
+    """Fill sums (N, 3, C + 1) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q,
     with g the gradient of the pixel's value; and of these times x and y from the face's first corner. Weights are linear in
     the image, over q: `gather_centers` makes gradients of these sums.
+
+    More gradients are those of more_pixels (N,), in the order of strips, those of which begin at more_starts (S + 1,).
     """
     if share < 0:
         lead(publish(board))
         return
-    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
-    channels = planes.shape[1] - 1
-    along = np.zeros((channels + 1, 2))
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
+    channels, stride = planes.shape[2] - 1, grad_values.shape[1]
+    flat, into = planes.reshape(-1), sums.reshape(-1)
+    flat_grads, flat_more = grad_values.reshape(-1), more_values.reshape(-1)
+    corners = np.zeros(2 * slot_faces.shape[1])
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
             break
-        for slot in range(slot_starts[strip], slot_starts[strip + 1]):
+        first = slot_starts[strip]
+        for slot in range(slot_starts[strip + 1] - first):
+            face = max(slot_faces[strip, slot], 0)
+            corners[2 * slot], corners[2 * slot + 1] = points[faces[face, 0], 0], points[faces[face, 0], 1]
             for channel in range(channels + 1):
-                sums[slot, channel, 0], sums[slot, channel, 1], sums[slot, channel, 2] = 0.0, 0.0, 0.0
+                for axis in range(3):
+                    sums[first + slot, axis, channel] = 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                slot = run_slots[row + RING, run]
-                if slot < 0:
-                    continue
-                begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
-                into, face = slot_starts[strip] + slot, slot_faces[strip, slot]
-                if channels == 3:
-                    _add_three(planes[into], row, begin, end, row * width, grad_values, along)
-                else:
-                    _add_run(planes[into], row, begin, end, row * width, grad_values, along)
-                corner = faces[face, 0]
-                x, y = begin + 0.5 - points[corner, 0], row + 0.5 - points[corner, 1]
-                for channel in range(channels + 1):
-                    total = along[channel, 0]
-                    sums[into, channel, 0] += total
-                    sums[into, channel, 1] += x * total + along[channel, 1]
-                    sums[into, channel, 2] += y * total
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            here, y = slots[row + RING], row + 0.5
+            # From two places at once: pixels beside each other add to the same sums, and would wait for each other.
+            half = (max(end - begin, 0) + 1) // 2
+            for step in range(half):
+                for turn_of in range(2):
+                    column = begin + step + turn_of * half
+                    if column >= end:
+                        continue
+                    slot, pixel = np.int64(at(here, column + RING)), row * width + column
+                    if channels == 3:
+                        grad = _grad_of_three(flat_grads, pixel * stride, stride)
+                        _add_three(flat, first, slot, corners, column + 0.5, y, grad, into)
+                    else:
+                        _add_any(planes, first, slot, corners, column + 0.5, y, row, grad_values, pixel, sums)
+        for number in range(more_starts[strip], more_starts[strip + 1]):
+            row, column = more_pixels[number] // width, more_pixels[number] % width
+            slot = np.int64(slots[row + RING, column + RING])
+            if channels == 3:
+                grad = _grad_of_three(flat_more, number * stride, stride)
+                _add_three(flat, first, slot, corners, column + 0.5, row + 0.5, grad, into)
+            else:
+                _add_any(planes, first, slot, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
 
 
 @kernel
@@ -357,13 +404,15 @@ def gather_centers(
     for strip in range(len(slot_starts) - 1):
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             face = slot_faces[strip, slot - slot_starts[strip]]
+            if face < 0:
+                continue
             slopes = barycentric_slopes(*corners_of(points, faces, face))
             qs = qs_of(points, faces, face, perspective)
             for j in range(3):
                 start, sx, sy = qs[0] if j == 0 else 0.0, qs[j] * slopes[2 * j], qs[j] * slopes[2 * j + 1]
                 for channel in range(channels + 1):
-                    total = start * sums[slot, channel, 0] + sx * sums[slot, channel, 1]
-                    weighed[j, channel] = total + sy * sums[slot, channel, 2]
+                    total = start * sums[slot, 0, channel] + sx * sums[slot, 1, channel]
+                    weighed[j, channel] = total + sy * sums[slot, 2, channel]
                 for k in range(3):
                     total = -weighed[j, channels]
                     for channel in range(channels):

@@ -202,14 +202,23 @@ def _draw_face(points, faces, face, sign, first_column, last_column, first_row, 
 
 
 @borrower
-def _find_runs(numbers, place, width, first_column, last_column, ends):
-    """Fill ends (W',) with the columns where runs of pixels with one number end, those of the ring by themselves, and return how
-    many there are; beyond a range of columns there is nothing."""
+def _see_nothing(near, ids, slots, begin, end):
+    """Let a row of the image see nothing in a range of columns."""
+    for column in range(begin, end):
+        put(near, column, 0.0)
+        put(ids, column, np.int32(-1))
+        put(slots, column, np.int32(0))
+
+
+@borrower
+def _find_runs(ids, width, begin, end, ends):
+    """Fill ends (W',) with the columns where runs of pixels in a row end that see one face, those of the ring by themselves, and
+    return how many there are; beyond [begin, end) there is nothing."""
     ends[0], runs = RING, 1
-    for column in range(max(first_column - 1, RING), min(last_column + 1, width - RING - 1)):
+    for column in range(max(begin - 1, RING), min(end, width - RING - 1)):
         # No branches: where a run ends cannot be guessed.
         put(ends, runs, column + 1)
-        runs += 1 if at(numbers, place + column) != at(numbers, place + column + 1) else 0
+        runs += 1 if at(ids, column) != at(ids, column + 1) else 0
     ends[runs], ends[runs + 1] = width - RING, width
     return runs + 2
 
@@ -229,8 +238,8 @@ def draw_ids(
     nearest,
     ids,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     counts,
     facing,
@@ -238,11 +247,11 @@ def draw_ids(
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
-    And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, run_slots
-    (H + 2, W + 2) the number that the face has in its strip, -1 for nothing, and run_counts (H + 2,) how many there are. The
-    ring has runs of its own, without numbers. And of each strip slot_faces (S, ROWS W), the faces by their number, counts
-    (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from its
-    back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile.
+    And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, and run_counts
+    (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
+    strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 1), the faces by their number, the first -1,
+    counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
+    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile.
 
     Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
     stays in the cache: the image is written once.
@@ -253,7 +262,7 @@ def draw_ids(
     prefer_wide_vectors()
     rows, width = ids.shape
     mark = np.full(len(faces), -1, np.int32)
-    number = np.empty(len(faces), np.int32)
+    slot_of = np.zeros(len(faces) + 1, np.int32)  # of each face, after that of nothing
     stride = -(-width // TILE) * TILE + BLOCK
     depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
     strips = len(counts) - 1
@@ -295,34 +304,31 @@ def draw_ids(
                 stale = True
         if stale:
             _find_farthest(depths, stride, first_column, last_column, tiles)
-        seen = 0
-        facing[strip, 0], facing[strip, 1] = False, False
+        seen = 1
+        facing[strip, 0], facing[strip, 1], slot_faces[strip, 0] = False, False, -1
         for row in range(first_row, last_row + 1):
             place = (row - first_row) * stride
-            near, seen_here, ends, slots = nearest[row], ids[row], run_ends[row], run_slots[row]
-            for column in range(min(first_column, width)):
-                put(near, column, 0.0)
-                put(seen_here, column, np.int32(-1))
-            for column in range(first_column, last_column + 1):
+            near, ids_here, ends, slots_here = nearest[row], ids[row], run_ends[row], slots[row]
+            begin, end = min(first_column, width), last_column + 1
+            _see_nothing(near, ids_here, slots_here, np.int64(0), begin)
+            _see_nothing(near, ids_here, slots_here, max(begin, end), width)
+            for column in range(begin, end):
                 put(near, column, at(depths, place + column))
-                put(seen_here, column, at(numbers, place + column))
-            for column in range(max(last_column + 1, first_column), width):
-                put(near, column, 0.0)
-                put(seen_here, column, np.int32(-1))
-            runs = _find_runs(seen_here, 0, width, first_column, last_column, ends)
+                put(ids_here, column, at(numbers, place + column))
+                put(slots_here, column, np.int32(0))
+            runs = _find_runs(ids_here, width, begin, end, ends)
             run_counts[row] = runs
-            is_ring = row < RING or row >= rows - RING
-            slots[0], slots[runs - 1] = -1, -1
+            if row < RING or row >= rows - RING:
+                continue
             for run in range(1, runs - 1):
-                face, slot = np.int64(at(seen_here, np.int64(at(ends, run)) - 1)), np.int32(-1)
-                if face >= 0 and not is_ring:
-                    if mark[face] != strip:
-                        mark[face], number[face] = strip, seen
-                        slot_faces[strip, seen] = face
-                        facing[strip, 1 if signs[face] > 0 else 0] = True
-                        seen += 1
-                    slot = number[face]
-                put(slots, run, slot)
+                face = np.int64(at(ids_here, np.int64(at(ends, run)) - 1))
+                if face >= 0 and mark[face] != strip:
+                    mark[face], slot_of[face + 1] = strip, seen
+                    slot_faces[strip, seen] = face
+                    facing[strip, 1 if signs[face] > 0 else 0] = True
+                    seen += 1
+            for column in range(max(begin, RING), min(end, width - RING)):
+                put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
         counts[strip + 1] = seen
 
 
