@@ -40,6 +40,14 @@ class Pairs(NamedTuple):
     cutters: np.ndarray  # (N, 4) int32
 
 
+class Changed(NamedTuple):
+    """The pixels that pairs are in, each once, see `diffrender.cpu.cross.finish_boundaries`."""
+
+    pixels: np.ndarray  # (M,) int32
+    starts: np.ndarray  # (S + 1,) int64 where those of each strip begin
+    of_pairs: np.ndarray  # (N,) int32 which of them a pair is in
+
+
 class Seen(NamedTuple):
     """Runs of pixels that see one face, and the faces seen in each strip of the image, see `diffrender.cpu.hard.draw_ids`."""
 
@@ -67,6 +75,7 @@ class Fragments:
     seen: Seen
     pairs: Pairs
     places: Places
+    changed: Changed
 
     @property
     def face_ids(self) -> np.ndarray:
@@ -170,13 +179,14 @@ def rasterize_hard(
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
     binned = (points, faces, signs, bounds, starts, entries)
-    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest)
+    last = np.empty(height * width, np.int32)
+    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest, last)
     np.cumsum(seen.starts, out=seen.starts)  # from counts
     front, back = (bool(facing[:, side].any()) for side in (0, 1))
     seen_sign = 0 if front == back else (1 if back else -1)
     surface = link_surface(faces, vertices, corners)
-    pairs, places = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest))
-    return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
+    boundaries = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest, last))
+    return Fragments(vertices, faces, size, points, nearest, ids, seen, *boundaries)
 
 
 def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
@@ -190,23 +200,21 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(corners, np.int32)
 
 
-def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places]:
-    from .cpu.cross import find_crossings, suspect_crossings
-    from .cpu.hard import draw_under
+def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
+    from .cpu.cross import finish_boundaries, look_below
     from .cpu.outline import find_outlines
-    from .cpu.resolve import NUMBERS, close_gaps, resolve_outlines
+    from .cpu.resolve import NUMBERS, resolve_outlines
     from .cpu.seams import find_seam_candidates
 
     points, faces, signs, *_ = binned
-    nearest, ids, run_ends, farthest = centers
+    nearest, ids, run_ends, farthest, last = centers
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
     room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
     marked_tiles = np.zeros(farthest.shape, np.bool_)
+    order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
     while True:
-        last = np.full(height * width, -1, np.int32)
-        order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
         into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
         count, found = 0, 0
@@ -217,12 +225,14 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         if count <= room:
             break
         room = count
+        last.fill(-1)
     room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
-    marks = (seen_sign, marked_tiles, last)
-    run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
-    suspects = np.zeros((*ids.shape, 2), np.bool_)
-    run_on_workers(suspect_crossings, *surface, ids, run_ends, suspects)
-    crossings = np.flatnonzero(suspects)
+    marks, into = (seen_sign, marked_tiles, last), (under, depths)
+    suspects = (np.empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
+    meeting = (links.faces, links.ring)
+    run_on_workers(
+        look_below, np.zeros(1, np.int64), *binned, *meeting, *marks, nearest, ids, run_ends, *into, *suspects
+    )
     while True:
         pairs = Pairs(
             np.empty(room, np.int32),
@@ -238,18 +248,19 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
+        changed = Changed(
+            np.empty(room, np.int32), np.empty_like(binned[4]), np.empty(room, np.int32)
+        )
         counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
         turn = np.zeros(1, np.int64)
-        given, into = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places, counts)
-        run_on_workers(resolve_outlines, turn, *given, *into, most=found // _LEAST)
-        needed, *resolved = close_gaps(counts, height * width + 1, *pairs, *places)
-        if needed > room:
-            room = needed
-            continue
-        crossed = np.zeros(ids.shape, np.bool_)
-        ends = find_crossings(
-            *surface, ids, crossings, crossed, last, outlines[0], outlines[2], *pairs, *places, *resolved
-        )
-        if ends[0] <= room and ends[1] <= 2 * room:
-            return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
-        room = max(ends)
+        given, filled = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places)
+        run_on_workers(resolve_outlines, turn, *given, *filled, counts, most=found // _LEAST)
+        candidates = (last, outlines[0], outlines[2])
+        n, m, pixels, needed = finish_boundaries(counts, *surface, ids, *suspects, *candidates, *filled, *changed)
+        if needed <= room:
+            return (
+                Pairs(*(part[:n] for part in pairs)),
+                Places(*(part[:m] for part in places)),
+                Changed(changed.pixels[:pixels], changed.starts, changed.of_pairs[:n]),
+            )
+        room = needed

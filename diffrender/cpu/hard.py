@@ -244,6 +244,7 @@ def draw_ids(
     counts,
     facing,
     farthest,
+    last,
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
@@ -251,7 +252,7 @@ def draw_ids(
     (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
     strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 1), the faces by their number, the first -1,
     counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
-    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile.
+    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W,) with -1.
 
     Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
     stays in the cache: the image is written once.
@@ -320,6 +321,8 @@ def draw_ids(
             run_counts[row] = runs
             if row < RING or row >= rows - RING:
                 continue
+            for pixel in range((row - RING) * (width - 2 * RING), (row - RING + 1) * (width - 2 * RING)):
+                put(last, pixel, np.int32(-1))
             for run in range(1, runs - 1):
                 face = np.int64(at(ids_here, np.int64(at(ends, run)) - 1))
                 if face >= 0 and mark[face] != strip:
@@ -342,18 +345,15 @@ def any_marked(marked_tiles, first_column, last_column, first_row, last_row):
     return False
 
 
-@kernel
+@borrower
 def draw_under(
-    share,
-    shares,
-    board,
-    turn,
     points,
     faces,
     signs,
     bounds,
     starts,
     entries,
+    strip,
     seen_sign,
     marked_tiles,
     marks,
@@ -361,50 +361,42 @@ def draw_under(
     under,
     depths,
 ):
-    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
+    """Write to under (H W,) of a strip, which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
     >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there, is for its
     1 / depth.
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
-    strips = len(starts) - 1
-    while True:
-        strip = claim(turn)
-        if strip >= strips:
-            break
-        first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            if seen_sign != 0 and signs[face] != seen_sign:
-                continue
-            if not any_marked(marked_tiles, bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3]):
-                continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            if signs[face] < 0:
-                b, c = c, b
-            highest = max(points[a, 2], points[b, 2], points[c, 2])
-            for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-                for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
-                    pixel = (row - RING) * width + column - RING
-                    if marks[pixel] < 0 or highest <= depths[pixel]:
-                        continue
-                    x, y = column - RING + 0.5, row - RING + 0.5
-                    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-                    cx, cy = points[c, 0], points[c, 1]
-                    if not (
-                        is_inside(ax, ay, bx, by, x, y)
-                        and is_inside(bx, by, cx, cy, x, y)
-                        and is_inside(cx, cy, ax, ay, x, y)
-                    ):
-                        continue
-                    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
-                    side2 = side_of(ax, ay, bx, by, x, y)
-                    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (
-                        side0 + side1 + side2
-                    )
-                    if depths[pixel] < near < NEARER * nearest[row, column]:
-                        under[pixel], depths[pixel] = face, near
+    first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+    for entry in range(starts[strip], starts[strip + 1]):
+        face = entries[entry]
+        if seen_sign != 0 and signs[face] != seen_sign:
+            continue
+        if not any_marked(marked_tiles, bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3]):
+            continue
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        if signs[face] < 0:
+            b, c = c, b
+        highest = max(points[a, 2], points[b, 2], points[c, 2])
+        for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
+            for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
+                pixel = (row - RING) * width + column - RING
+                if marks[pixel] < 0 or highest <= depths[pixel]:
+                    continue
+                x, y = column - RING + 0.5, row - RING + 0.5
+                ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+                cx, cy = points[c, 0], points[c, 1]
+                if not (
+                    is_inside(ax, ay, bx, by, x, y)
+                    and is_inside(bx, by, cx, cy, x, y)
+                    and is_inside(cx, cy, ax, ay, x, y)
+                ):
+                    continue
+                side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
+                side2 = side_of(ax, ay, bx, by, x, y)
+                near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (
+                    side0 + side1 + side2
+                )
+                if depths[pixel] < near < NEARER * nearest[row, column]:
+                    under[pixel], depths[pixel] = face, near
