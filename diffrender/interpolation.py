@@ -68,36 +68,51 @@ class Interpolation:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the fragments' points (V, 3) and of the attributes, for grad_values (S, C or more), to which
         what grad_slopes (S, C, 2) give is added in place."""
-        from .cpu import fragments as kernels
-
-        fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
+        fragments = self._fragments
         shrinking, by_slopes = np.zeros(len(fragments.places.faces)), None
         if grad_slopes is not None:
             by_slopes = self._slopes_backward(grad_slopes, grad_values, shrinking)
-        sums = np.empty_like(self._planes)
-        surface, given = (fragments.points, fragments.faces), (attributes, attribute_faces, perspective)
+        nothing_more = (np.zeros(len(fragments.seen.starts), np.int64), np.empty(0, np.int32), grad_values[:0])
+        grad_points = np.zeros(fragments.points.shape)
+        places = grad_values[len(grad_values) - len(shrinking) :]
+        return grad_points, self._backward(grad_values, nothing_more, by_slopes, places, shrinking, grad_points)
+
+    def centers_backward(
+        self, grad_image: np.ndarray, changes: np.ndarray, grad_places: np.ndarray, grad_points: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of the attributes, and add to grad_points (V, 3), for that of values at pixels' centres, which is
+        grad_image (H W, C or more) and, for changed pixels, changes (M, C or more) besides, and at places (N, C or more)."""
+        changed, shrinking = self._fragments.changed, np.zeros(len(grad_places))
+        more = (changed.starts, changed.pixels, changes)
+        return self._backward(grad_image, more, None, grad_places, shrinking, grad_points)
+
+    def _backward(
+        self,
+        grad_values: np.ndarray,
+        more: tuple,
+        by_slopes: tuple | None,
+        grad_places: np.ndarray,
+        shrinking: np.ndarray,
+        grad_points: np.ndarray,
+    ) -> np.ndarray:
+        from .cpu import fragments as kernels
+
+        fragments, given = self._fragments, self._arguments
+        surface, planes, seen = (fragments.points, fragments.faces), self._planes, fragments.seen
+        sums, turn = np.empty_like(planes), np.zeros(1, np.int64)
         run_on_workers(
-            kernels.interpolate_centers_backward,
-            np.zeros(1, np.int64),
-            *surface,
-            *fragments.seen,
-            self._planes,
-            grad_values,
-            np.zeros(len(fragments.seen.starts), np.int64),
-            np.empty(0, np.int32),
-            grad_values[:0],
-            sums,
+            kernels.interpolate_centers_backward, turn, *surface, *seen, planes, grad_values, *more, sums
         )
-        into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
+        into = (grad_points, np.zeros(self.attributes.shape))
         if by_slopes is not None:
             of_centers, of_places = by_slopes
             sums += of_centers
             places = fragments.places.faces
             kernels.gather_centers(*surface, *given, places[None], np.array([0, len(places)]), of_places, *into)
-        kernels.gather_centers(*surface, *given, *fragments.seen[3:], sums, *into)
+        kernels.gather_centers(*surface, *given, *seen[3:], sums, *into)
         width = fragments.size[1]
-        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, shrinking, *into)
-        return into[0], into[1].astype(attributes.dtype)
+        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_places, shrinking, *into)
+        return into[1].astype(self.attributes.dtype)
 
     def points_jvp(
         self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False

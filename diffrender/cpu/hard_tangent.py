@@ -242,7 +242,7 @@ def areas_tangent(points, faces, pixels, width, owners, numbers, cutters, motion
     """
     for pair in range(len(pixels)):
         px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
-        area_backward(points, faces, px, py, owners[pair], numbers[pair], cutters[pair], 1.0, rows)
+        area_backward(points, faces, px, py, owners, numbers, cutters, pair, 1.0, rows)
         for side in range(2):
             owner = owners[pair, side]
             if owner >= 0:
