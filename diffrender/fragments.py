@@ -54,7 +54,7 @@ class Seen(NamedTuple):
     run_ends: np.ndarray  # (H + 2, W + 2) int32
     run_counts: np.ndarray  # (H + 2,) int32
     slots: np.ndarray  # (H + 2, W + 2) int32
-    faces: np.ndarray  # (S, ROWS W + 1) int32
+    faces: np.ndarray  # (S, ROWS W + 2) int32
     starts: np.ndarray  # (S + 1,) int64, of numbers that go on from strip to strip
 
 
@@ -173,7 +173,7 @@ def rasterize_hard(
         np.empty(drawn, np.int32),
         np.empty(drawn[0], np.int32),
         np.empty(drawn, np.int32),
-        np.empty((strips, hard.ROWS * width + 1), np.int32),
+        np.empty((strips, hard.ROWS * width + 2), np.int32),
         np.zeros(strips + 1, np.int64),
     )
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)

@@ -9,12 +9,12 @@ import math
 import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT
-from ..formulas.edge import is_after, is_inside, owns_border, side_of
+from ..formulas.edge import is_inside, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
 from ..spin import claim, lead, publish
-from .row_lanes import columns_twice, lowest_lane, put_pair_where
+from .row_lanes import columns_twice, cross_exactly, lowest_lane, put_pair_where
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
@@ -96,31 +96,22 @@ def fill_entries(bounds, starts, entries):
 
 
 @borrower
-def _ordered(ax, ay, bx, by):
-    """Return an edge's ends as `side_of` wants them, the sign that this costs, and what a side must be above to count: nothing
-    where the face owns its border."""
-    kept = 0.0 if owns_border(ax, ay, bx, by) else _LEAST
-    after = is_after(ax, ay, bx, by)
-    return (
-        select(after, bx, ax),
-        select(after, by, ay),
-        select(after, ax, bx),
-        select(after, ay, by),
-        select(after, -1.0, 1.0),
-        kept,
-    )
+def _kept_at(ax, ay, bx, by):
+    """Return what a side must be at least to count: 0 where the face owns its edge a to b, see `owns_border`."""
+    owns = (by < ay) | ((by == ay) & (bx > ax))  # no branches
+    return _LEAST * (1.0 - np.float64(owns))
 
 
 @borrower
-def _span(px, py, qx, qy, sign, y, begin, end):
+def _span(px, py, qx, qy, y, begin, end):
     """Narrow the columns [begin, end] to where the rows y and y + 1 can lie on the inner side of an edge."""
     rise = qy - py
     if abs(rise) < _LEVEL:
         return begin, end
     lean = (qx - px) / rise
     x = px + lean * (y - py) + (RING - 0.5)
-    # The side grows with x where sign * rise is negative.
-    if sign * rise > 0.0:
+    # The side grows with x where the rise is negative.
+    if rise > 0.0:
         return begin, min(end, np.int64(math.floor(min(max(max(x, x + lean), -1.0), end + 1.0) + _DOUBT)))
     return max(begin, np.int64(math.ceil(max(min(min(x, x + lean), end + 1.0), -1.0) - _DOUBT))), end
 
@@ -143,11 +134,12 @@ def _find_farthest(depths, stride, first_column, last_column, farthest):
 def _any_below(farthest, bounds, face, first_row, last_row, inverse_depth):
     """Whether in any tile that a face touches something is seen that is not nearer than all of it; a margin is for rounding."""
     top, bottom = max(bounds[face, 2], first_row) - first_row, min(bounds[face, 3], last_row) - first_row
-    for i in range(top // TILE, bottom // TILE + 1):
-        for j in range(bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1):
-            if farthest[i, j] * NEARER <= inverse_depth:
-                return True
-    return False
+    first, last, left, right = top // TILE, bottom // TILE, bounds[face, 0] // TILE, bounds[face, 1] // TILE
+    lowest = min(farthest[first, left], farthest[last, left])
+    for j in range(left + 1, right + 1):
+        for i in range(first, last + 1):
+            lowest = min(lowest, farthest[i, j])
+    return lowest * NEARER <= inverse_depth
 
 
 @borrower
@@ -164,39 +156,39 @@ def _clear(depths, numbers, stride, rows, width, first_column, last_column):
 
 
 @borrower
-def _draw_face(points, faces, face, sign, first_column, last_column, first_row, last_row, strip_row, depths, numbers, stride):
+def _draw_face(points, faces, face, is_back, first_column, last_column, first_row, last_row, strip_row, depths, numbers, stride):
     """Draw the pixels of a face in a range of rows and columns over a strip's depths and numbers, eight of two rows at a time."""
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-    if sign < 0:
+    if not is_back:
         b, c = c, b
     ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
     cx, cy, start = points[c, 0], points[c, 1], points[a, 2]
     inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
     to_b, to_c = (points[b, 2] - start) * inverse, (points[c, 2] - start) * inverse
     across, down = to_b * (cy - ay) - to_c * (by - ay), to_c * (bx - ax) - to_b * (cx - ax)
-    px0, py0, qx0, qy0, sign0, kept0 = _ordered(bx, by, cx, cy)
-    px1, py1, qx1, qy1, sign1, kept1 = _ordered(cx, cy, ax, ay)
-    px2, py2, qx2, qy2, sign2, kept2 = _ordered(ax, ay, bx, by)
+    kept_a, kept_b, kept_c = _kept_at(bx, by, cx, cy), _kept_at(cx, cy, ax, ay), _kept_at(ax, ay, bx, by)
     is_wide = last_column - first_column >= _WIDE
     columns = columns_twice(0.5) + (0.5 - RING)
     for row in range(first_row, last_row + 1, 2):
         y = row - RING + 0.5
         begin, end = first_column, last_column
         if is_wide:
-            begin, end = _span(px0, py0, qx0, qy0, sign0, y, begin, end)
-            begin, end = _span(px1, py1, qx1, qy1, sign1, y, begin, end)
-            begin, end = _span(px2, py2, qx2, qy2, sign2, y, begin, end)
+            begin, end = _span(bx, by, cx, cy, y, begin, end)
+            begin, end = _span(cx, cy, ax, ay, y, begin, end)
+            begin, end = _span(ax, ay, bx, by, y, begin, end)
         ys = pair(y, y + 1.0)
-        to_p0, to_q0, to_p1, to_q1, to_p2, to_q2 = py0 - ys, qy0 - ys, py1 - ys, qy1 - ys, py2 - ys, qy2 - ys
-        on_row = (ys - ay) * down + start
+        a_y, b_y, c_y = ay - ys, by - ys, cy - ys
+        on_row = start - a_y * down
         for column in range(begin, end + 1, BLOCK):
             xs = columns + np.float64(column)
-            side0 = ((px0 - xs) * to_q0 - to_p0 * (qx0 - xs)) * sign0 - kept0
-            side1 = ((px1 - xs) * to_q1 - to_p1 * (qx1 - xs)) * sign1 - kept1
-            side2 = ((px2 - xs) * to_q2 - to_p2 * (qx2 - xs)) * sign2 - kept2
+            a_x, b_x, c_x = ax - xs, bx - xs, cx - xs
+            # As `side_of`, but rounded alike from both sides, whatever the order.
+            at_a = cross_exactly(b_x, c_y, b_y, c_x) - kept_a
+            at_b = cross_exactly(c_x, a_y, c_y, a_x) - kept_b
+            at_c = cross_exactly(a_x, b_y, a_y, b_x) - kept_c
             place = np.int64((row - strip_row) * stride + column)
             known = load_pair(depths, place, place + stride)
-            here = select(lower(lower(side0, side1), side2) >= 0.0, (xs - ax) * across + on_row, spread(-1.0))
+            here = select(lower(lower(at_a, at_b), at_c) >= 0.0, on_row - a_x * across, spread(-1.0))
             put_pair_where(numbers, place, place + stride, here > known, face)
             store_pair(depths, place, place + stride, higher(here, known))
 
@@ -250,7 +242,7 @@ def draw_ids(
 
     And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, and run_counts
     (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
-    strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 1), the faces by their number, the first -1,
+    strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
     counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
     its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W,) with -1.
 
@@ -262,51 +254,56 @@ def draw_ids(
         return
     prefer_wide_vectors()
     rows, width = ids.shape
-    mark = np.full(len(faces), -1, np.int32)
+    mark = np.full(len(faces) + 1, -1, np.int32)
     slot_of = np.zeros(len(faces) + 1, np.int32)  # of each face, after that of nothing
     stride = -(-width // TILE) * TILE + BLOCK
     depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
-    strips = len(counts) - 1
+    strips, most = len(counts) - 1, 0
+    for strip in range(strips):
+        most = max(most, starts[strip + 1] - starts[strip])
+    by_side = np.empty(most + 1, np.int32)  # the faces of a strip: those seen from their front, and from the end on the others
     while True:
         strip = claim(turn)
         if strip >= strips:
             break
         first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows) - 1
         first_column, last_column = width, np.int64(-1)
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
+        begin, end = starts[strip], starts[strip + 1]
+        fronts, backs = 0, 0
+        for entry in range(begin, end):
+            face = np.int64(at(entries, entry))
             first_column = min(first_column, np.int64(bounds[face, 0]))
             last_column = max(last_column, np.int64(bounds[face, 1]))
-        tiles, fresh = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)], 0
+            # No branches: on which side the next face is seen cannot be guessed.
+            is_back = np.int64(signs[face] > 0)
+            put(by_side, fronts, face)
+            put(by_side, len(by_side) - 1 - backs, face)
+            fronts, backs = fronts + 1 - is_back, backs + is_back
+        tiles = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)]
         tiles[:] = 0.0
-        stale = False  # whether tiles are to be looked at again
         if first_column <= last_column:
             _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
-        for turn_of in range(2):
-            if turn_of == 1:
-                fresh = _CHUNK
-            for entry in range(starts[strip], starts[strip + 1]):
-                face = entries[entry]
-                if (signs[face] > 0) != (turn_of == 1):
-                    continue
-                if fresh >= _CHUNK:
-                    _find_farthest(depths, stride, first_column, last_column, tiles)
-                    fresh, stale = 0, False
-                fresh += 1
+        fresh, stale, looked = 0, False, False  # whether tiles are to be looked at again, and have been at all
+        for number in range(fronts + backs):
+            is_back = number >= fronts
+            if number == fronts or fresh >= _CHUNK:
+                _find_farthest(depths, stride, first_column, last_column, tiles)
+                fresh, stale, looked = 0, False, True
+            fresh += 1
+            face = np.int64(at(by_side, len(by_side) - 1 - number + fronts if is_back else number))
+            if looked:
                 highest = max(points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2])
                 if not _any_below(tiles, bounds, face, first_row, last_row, highest):
                     continue
-                columns = (np.int64(bounds[face, 0]), np.int64(bounds[face, 1]))
-                top, bottom = max(np.int64(bounds[face, 2]), first_row), min(np.int64(bounds[face, 3]), last_row)
-                _draw_face(
-                    points, faces, face, signs[face], *columns, top, bottom, first_row, depths, numbers, stride
-                )
-                stale = True
+            columns = (np.int64(bounds[face, 0]), np.int64(bounds[face, 1]))
+            top, bottom = max(np.int64(bounds[face, 2]), first_row), min(np.int64(bounds[face, 3]), last_row)
+            _draw_face(points, faces, face, is_back, *columns, top, bottom, first_row, depths, numbers, stride)
+            stale = True
         if stale:
             _find_farthest(depths, stride, first_column, last_column, tiles)
-        seen = 1
-        facing[strip, 0], facing[strip, 1], slot_faces[strip, 0] = False, False, -1
+        seen, front, back, here = 1, 0, 0, slot_faces[strip]
+        here[0] = -1
         for row in range(first_row, last_row + 1):
             place = (row - first_row) * stride
             near, ids_here, ends, slots_here = nearest[row], ids[row], run_ends[row], slots[row]
@@ -325,14 +322,17 @@ def draw_ids(
                 put(last, pixel, np.int32(-1))
             for run in range(1, runs - 1):
                 face = np.int64(at(ids_here, np.int64(at(ends, run)) - 1))
-                if face >= 0 and mark[face] != strip:
-                    mark[face], slot_of[face + 1] = strip, seen
-                    slot_faces[strip, seen] = face
-                    facing[strip, 1 if signs[face] > 0 else 0] = True
-                    seen += 1
+                # No branches: which face has been seen before cannot be guessed.
+                is_new = np.int64((at(mark, face + 1) != strip) & (face >= 0))
+                put(mark, face + 1, strip)
+                put(here, seen, face)
+                put(slot_of, face + 1, select(is_new > 0, np.int32(seen), at(slot_of, face + 1)))
+                is_back = np.int64(signs[max(face, 0)] > 0)
+                front, back = front | (is_new & (1 - is_back)), back | (is_new & is_back)
+                seen += is_new
             for column in range(max(begin, RING), min(end, width - RING)):
                 put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
-        counts[strip + 1] = seen
+        counts[strip + 1], facing[strip, 0], facing[strip, 1] = seen, front > 0, back > 0
 
 
 @borrower

@@ -19,6 +19,17 @@ def columns_twice(typing_context, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def cross_exactly(typing_context, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Return a b - c d of lanes, both products rounded: exchanging (a, b) with (c, d) turns the sign and changes nothing else."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        first, second = builder.fmul(*arguments[:2], flags=()), builder.fmul(*arguments[2:], flags=())
+        return builder.fsub(first, second, flags=())
+
+    return a(a, a, a, a), generate
+
+
+@intrinsic
 def put_pair_where(typing_context, array, first, second, mask, value):  # type: ignore[no-untyped-def]
     """Write one value to the places of a pair of blocks, see `store_pair`, where a mask holds."""
 
