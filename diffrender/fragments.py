@@ -110,11 +110,14 @@ class Fragments:
         run_on_workers(weigh_centers, self.points, self.faces, self.ids, bool(perspective_correct), weights)
         return weights
 
-    def vertices_gradient(self, grad_points: np.ndarray) -> np.ndarray:
-        """Return the gradient of vertices_pixel (V, 3) for that of points: d(1 / z) = -dz / z^2."""
-        grad = grad_points.copy()
-        grad[:, 2] *= -(self.points[:, 2] ** 2)
-        return grad.astype(self.vertices_pixel.dtype)
+    def gradients(self, grad_points: np.ndarray, grad_attributes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of vertices_pixel (V, 3) for those of points, and of attributes (T, C), in their precision."""
+        from .cpu.fragments import finish_gradients
+
+        dtype = self.vertices_pixel.dtype
+        grads = (np.empty(grad_points.shape, dtype), np.empty(grad_attributes.shape, dtype))
+        finish_gradients(self.points, grad_points, grad_attributes, *grads)
+        return grads
 
     def points_motions(self, vertices_pixel: np.ndarray | None, count: int) -> np.ndarray:
         """Return how points move (V, D, 3) in `count` directions of vertices_pixel (D, V, 3), or not at all."""

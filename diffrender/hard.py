@@ -111,17 +111,19 @@ class HardRaster:
         grad_image = check_gradient(grad_image, "grad_image", self.image, "cpu")
         flat, grad_points = grad_image.reshape(fragments.face_ids.size, -1), np.zeros(fragments.points.shape)
         changes, grad_places = self._outlines_backward(flat, grad_points)
+        grad_uv = grad_texture = None
         if drawn is None:
-            return RasterGradients(fragments.vertices_gradient(grad_points), None, None, None)
-        if self._layer is None:
+            grad_attributes = np.empty((0, 1))
+        elif self._layer is None:
             grad_attributes = drawn.centers_backward(flat, changes, grad_places, grad_points)
-            return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes, None, None)
-        grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
-        grad_values[fragments.changed.pixels] += changes
-        by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
-        by_values, grad_attributes = drawn.points_backward(grad_values)
-        grad_points += by_places + by_values
-        return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes, grad_uv, grad_texture)
+        else:
+            grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
+            grad_values[fragments.changed.pixels] += changes
+            by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
+            by_values, grad_attributes = drawn.points_backward(grad_values)
+            grad_points += by_places + by_values
+        grad_vertices, grad_attributes = fragments.gradients(grad_points, grad_attributes)
+        return RasterGradients(grad_vertices, None if drawn is None else grad_attributes, grad_uv, grad_texture)
 
     def _outlines_backward(self, grad_image: np.ndarray, grad_points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what the gradient of the values at changed pixels' centres (M, C + 1) is more than grad_image (H W, C + 1), and
@@ -149,7 +151,7 @@ class HardRaster:
         run_on_workers(multiply_backward, self._drawn.values, layer.sampled.values, grad_values, grad_colors)
         grads = layer.sampled.backward(grad_colors)
         by_places, grad_uv = layer.uv.points_backward(grads.uv, grads.slopes)
-        return by_places, grad_uv, grads.texture
+        return by_places, grad_uv.astype(layer.uv.attributes.dtype), grads.texture
 
     def jvp(
         self,

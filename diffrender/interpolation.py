@@ -60,8 +60,8 @@ class Interpolation:
             grad_slopes = np.ascontiguousarray(grad_slopes, dtype)
             grad_values = np.array(grad_values, dtype)  # a copy, to which the slopes' part is added
         grad_values = np.ascontiguousarray(grad_values, dtype)
-        grad_points, grad_attributes = self.points_backward(grad_values, grad_slopes)
-        return InterpolationGradients(self._fragments.vertices_gradient(grad_points), grad_attributes)
+        grads = self._fragments.gradients(*self.points_backward(grad_values, grad_slopes))
+        return InterpolationGradients(*grads)
 
     def points_backward(
         self, grad_values: np.ndarray, grad_slopes: np.ndarray | None = None
@@ -99,20 +99,22 @@ class Interpolation:
 
         fragments, given = self._fragments, self._arguments
         surface, planes, seen = (fragments.points, fragments.faces), self._planes, fragments.seen
-        sums, turn = np.empty_like(planes), np.zeros(1, np.int64)
-        run_on_workers(
-            kernels.interpolate_centers_backward, turn, *surface, *seen, planes, grad_values, *more, sums
-        )
+        # What slopes give are sums too, of centres and of places.
+        is_begun, sums, of_places = (False, np.empty_like(planes), None) if by_slopes is None else (True, *by_slopes)
+        shares_of = np.empty((len(planes), 3, self.attributes.shape[1] + 3))
+        centers = (*surface, *given, *seen, planes, grad_values, *more, is_begun, sums, shares_of)
+        run_on_workers(kernels.interpolate_centers_backward, np.zeros(1, np.int64), *centers)
         into = (grad_points, np.zeros(self.attributes.shape))
-        if by_slopes is not None:
-            of_centers, of_places = by_slopes
-            sums += of_centers
+        meeting = (fragments.faces, given[1])
+        if of_places is not None:
             places = fragments.places.faces
-            kernels.gather_centers(*surface, *given, places[None], np.array([0, len(places)]), of_places, *into)
-        kernels.gather_centers(*surface, *given, *seen[3:], sums, *into)
+            of_corners = np.empty((len(places), *shares_of.shape[1:]))
+            kernels.give_corners(*surface, *given, places, of_places, of_corners)
+            kernels.gather_centers(*meeting, places[None], np.array([0, len(places)]), of_corners, *into)
+        kernels.gather_centers(*meeting, *seen[3:], shares_of, *into)
         width = fragments.size[1]
         kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_places, shrinking, *into)
-        return into[1].astype(self.attributes.dtype)
+        return into[1]
 
     def points_jvp(
         self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False

@@ -12,7 +12,7 @@ from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..jit import borrower, kernel
-from ..lanes import at, put
+from ..lanes import at, put, select
 from ..spin import claim, lead, publish
 from .hard import RING, ROWS
 from .quads import add_quad, add_times, load_quad, number_of, product_of_three, quad_of, store_quad, times, with_last
@@ -309,6 +309,45 @@ def _grad_of_three(grad_values, place, stride):
     return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
 
 
+@borrower
+def _weighed(sums, slot, channel, start, sx, sy):
+    """Return the sum over pixels of a weight times what the sums of a slot are made of, if the weight is linear in the image."""
+    return start * sums[slot, 0, channel] + sx * sums[slot, 1, channel] + sy * sums[slot, 2, channel]
+
+
+@borrower
+def _give_corners(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of):
+    """Fill shares_of (N, 3, C + 3) of a slot with the gradients of attributes and points, x, y and 1 / depth, at a face's corners
+    that its sums give, see `interpolate_centers_backward`.
+
+    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
+    and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
+    -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
+    """
+    channels = attributes.shape[1]
+    sax, say, sbx, sby, scx, scy = barycentric_slopes(*corners_of(points, faces, face))
+    qa, qb, qc = qs_of(points, faces, face, perspective)
+    a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+    for j in range(3):
+        q, start = select(j == 0, qa, select(j == 1, qb, qc)), select(j == 0, qa, 0.0)
+        sx = q * select(j == 0, sax, select(j == 1, sbx, scx))
+        sy = q * select(j == 0, say, select(j == 1, sby, scy))
+        along = -_weighed(sums, slot, channels, start, sx, sy)
+        at_a, at_b, at_c = along, along, along
+        for channel in range(channels):
+            total = _weighed(sums, slot, channel, start, sx, sy)
+            shares_of[slot, j, channel] = total
+            at_a += total * attributes[a, channel]
+            at_b += total * attributes[b, channel]
+            at_c += total * attributes[c, channel]
+        inverse = 1.0 / q
+        own = select(j == 0, at_a, select(j == 1, at_b, at_c))
+        at_a, at_b, at_c = at_a * qa * inverse, at_b * qb * inverse, at_c * qc * inverse
+        shares_of[slot, j, channels] = -(sax * at_a + sbx * at_b + scx * at_c)
+        shares_of[slot, j, channels + 1] = -(say * at_a + sby * at_b + scy * at_c)
+        shares_of[slot, j, channels + 2] = own * inverse if perspective else 0.0
+
+
 @kernel
 def interpolate_centers_backward(
     share,
@@ -317,6 +356,9 @@ def interpolate_centers_backward(
     turn,
     points,
     faces,
+    attributes,
+    attribute_faces,
+    perspective,
     run_ends,
     run_counts,
     slots,
@@ -327,11 +369,15 @@ def interpolate_centers_backward(
     more_starts,
     more_pixels,
     more_values,
+    is_begun,
     sums,
+    shares_of,
 ):
-    """Fill sums (N, 3, C + 1) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q,
-    with g the gradient of the pixel's value; and of these times x and y from the face's first corner. Weights are linear in
-    the image, over q: `gather_centers` makes gradients of these sums.
+    """Fill shares_of (N, 3, C + 3) of the faces seen in each strip, see `_give_corners`.
+
+    What is linear in the image, over q, needs only sums (N, 3, C + 1) over a face's pixels: of g / q for each channel and, last,
+    g . value / q, with g the gradient of the pixel's value; and of these times x and y from the face's first corner. If sums
+    are begun, these come on top.
 
     More gradients are those of more_pixels (N,), in the order of strips, those of which begin at more_starts (S + 1,).
     """
@@ -351,7 +397,7 @@ def interpolate_centers_backward(
         for slot in range(slot_starts[strip + 1] - first):
             face = max(slot_faces[strip, slot], 0)
             corners[2 * slot], corners[2 * slot + 1] = points[faces[face, 0], 0], points[faces[face, 0], 1]
-            for channel in range(channels + 1):
+            for channel in range(0 if is_begun else channels + 1):
                 for axis in range(3):
                     sums[first + slot, axis, channel] = 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
@@ -378,61 +424,34 @@ def interpolate_centers_backward(
                 _add_three(flat, first, slot, corners, column + 0.5, row + 0.5, grad, into)
             else:
                 _add_any(planes, first, slot, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
+        given = (attributes, attribute_faces, perspective)
+        for slot in range(first + 1, slot_starts[strip + 1]):
+            _give_corners(points, faces, slot_faces[strip, slot - first], *given, slot, sums, shares_of)
 
 
 @kernel
-def gather_centers(
-    points,
-    faces,
-    attributes,
-    attribute_faces,
-    perspective,
-    slot_faces,
-    slot_starts,
-    sums,
-    grad_points,
-    grad_attributes,
-):
-    """Add to grad_points (V, 3) and grad_attributes (T, C) what the sums of `interpolate_centers_backward` say, in their order.
-
-    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
-    and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
-    -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
-    """
-    channels = attributes.shape[1]
-    product, weighed = np.empty((3, 3)), np.empty((3, channels + 1))
+def gather_centers(faces, attribute_faces, slot_faces, slot_starts, shares_of, grad_points, grad_attributes):
+    """Add to grad_points (V, 3) and grad_attributes (T, C) what the faces' corners get, see `_give_corners`, in their order."""
+    channels = grad_attributes.shape[1]
     for strip in range(len(slot_starts) - 1):
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             face = slot_faces[strip, slot - slot_starts[strip]]
             if face < 0:
                 continue
-            slopes = barycentric_slopes(*corners_of(points, faces, face))
-            qs = qs_of(points, faces, face, perspective)
             for j in range(3):
-                start, sx, sy = qs[0] if j == 0 else 0.0, qs[j] * slopes[2 * j], qs[j] * slopes[2 * j + 1]
-                for channel in range(channels + 1):
-                    total = start * sums[slot, 0, channel] + sx * sums[slot, 1, channel]
-                    weighed[j, channel] = total + sy * sums[slot, 2, channel]
-                for k in range(3):
-                    total = -weighed[j, channels]
-                    for channel in range(channels):
-                        total += weighed[j, channel] * attributes[attribute_faces[face, k], channel]
-                    product[j, k] = total
-            for j in range(3):
-                row = attribute_faces[face, j]
+                row, vertex = attribute_faces[face, j], faces[face, j]
                 for channel in range(channels):
-                    grad_attributes[row, channel] += weighed[j, channel]
-                inverse = 1.0 / qs[j]
-                at_a, at_b, at_c = (
-                    product[j, 0] * qs[0] * inverse,
-                    product[j, 1] * qs[1] * inverse,
-                    product[j, 2] * qs[2] * inverse,
-                )
-                vertex = faces[face, j]
-                grad_points[vertex, 0] -= slopes[0] * at_a + slopes[2] * at_b + slopes[4] * at_c
-                grad_points[vertex, 1] -= slopes[1] * at_a + slopes[3] * at_b + slopes[5] * at_c
-                if perspective:
-                    grad_points[vertex, 2] += product[j, j] * inverse
+                    grad_attributes[row, channel] += shares_of[slot, j, channel]
+                for axis in range(3):
+                    grad_points[vertex, axis] += shares_of[slot, j, channels + axis]
+
+
+@kernel
+def give_corners(points, faces, attributes, attribute_faces, perspective, slot_faces, sums, shares_of):
+    """Do `_give_corners` for the sums of each of N faces."""
+    for slot in range(len(slot_faces)):
+        given = (attributes, attribute_faces, perspective)
+        _give_corners(points, faces, slot_faces[slot], *given, slot, sums, shares_of)
 
 
 @borrower
@@ -514,3 +533,14 @@ def interpolate_places_backward(
         grad_points[start, 1] += to_start[1]
         grad_points[end, 0] += to_start[2]
         grad_points[end, 1] += to_start[3]
+
+
+@kernel
+def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
+    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2, and of attributes (T, C), in their precision."""
+    for vertex in range(len(points)):
+        of_vertices[vertex, 0], of_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
+        of_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2
+    for row in range(len(of_attributes)):
+        for channel in range(of_attributes.shape[1]):
+            of_attributes[row, channel] = grad_attributes[row, channel]
