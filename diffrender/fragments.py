@@ -14,7 +14,7 @@ from .threads import run_on_workers, share_out
 if TYPE_CHECKING:
     from .cuda.hard import DeviceFragments
 
-_PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
+_PORTIONS = 8  # of faces, and of pixels with outlines, the unit of work of a thread
 _LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
 _OF_SEAM = 6  # pixels that a seam passes
@@ -161,15 +161,15 @@ def rasterize_hard(
     from .cpu import hard
 
     height, width = size
-    points = np.empty(vertices.shape)
-    share_out(hard.invert_depth, len(points), vertices, points)
-    signs, bounds = np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
-    share_out(hard.prepare_faces, len(faces), points, faces, height, width, bool(cull_backfaces), signs, bounds)
     strips = -(-(height + 2 * hard.RING) // hard.ROWS)
-    starts = np.zeros(strips + 1, np.int64)
-    hard.count_entries(bounds, starts)
+    points, signs, bounds = np.empty(vertices.shape), np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
+    counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
+    prepared = (points, signs, bounds, counts)
+    given = (vertices, faces, height, width, bool(cull_backfaces))
+    share_out(hard.prepare_faces, len(faces), np.zeros(1, np.int64), *given, *prepared)
+    hard.start_entries(counts, starts)
     entries = np.empty(starts[-1], np.int32)
-    hard.fill_entries(bounds, starts, entries)
+    share_out(hard.fill_entries, len(faces), np.zeros(1, np.int64), bounds, counts, entries)
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
     seen = Seen(
@@ -184,9 +184,7 @@ def rasterize_hard(
     binned = (points, faces, signs, bounds, starts, entries)
     last = np.empty(height * width, np.int32)
     run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest, last)
-    np.cumsum(seen.starts, out=seen.starts)  # from counts
-    front, back = (bool(facing[:, side].any()) for side in (0, 1))
-    seen_sign = 0 if front == back else (1 if back else -1)
+    seen_sign = hard.number_slots(seen.starts, facing)
     surface = link_surface(faces, vertices, corners)
     boundaries = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest, last))
     return Fragments(vertices, faces, size, points, nearest, ids, seen, *boundaries)

@@ -19,7 +19,7 @@ from .row_lanes import columns_twice, cross_exactly, lowest_lane, put_pair_where
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
 TILE = 8  # px, along a side of a tile
-_CHUNK = 2048  # faces of a strip after which its tiles are looked at again
+_CHUNK = 256  # faces drawn in a strip after which its tiles are looked at again; more where that leaves none out
 _DOUBT = 1e-3  # px: rounding of a row's ends
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
@@ -27,72 +27,96 @@ _LEAST = 1e-300  # px^2: twice the area of a triangle that is none
 _WIDE = 2 * BLOCK  # columns of a face that is worth narrowing row by row
 
 
+@borrower
+def _bounds_of(vertices, faces, face, columns, rows, cull_backfaces):
+    """Return the sign of a face's area, 0 if it does not count, and the first and last column and row of the pixels that it may
+    cover, counted from the ring; last < first if there are none."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+    bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+    cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+    left, right = min(ax, bx, cx), max(ax, bx, cx)
+    top, bottom = min(ay, by, cy), max(ay, by, cy)
+    nothing = (0, -1, 0, -1)
+    if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
+        return 0, nothing
+    area = signed_area_twice(ax, ay, bx, by, cx, cy)
+    if area == 0.0 or min(vertices[a, 2], vertices[b, 2], vertices[c, 2]) <= 0 or (cull_backfaces and area > 0.0):
+        return 0, nothing
+    first_x, last_x = pixel_range(left + RING, right + RING, columns)
+    first_y, last_y = pixel_range(top + RING, bottom + RING, rows)
+    sign = 1 if area > 0.0 else -1
+    return sign, ((first_x, last_x, first_y, last_y) if first_x <= last_x else nothing)
+
+
 @kernel
-def invert_depth(share, shares, board, vertices, points):
-    """Fill a share of points (V, 3) from vertices in pixel space; 1 / depth is 0 behind the camera."""
+def prepare_faces(
+    share, shares, board, turn, vertices, faces, height, width, cull_backfaces, points, signs, bounds, counts
+):
+    """Fill points (V, 3) from vertices in pixel space, 1 / depth being 0 behind the camera; signs (F,) with 1 or -1 as the face's
+    area is, 0 if it does not count; and bounds (F, 4) with the pixels it may cover, see `_bounds_of`.
+
+    counts (P, S), zeros, is how many faces of each portion reach each strip.
+    """
     if share < 0:
         lead(publish(board))
         return
-    count = len(points)
-    for vertex in range(count * share // shares, count * (share + 1) // shares):
-        points[vertex, 0], points[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
-        depth = np.float64(vertices[vertex, 2])
-        points[vertex, 2] = 1.0 / depth if depth > 0.0 else 0.0
+    columns, rows, portions = np.float64(width + 2 * RING), np.float64(height + 2 * RING), len(counts)
+    while True:
+        portion = claim(turn)
+        if portion >= portions:
+            break
+        for vertex in range(len(points) * portion // portions, len(points) * (portion + 1) // portions):
+            points[vertex, 0], points[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
+            depth = np.float64(vertices[vertex, 2])
+            points[vertex, 2] = 1.0 / depth if depth > 0.0 else 0.0
+        for face in range(len(faces) * portion // portions, len(faces) * (portion + 1) // portions):
+            sign, box = _bounds_of(vertices, faces, face, columns, rows, cull_backfaces)
+            signs[face] = sign
+            bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = box
+            for strip in range(box[2] // ROWS, box[3] // ROWS + 1):
+                counts[portion, strip] += 1
 
 
 @kernel
-def prepare_faces(share, shares, board, points, faces, height, width, cull_backfaces, signs, bounds):
-    """Fill signs (F,) with 1 or -1 as the face's area is, 0 if it does not count, and bounds (F, 4) with the pixels it may cover:
-    first and last column and row, counted from the ring; last < first if there are none."""
-    if share < 0:
-        lead(publish(board))
-        return
-    count = len(faces)
-    columns, rows = np.float64(width + 2 * RING), np.float64(height + 2 * RING)
-    for face in range(count * share // shares, count * (share + 1) // shares):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay, bx, by, cx, cy = (
-            points[a, 0],
-            points[a, 1],
-            points[b, 0],
-            points[b, 1],
-            points[c, 0],
-            points[c, 1],
-        )
-        signs[face] = 0
-        bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = 0, -1, 0, -1
-        left, right = min(ax, bx, cx), max(ax, bx, cx)
-        top, bottom = min(ay, by, cy), max(ay, by, cy)
-        if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
-            continue
-        area = signed_area_twice(ax, ay, bx, by, cx, cy)
-        if area == 0.0 or min(points[a, 2], points[b, 2], points[c, 2]) <= 0.0 or (cull_backfaces and area > 0.0):
-            continue
-        signs[face] = 1 if area > 0.0 else -1
-        first_x, last_x = pixel_range(left + RING, right + RING, columns)
-        first_y, last_y = pixel_range(top + RING, bottom + RING, rows)
-        if first_x <= last_x:
-            bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = first_x, last_x, first_y, last_y
+def start_entries(counts, starts):
+    """Fill starts (S + 1,) with the first entry of each strip, and turn counts (P, S) into the first of each portion there."""
+    total = 0
+    for strip in range(counts.shape[1]):
+        starts[strip] = total
+        for portion in range(len(counts)):
+            count = counts[portion, strip]
+            counts[portion, strip] = total
+            total += count
+    starts[counts.shape[1]] = total
 
 
 @kernel
-def count_entries(bounds, starts):
-    """Fill starts (S + 1,) with the first entry of each strip."""
-    for face in range(len(bounds)):
-        for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
-            starts[strip + 1] += 1
-    for strip in range(len(starts) - 1):
-        starts[strip + 1] += starts[strip]
-
-
-@kernel
-def fill_entries(bounds, starts, entries):
+def fill_entries(share, shares, board, turn, bounds, counts, entries):
     """Fill entries (E,) with the faces of each strip, in their order."""
-    cursor = starts[:-1].copy()
-    for face in range(len(bounds)):
-        for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
-            entries[cursor[strip]] = face
-            cursor[strip] += 1
+    if share < 0:
+        lead(publish(board))
+        return
+    portions = len(counts)
+    while True:
+        portion = claim(turn)
+        if portion >= portions:
+            break
+        for face in range(len(bounds) * portion // portions, len(bounds) * (portion + 1) // portions):
+            for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
+                entries[counts[portion, strip]] = face
+                counts[portion, strip] += 1
+
+
+@kernel
+def number_slots(starts, facing):
+    """Turn counts into starts (S + 1,), of numbers that go on from strip to strip; return the sign of all faces that are seen, 0
+    if there are both or none."""
+    front, back = False, False
+    for strip in range(len(facing)):
+        starts[strip + 1] += starts[strip]
+        front, back = front or facing[strip, 0], back or facing[strip, 1]
+    return 0 if front == back else (1 if back else -1)
 
 
 @borrower
@@ -284,18 +308,21 @@ def draw_ids(
         if first_column <= last_column:
             _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
-        fresh, stale, looked = 0, False, False  # whether tiles are to be looked at again, and have been at all
+        stale, looked = False, False  # whether tiles are to be looked at again, and have been at all
+        drawn, left_out, patience = 0, 0, _CHUNK
         for number in range(fronts + backs):
             is_back = number >= fronts
-            if number == fronts or fresh >= _CHUNK:
+            if number == fronts or drawn >= patience:
                 _find_farthest(depths, stride, first_column, last_column, tiles)
-                fresh, stale, looked = 0, False, True
-            fresh += 1
+                patience = _CHUNK if left_out > 0 else 2 * patience
+                stale, looked, drawn, left_out = False, True, 0, 0
             face = np.int64(at(by_side, len(by_side) - 1 - number + fronts if is_back else number))
             if looked:
                 highest = max(points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2])
                 if not _any_below(tiles, bounds, face, first_row, last_row, highest):
+                    left_out += 1
                     continue
+            drawn += 1
             columns = (np.int64(bounds[face, 0]), np.int64(bounds[face, 1]))
             top, bottom = max(np.int64(bounds[face, 2]), first_row), min(np.int64(bounds[face, 3]), last_row)
             _draw_face(points, faces, face, is_back, *columns, top, bottom, first_row, depths, numbers, stride)
