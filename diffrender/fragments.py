@@ -202,8 +202,8 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
 
 
 def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
-    from .cpu.cross import finish_boundaries, look_below
-    from .cpu.outline import find_outlines
+    from .cpu.cross import finish_boundaries, look_for_boundaries
+    from .cpu.hard import draw_under
     from .cpu.resolve import NUMBERS, resolve_outlines
     from .cpu.seams import find_seam_candidates
 
@@ -215,25 +215,23 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
     room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
     marked_tiles = np.zeros(farthest.shape, np.bool_)
     order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
+    suspects = (np.empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
     while True:
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
         into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
-        count, found = 0, 0
+        totals = np.zeros(2, np.int64)
         if len(linked.seams):  # first: those of a pixel are read last
-            count, found = find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
-        edges = (links.heads, links.seconds, seen_sign)
-        count, found = find_outlines(*surface, links.pieces, *edges, *into, count, found)
+            totals[:] = find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
+        edges, turn = (links.heads, links.seconds, seen_sign), np.zeros(1, np.int64)
+        run_on_workers(look_for_boundaries, turn, *surface, links.pieces, *edges, *into, totals, run_ends, *suspects)
+        count, found = totals.tolist()
         if count <= room:
             break
         room = count
         last.fill(-1)
     room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
-    marks, into = (seen_sign, marked_tiles, last), (under, depths)
-    suspects = (np.empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
-    meeting = (links.faces, links.ring)
-    run_on_workers(
-        look_below, np.zeros(1, np.int64), *binned, *meeting, *marks, nearest, ids, run_ends, *into, *suspects
-    )
+    marks, turn = (seen_sign, marked_tiles, last), np.zeros(1, np.int64)
+    run_on_workers(draw_under, turn, *binned, *marks, nearest, under, depths)
     while True:
         pairs = Pairs(
             np.empty(room, np.int32),
@@ -249,9 +247,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
-        changed = Changed(
-            np.empty(room, np.int32), np.empty_like(binned[4]), np.empty(room, np.int32)
-        )
+        changed = Changed(np.empty(room, np.int32), np.empty_like(binned[4]), np.empty(room, np.int32))
         counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
         turn = np.zeros(1, np.int64)
         given, filled = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places)

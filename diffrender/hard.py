@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .antialiasing import blend, blend_backward
+from .antialiasing import blend
 from .backend import BackendError, Name, RasterDirections, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
@@ -136,9 +136,7 @@ class HardRaster:
         grad_places = np.empty((len(fragments.places.faces), grad_image.shape[1]), dtype)
         surface, into = (fragments.points, fragments.faces, fragments.size[1]), (changes, grad_places, grad_points)
         pairs = (*fragments.pairs, changed.pixels, changed.of_pairs, self._jumps)
-        outlines_backward(
-            *surface, *pairs, FAINT, background, self.image.reshape(grad_image.shape), grad_image, *into
-        )
+        outlines_backward(*surface, *pairs, FAINT, background, self.image.reshape(grad_image.shape), grad_image, *into)
         return changes, grad_places
 
     def _layer_backward(self, layer: _Layer, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ from ..formulas.edge import chord, nearest_on_edge, shadow_area, side_of
 from ..jit import borrower, kernel, subroutine
 from ..spin import claim, lead, publish
 from .fragments import depth_slopes
-from .hard import RING, ROWS, draw_under
+from .hard import RING, ROWS
+from .outline import find_outlines
 from .resolve import close_gaps
 from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, plane_at, same_depth, walk
 
@@ -80,13 +81,14 @@ def _suspect_crossings(points, faces, linked, signs, ring, ids, run_ends, first_
                         found += 1
             if end == last:
                 right = np.int64(ids[row, end])
-                if may_cross(linked, f, right):
-                    if _is_suspect(points, faces, linked, signs, ring, f, right, row, end - 1, 0):
-                        # Before the one below of the same pixel.
-                        at_end = found > 0 and suspects[row, found - 1] == 2 * end - 1
-                        suspects[row, found] = suspects[row, found - 1] if at_end else 0
-                        suspects[row, found - 1 if at_end else found] = 2 * end - 2
-                        found += 1
+                if may_cross(linked, f, right) and _is_suspect(
+                    points, faces, linked, signs, ring, f, right, row, end - 1, 0
+                ):
+                    # Before the one below of the same pixel.
+                    at_end = found > 0 and suspects[row, found - 1] == 2 * end - 1
+                    suspects[row, found] = suspects[row, found - 1] if at_end else 0
+                    suspects[row, found - 1 if at_end else found] = 2 * end - 2
+                    found += 1
                 run += 1
             if end_below == last:
                 run_below += 1
@@ -95,57 +97,75 @@ def _suspect_crossings(points, faces, linked, signs, ring, ids, run_ends, first_
 
 
 @kernel
-def look_below(
+def look_for_boundaries(
     share,
     shares,
     board,
     turn,
     points,
     faces,
-    signs,
-    bounds,
-    starts,
-    entries,
     linked,
+    signs,
     ring,
+    pieces,
+    heads,
+    seconds,
     seen_sign,
-    marked_tiles,
-    marks,
     nearest,
     ids,
-    run_ends,
+    farthest,
+    marked_tiles,
+    last,
+    order,
     under,
     depths,
+    halves,
+    spans,
+    before,
+    totals,
+    run_ends,
     suspects,
     suspect_counts,
 ):
-    """Do `draw_under` and `_suspect_crossings` strip by strip: the faces next below outlines, and where sheets may cross."""
+    """Do `find_outlines`, which is for one thread, with totals (2,) of candidates and pixels, and `_suspect_crossings` beside it,
+    strip by strip."""
     if share < 0:
         lead(publish(board))
         return
-    rows = len(nearest)
+    rows = len(nearest) - 1
     while True:
-        strip = claim(turn)
-        if strip >= len(starts) - 1:
+        task = claim(turn)
+        if (task - 1) * ROWS >= rows:
             break
-        draw_under(
+        if task > 0:
+            first_row, last_row = (task - 1) * ROWS, min(task * ROWS, rows) - 1
+            _suspect_crossings(
+                points, faces, linked, signs, ring, ids, run_ends, first_row, last_row, suspects, suspect_counts
+            )
+            continue
+        totals[0], totals[1] = find_outlines(
             points,
             faces,
+            linked,
             signs,
-            bounds,
-            starts,
-            entries,
-            strip,
+            ring,
+            pieces,
+            heads,
+            seconds,
             seen_sign,
-            marked_tiles,
-            marks,
             nearest,
+            ids,
+            farthest,
+            marked_tiles,
+            last,
+            order,
             under,
             depths,
-        )
-        first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows - 1) - 1
-        _suspect_crossings(
-            points, faces, linked, signs, ring, ids, run_ends, first_row, last_row, suspects, suspect_counts
+            halves,
+            spans,
+            before,
+            totals[0],
+            totals[1],
         )
 
 

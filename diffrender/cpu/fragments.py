@@ -18,6 +18,7 @@ from .hard import RING, ROWS
 from .quads import add_quad, add_times, load_quad, number_of, product_of_three, quad_of, store_quad, times, with_last
 
 QUADS = 12  # numbers of a slot with three channels
+_AT_ONCE = 4  # pixels of a row
 
 
 @borrower
@@ -403,11 +404,11 @@ def interpolate_centers_backward(
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
             here, y = slots[row + RING], row + 0.5
-            # From two places at once: pixels beside each other add to the same sums, and would wait for each other.
-            half = (max(end - begin, 0) + 1) // 2
-            for step in range(half):
-                for turn_of in range(2):
-                    column = begin + step + turn_of * half
+            # From several places at once: pixels beside each other add to the same sums, and would wait for each other.
+            part = (max(end - begin, 0) + _AT_ONCE - 1) // _AT_ONCE
+            for step in range(part):
+                for turn_of in range(_AT_ONCE):
+                    column = begin + step + turn_of * part
                     if column >= end:
                         continue
                     slot, pixel = np.int64(at(here, column + RING)), row * width + column
@@ -537,7 +538,7 @@ def interpolate_places_backward(
 
 @kernel
 def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
-    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2, and of attributes (T, C), in their precision."""
+    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2, and of attributes (T, C)."""
     for vertex in range(len(points)):
         of_vertices[vertex, 0], of_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
         of_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2

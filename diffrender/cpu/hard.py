@@ -180,7 +180,9 @@ def _clear(depths, numbers, stride, rows, width, first_column, last_column):
 
 
 @borrower
-def _draw_face(points, faces, face, is_back, first_column, last_column, first_row, last_row, strip_row, depths, numbers, stride):
+def _draw_face(
+    points, faces, face, is_back, first_column, last_column, first_row, last_row, strip_row, depths, numbers, stride
+):
     """Draw the pixels of a face in a range of rows and columns over a strip's depths and numbers, eight of two rows at a time."""
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     if not is_back:
@@ -285,7 +287,9 @@ def draw_ids(
     strips, most = len(counts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
-    by_side = np.empty(most + 1, np.int32)  # the faces of a strip: those seen from their front, and from the end on the others
+    by_side = np.empty(
+        most + 1, np.int32
+    )  # the faces of a strip: those seen from their front, and from the end on the others
     while True:
         strip = claim(turn)
         if strip >= strips:
@@ -363,24 +367,57 @@ def draw_ids(
 
 
 @borrower
-def any_marked(marked_tiles, first_column, last_column, first_row, last_row):
-    """Whether any tile of a range of pixels is marked."""
-    for i in range(first_row // TILE, last_row // TILE + 1):
-        for j in range(first_column // TILE, last_column // TILE + 1):
-            if marked_tiles[i, j]:
-                return True
-    return False
+def _is_marked(marked_tiles, bounds, face):
+    """Whether any tile that a face touches is marked."""
+    top, bottom = bounds[face, 2] // TILE, bounds[face, 3] // TILE
+    left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE
+    is_marked = marked_tiles[top, left] | marked_tiles[bottom, left] | marked_tiles[top, right]
+    for j in range(left, right + 1):
+        for i in range(top + 1 if j == left else top, bottom + 1):
+            is_marked = is_marked | marked_tiles[i, j]
+    return is_marked
 
 
 @borrower
+def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, under, depths):
+    """Do `draw_under` for one face."""
+    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
+    first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    if sign < 0:
+        b, c = c, b
+    highest = max(points[a, 2], points[b, 2], points[c, 2])
+    for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
+        for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
+            pixel = (row - RING) * width + column - RING
+            if marks[pixel] < 0 or highest <= depths[pixel]:
+                continue
+            x, y = column - RING + 0.5, row - RING + 0.5
+            ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+            cx, cy = points[c, 0], points[c, 1]
+            if not (
+                is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)
+            ):
+                continue
+            side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
+            side2 = side_of(ax, ay, bx, by, x, y)
+            near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (side0 + side1 + side2)
+            if depths[pixel] < near < NEARER * nearest[row, column]:
+                under[pixel], depths[pixel] = face, near
+
+
+@kernel
 def draw_under(
+    share,
+    shares,
+    board,
+    turn,
     points,
     faces,
     signs,
     bounds,
     starts,
     entries,
-    strip,
     seen_sign,
     marked_tiles,
     marks,
@@ -388,42 +425,30 @@ def draw_under(
     under,
     depths,
 ):
-    """Write to under (H W,) of a strip, which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
+    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
     >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there, is for its
     1 / depth.
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
-    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
-    first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
-    for entry in range(starts[strip], starts[strip + 1]):
-        face = entries[entry]
-        if seen_sign != 0 and signs[face] != seen_sign:
-            continue
-        if not any_marked(marked_tiles, bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3]):
-            continue
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        if signs[face] < 0:
-            b, c = c, b
-        highest = max(points[a, 2], points[b, 2], points[c, 2])
-        for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-            for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
-                pixel = (row - RING) * width + column - RING
-                if marks[pixel] < 0 or highest <= depths[pixel]:
-                    continue
-                x, y = column - RING + 0.5, row - RING + 0.5
-                ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-                cx, cy = points[c, 0], points[c, 1]
-                if not (
-                    is_inside(ax, ay, bx, by, x, y)
-                    and is_inside(bx, by, cx, cy, x, y)
-                    and is_inside(cx, cy, ax, ay, x, y)
-                ):
-                    continue
-                side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
-                side2 = side_of(ax, ay, bx, by, x, y)
-                near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (
-                    side0 + side1 + side2
-                )
-                if depths[pixel] < near < NEARER * nearest[row, column]:
-                    under[pixel], depths[pixel] = face, near
+    if share < 0:
+        lead(publish(board))
+        return
+    strips, most = len(starts) - 1, 0
+    for strip in range(strips):
+        most = max(most, starts[strip + 1] - starts[strip])
+    chosen = np.empty(most + 1, np.int32)
+    while True:
+        strip = claim(turn)
+        if strip >= strips:
+            break
+        count = 0
+        for entry in range(starts[strip], starts[strip + 1]):
+            face = np.int64(at(entries, entry))
+            # No branches: which face is chosen cannot be guessed.
+            put(chosen, count, face)
+            counts = (seen_sign == 0) | (signs[face] == seen_sign)
+            count += np.int64(counts & _is_marked(marked_tiles, bounds, face))
+        for number in range(count):
+            face = np.int64(chosen[number])
+            _draw_face_under(points, faces, face, signs[face], bounds, strip, marks, nearest, under, depths)
