@@ -182,7 +182,7 @@ def rasterize_hard(
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
     binned = (points, faces, signs, bounds, starts, entries)
-    last = np.empty(height * width, np.int32)
+    last = np.empty(height * width + hard.BLOCK, np.int32)
     run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest, last)
     seen_sign = hard.number_slots(seen.starts, facing)
     surface = link_surface(faces, vertices, corners)

@@ -377,7 +377,7 @@ def finish_boundaries(
     is which of them a pair is in. Return how many pairs, places and such pixels there are, and for how many pairs there should
     be room, if that is not enough.
     """
-    nothing, room = len(last), len(pixels)
+    nothing, room = (ids.shape[0] - 2 * RING) * (ids.shape[1] - 2 * RING), len(pixels)
     needed, pairs, count = close_gaps(
         portions,
         nothing + 1,

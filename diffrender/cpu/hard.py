@@ -14,7 +14,7 @@ from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
 from ..spin import claim, lead, publish
-from .row_lanes import columns_twice, cross_exactly, lowest_lane, put_pair_where
+from .row_lanes import all_negative, columns_twice, cross_exactly, lowest_lane, put_pair_where
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
@@ -23,6 +23,7 @@ _CHUNK = 256  # faces drawn in a strip after which its tiles are looked at again
 _DOUBT = 1e-3  # px: rounding of a row's ends
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
+_SPANNED = 7  # tiles beside each other of which the smallest number is known
 _LEAST = 1e-300  # px^2: twice the area of a triangle that is none
 _WIDE = 2 * BLOCK  # columns of a face that is worth narrowing row by row
 
@@ -155,14 +156,33 @@ def _find_farthest(depths, stride, first_column, last_column, farthest):
 
 
 @borrower
-def _any_below(farthest, bounds, face, first_row, last_row, inverse_depth):
+def _find_spans(tiles, spans):
+    """Fill spans (3, ROWS / TILE, W') with the smallest number in one, two and four tiles side by side, from each tile on."""
+    count = tiles.shape[1]
+    for i in range(tiles.shape[0]):
+        for j in range(count):
+            spans[0, i, j] = tiles[i, j]
+        for level in range(1, 3):
+            step = 1 << (level - 1)
+            for j in range(count):
+                spans[level, i, j] = min(spans[level - 1, i, j], spans[level - 1, i, min(j + step, count - 1)])
+
+
+@borrower
+def _any_below(spans, bounds, face, first_row, last_row, inverse_depth):
     """Whether in any tile that a face touches something is seen that is not nearer than all of it; a margin is for rounding."""
     top, bottom = max(bounds[face, 2], first_row) - first_row, min(bounds[face, 3], last_row) - first_row
     first, last, left, right = top // TILE, bottom // TILE, bounds[face, 0] // TILE, bounds[face, 1] // TILE
-    lowest = min(farthest[first, left], farthest[last, left])
-    for j in range(left + 1, right + 1):
-        for i in range(first, last + 1):
-            lowest = min(lowest, farthest[i, j])
+    width = np.int64(right - left + 1)
+    # No branches: how many tiles a face touches cannot be guessed.
+    level = np.int64(width > 1) + np.int64(width > 3)
+    end = right + 1 - (1 << level)
+    lowest = min(
+        min(spans[level, first, left], spans[level, first, end]), min(spans[level, last, left], spans[level, last, end])
+    )
+    if width > _SPANNED:
+        for j in range(left, right + 1):
+            lowest = min(lowest, spans[0, first, j], spans[0, last, j])
     return lowest * NEARER <= inverse_depth
 
 
@@ -270,7 +290,7 @@ def draw_ids(
     (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
     strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
     counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
-    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W,) with -1.
+    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W + 8,) with -1.
 
     Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
     stays in the cache: the image is written once.
@@ -284,6 +304,9 @@ def draw_ids(
     slot_of = np.zeros(len(faces) + 1, np.int32)  # of each face, after that of nothing
     stride = -(-width // TILE) * TILE + BLOCK
     depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
+    spans = np.empty((3, ROWS // TILE, farthest.shape[1]))
+    if share == 0:
+        last[len(last) - BLOCK :] = -1
     strips, most = len(counts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
@@ -318,12 +341,13 @@ def draw_ids(
             is_back = number >= fronts
             if number == fronts or drawn >= patience:
                 _find_farthest(depths, stride, first_column, last_column, tiles)
+                _find_spans(tiles, spans)
                 patience = _CHUNK if left_out > 0 else 2 * patience
                 stale, looked, drawn, left_out = False, True, 0, 0
             face = np.int64(at(by_side, len(by_side) - 1 - number + fronts if is_back else number))
             if looked:
                 highest = max(points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2])
-                if not _any_below(tiles, bounds, face, first_row, last_row, highest):
+                if not _any_below(spans, bounds, face, first_row, last_row, highest):
                     left_out += 1
                     continue
             drawn += 1
@@ -367,15 +391,39 @@ def draw_ids(
 
 
 @borrower
-def _is_marked(marked_tiles, bounds, face):
-    """Whether any tile that a face touches is marked."""
-    top, bottom = bounds[face, 2] // TILE, bounds[face, 3] // TILE
-    left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE
-    is_marked = marked_tiles[top, left] | marked_tiles[bottom, left] | marked_tiles[top, right]
-    for j in range(left, right + 1):
-        for i in range(top + 1 if j == left else top, bottom + 1):
-            is_marked = is_marked | marked_tiles[i, j]
-    return is_marked
+def _count_marked(marked_tiles, strip, before):
+    """Fill before (ROWS / TILE, W' + 1) with how many tiles of a strip's rows of tiles are marked before each."""
+    for i in range(before.shape[0]):
+        before[i, 0] = 0
+        for j in range(marked_tiles.shape[1]):
+            before[i, j + 1] = before[i, j] + marked_tiles[strip * (ROWS // TILE) + i, j]
+
+
+@borrower
+def _is_marked(before, bounds, face, first_row):
+    """Whether any tile of a strip that a face touches is marked."""
+    first = max(bounds[face, 2] - first_row, 0) // TILE
+    last = min(bounds[face, 3] - first_row, ROWS - 1) // TILE
+    left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1
+    return (before[first, right] > before[first, left]) | (before[last, right] > before[last, left])
+
+
+@borrower
+def _draw_pixel_under(points, face, corners, row, column, pixel, highest, marks, nearest, under, depths):
+    """Do `draw_under` for one pixel of one face."""
+    if marks[pixel] < 0 or highest <= depths[pixel]:
+        return
+    a, b, c = corners
+    x, y = column - RING + 0.5, row - RING + 0.5
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
+    if not (is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)):
+        return
+    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
+    side2 = side_of(ax, ay, bx, by, x, y)
+    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (side0 + side1 + side2)
+    if depths[pixel] < near < NEARER * nearest[row, column]:
+        under[pixel], depths[pixel] = face, near
 
 
 @borrower
@@ -388,22 +436,15 @@ def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, u
         b, c = c, b
     highest = max(points[a, 2], points[b, 2], points[c, 2])
     for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-        for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
-            pixel = (row - RING) * width + column - RING
-            if marks[pixel] < 0 or highest <= depths[pixel]:
-                continue
-            x, y = column - RING + 0.5, row - RING + 0.5
-            ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-            cx, cy = points[c, 0], points[c, 1]
-            if not (
-                is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)
-            ):
-                continue
-            side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
-            side2 = side_of(ax, ay, bx, by, x, y)
-            near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (side0 + side1 + side2)
-            if depths[pixel] < near < NEARER * nearest[row, column]:
-                under[pixel], depths[pixel] = face, near
+        on_row = (row - RING) * width - RING
+        first_column, last_column = max(bounds[face, 0], RING), min(bounds[face, 1], width)
+        for begin in range(first_column, last_column + 1, BLOCK):
+            if all_negative(marks, np.int64(on_row + begin)):
+                continue  # as most are
+            for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
+                _draw_pixel_under(
+                    points, face, (a, b, c), row, column, on_row + column, highest, marks, nearest, under, depths
+                )
 
 
 @kernel
@@ -425,9 +466,9 @@ def draw_under(
     under,
     depths,
 ):
-    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
-    >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there, is for its
-    1 / depth.
+    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks
+    (H W + 8,) >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there,
+    is for its 1 / depth.
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
@@ -437,18 +478,19 @@ def draw_under(
     strips, most = len(starts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
-    chosen = np.empty(most + 1, np.int32)
+    chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
         strip = claim(turn)
         if strip >= strips:
             break
         count = 0
+        _count_marked(marked_tiles, strip, before)
         for entry in range(starts[strip], starts[strip + 1]):
             face = np.int64(at(entries, entry))
             # No branches: which face is chosen cannot be guessed.
             put(chosen, count, face)
             counts = (seen_sign == 0) | (signs[face] == seen_sign)
-            count += np.int64(counts & _is_marked(marked_tiles, bounds, face))
+            count += np.int64(counts & _is_marked(before, bounds, face, strip * ROWS))
         for number in range(count):
             face = np.int64(chosen[number])
             _draw_face_under(points, faces, face, signs[face], bounds, strip, marks, nearest, under, depths)

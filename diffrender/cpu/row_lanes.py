@@ -64,3 +64,17 @@ def lowest_lane(typing_context, lanes):  # type: ignore[no-untyped-def]
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
     return lanes.dtype(lanes), generate
+
+
+@intrinsic
+def all_negative(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Return whether BLOCK integers of a contiguous array, from `place` on, are all negative."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        address = address_of(context, builder, array, arguments, BLOCK)
+        numbers = builder.load(address, align=array.dtype.bitwidth // 8)
+        is_negative = builder.icmp_signed("<", numbers, ir.Constant(numbers.type, None))
+        bits = ir.IntType(BLOCK)
+        return builder.icmp_signed("==", builder.bitcast(is_negative, bits), ir.Constant(bits, -1))
+
+    return types.boolean(array, types.intp), generate
