@@ -178,7 +178,7 @@ def _fill_three(flat, first, slots, row, begin, end, width, into, values):
         quad = times(quad, 1.0 / number_of(quad, 3))
         place = (row * width + column) * stride
         if stride == 4:
-            store_quad(into, place, with_last(quad, np.float64(min(slot, 1))))
+            store_quad(into, place, with_last(quad, np.float64(slot > 0)))
         else:
             for channel in range(3):
                 put(into, place + channel, number_of(quad, channel))
@@ -411,20 +411,20 @@ def interpolate_centers_backward(
                     column = begin + step + turn_of * part
                     if column >= end:
                         continue
-                    slot, pixel = np.int64(at(here, column + RING)), row * width + column
+                    slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
                     if channels == 3:
                         grad = _grad_of_three(flat_grads, pixel * stride, stride)
-                        _add_three(flat, first, slot, corners, column + 0.5, y, grad, into)
+                        _add_three(flat, first, slot_here, corners, column + 0.5, y, grad, into)
                     else:
-                        _add_any(planes, first, slot, corners, column + 0.5, y, row, grad_values, pixel, sums)
+                        _add_any(planes, first, slot_here, corners, column + 0.5, y, row, grad_values, pixel, sums)
         for number in range(more_starts[strip], more_starts[strip + 1]):
             row, column = more_pixels[number] // width, more_pixels[number] % width
-            slot = np.int64(slots[row + RING, column + RING])
+            slot_here = np.int64(slots[row + RING, column + RING])
             if channels == 3:
                 grad = _grad_of_three(flat_more, number * stride, stride)
-                _add_three(flat, first, slot, corners, column + 0.5, row + 0.5, grad, into)
+                _add_three(flat, first, slot_here, corners, column + 0.5, row + 0.5, grad, into)
             else:
-                _add_any(planes, first, slot, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
+                _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
         given = (attributes, attribute_faces, perspective)
         for slot in range(first + 1, slot_starts[strip + 1]):
             _give_corners(points, faces, slot_faces[strip, slot - first], *given, slot, sums, shares_of)

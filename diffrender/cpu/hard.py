@@ -320,16 +320,16 @@ def draw_ids(
         first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows) - 1
         first_column, last_column = width, np.int64(-1)
         begin, end = starts[strip], starts[strip + 1]
-        fronts, backs = 0, 0
+        fronts, backs = np.int64(0), np.int64(0)
         for entry in range(begin, end):
             face = np.int64(at(entries, entry))
             first_column = min(first_column, np.int64(bounds[face, 0]))
             last_column = max(last_column, np.int64(bounds[face, 1]))
             # No branches: on which side the next face is seen cannot be guessed.
-            is_back = np.int64(signs[face] > 0)
+            one_back = np.int64(signs[face] > 0)
             put(by_side, fronts, face)
             put(by_side, len(by_side) - 1 - backs, face)
-            fronts, backs = fronts + 1 - is_back, backs + is_back
+            fronts, backs = fronts + 1 - one_back, backs + one_back
         tiles = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)]
         tiles[:] = 0.0
         if first_column <= last_column:
@@ -357,7 +357,7 @@ def draw_ids(
             stale = True
         if stale:
             _find_farthest(depths, stride, first_column, last_column, tiles)
-        seen, front, back, here = 1, 0, 0, slot_faces[strip]
+        seen, front, back, here = np.int64(1), np.int64(0), np.int64(0), slot_faces[strip]
         here[0] = -1
         for row in range(first_row, last_row + 1):
             place = (row - first_row) * stride
@@ -382,8 +382,8 @@ def draw_ids(
                 put(mark, face + 1, strip)
                 put(here, seen, face)
                 put(slot_of, face + 1, select(is_new > 0, np.int32(seen), at(slot_of, face + 1)))
-                is_back = np.int64(signs[max(face, 0)] > 0)
-                front, back = front | (is_new & (1 - is_back)), back | (is_new & is_back)
+                one_back = np.int64(signs[max(face, 0)] > 0)
+                front, back = front | (is_new & (1 - one_back)), back | (is_new & one_back)
                 seen += is_new
             for column in range(max(begin, RING), min(end, width - RING)):
                 put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
@@ -483,7 +483,7 @@ def draw_under(
         strip = claim(turn)
         if strip >= strips:
             break
-        count = 0
+        count = np.int64(0)
         _count_marked(marked_tiles, strip, before)
         for entry in range(starts[strip], starts[strip + 1]):
             face = np.int64(at(entries, entry))
