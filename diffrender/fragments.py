@@ -202,10 +202,7 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
 
 
 def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
-    from .cpu.cross import finish_boundaries, look_for_boundaries
-    from .cpu.hard import draw_under
-    from .cpu.resolve import NUMBERS, resolve_outlines
-    from .cpu.seams import find_seam_candidates
+    from .cpu import cross, hard, resolve, seams
 
     points, faces, signs, *_ = binned
     nearest, ids, run_ends, farthest, last = centers
@@ -221,9 +218,11 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
         totals = np.zeros(2, np.int64)
         if len(linked.seams):  # first: those of a pixel are read last
-            totals[:] = find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
+            totals[:] = seams.find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
         edges, turn = (links.heads, links.seconds, seen_sign), np.zeros(1, np.int64)
-        run_on_workers(look_for_boundaries, turn, *surface, links.pieces, *edges, *into, totals, run_ends, *suspects)
+        run_on_workers(
+            cross.look_for_boundaries, turn, *surface, links.pieces, *edges, *into, totals, run_ends, *suspects
+        )
         count, found = totals.tolist()
         if count <= room:
             break
@@ -231,14 +230,14 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         last.fill(-1)
     room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
     marks, turn = (seen_sign, marked_tiles, last), np.zeros(1, np.int64)
-    run_on_workers(draw_under, turn, *binned, *marks, nearest, under, depths)
+    run_on_workers(hard.draw_under, turn, *binned, *marks, nearest, under, depths)
     while True:
         pairs = Pairs(
             np.empty(room, np.int32),
             np.empty((room, 2), np.int32),
             np.empty(room),
             np.empty((room, 2), np.int32),
-            np.empty((room, NUMBERS)),
+            np.empty((room, resolve.NUMBERS)),
             np.empty((room, 4), np.int32),
         )
         places = Places(
@@ -251,9 +250,9 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
         turn = np.zeros(1, np.int64)
         given, filled = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places)
-        run_on_workers(resolve_outlines, turn, *given, *filled, counts, most=found // _LEAST)
+        run_on_workers(resolve.resolve_outlines, turn, *given, *filled, counts, most=found // _LEAST)
         candidates = (last, outlines[0], outlines[2])
-        n, m, pixels, needed = finish_boundaries(counts, *surface, ids, *suspects, *candidates, *filled, *changed)
+        n, m, pixels, needed = cross.finish_boundaries(counts, *surface, ids, *suspects, *candidates, *filled, *changed)
         if needed <= room:
             return (
                 Pairs(*(part[:n] for part in pairs)),
