@@ -427,15 +427,18 @@ def finish_boundaries(
     # What candidates there were has been used: `last` is now the number of a pixel.
     for pair in range(pairs):
         last[pixels[pair]] = -2
-    changed_starts[:] = 0
+    for strip in range(len(changed_starts)):
+        changed_starts[strip] = 0
     for pair in range(pairs):
         pixel = np.int64(pixels[pair])
         if last[pixel] == -2:
             last[pixel] = -3
             changed_starts[(pixel // width + RING) // ROWS + 1] += 1
+    cursor = np.empty(len(changed_starts), np.int64)
+    cursor[0] = 0
     for strip in range(len(changed_starts) - 1):
         changed_starts[strip + 1] += changed_starts[strip]
-    cursor = changed_starts[:-1].copy()
+        cursor[strip + 1] = changed_starts[strip + 1]
     for pair in range(pairs):
         pixel = np.int64(pixels[pair])
         if last[pixel] == -3:

@@ -306,13 +306,14 @@ def draw_ids(
     depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
     spans = np.empty((3, ROWS // TILE, farthest.shape[1]))
     if share == 0:
-        last[len(last) - BLOCK :] = -1
+        for pixel in range(len(last) - BLOCK, len(last)):
+            last[pixel] = -1
     strips, most = len(counts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
     by_side = np.empty(
         most + 1, np.int32
-    )  # the faces of a strip: those seen from their front, and from the end on the others
+    )  # a strip's faces: those seen from their front and, from the end on, the others
     while True:
         strip = claim(turn)
         if strip >= strips:
@@ -331,7 +332,9 @@ def draw_ids(
             put(by_side, len(by_side) - 1 - backs, face)
             fronts, backs = fronts + 1 - one_back, backs + one_back
         tiles = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)]
-        tiles[:] = 0.0
+        for i in range(tiles.shape[0]):
+            for j in range(tiles.shape[1]):
+                tiles[i, j] = 0.0
         if first_column <= last_column:
             _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
