@@ -14,7 +14,7 @@ from .threads import run_on_workers, share_out
 if TYPE_CHECKING:
     from .cuda.hard import DeviceFragments
 
-_PORTIONS = 8  # of pixels with outlines, the unit of work of a thread
+_PORTIONS = 8  # of faces, and of pixels with outlines, the unit of work of a thread
 _LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
 _OF_SEAM = 6  # pixels that a seam passes
@@ -40,13 +40,21 @@ class Pairs(NamedTuple):
     cutters: np.ndarray  # (N, 4) int32
 
 
+class Changed(NamedTuple):
+    """The pixels that pairs are in, each once, see `diffrender.cpu.cross.finish_boundaries`."""
+
+    pixels: np.ndarray  # (M,) int32
+    starts: np.ndarray  # (S + 1,) int64 where those of each strip begin
+    of_pairs: np.ndarray  # (N,) int32 which of them a pair is in
+
+
 class Seen(NamedTuple):
     """Runs of pixels that see one face, and the faces seen in each strip of the image, see `diffrender.cpu.hard.draw_ids`."""
 
     run_ends: np.ndarray  # (H + 2, W + 2) int32
-    run_slots: np.ndarray  # (H + 2, W + 2) int32
     run_counts: np.ndarray  # (H + 2,) int32
-    faces: np.ndarray  # (S, ROWS W) int32
+    slots: np.ndarray  # (H + 2, W + 2) int32
+    faces: np.ndarray  # (S, ROWS W + 2) int32
     starts: np.ndarray  # (S + 1,) int64, of numbers that go on from strip to strip
 
 
@@ -67,6 +75,7 @@ class Fragments:
     seen: Seen
     pairs: Pairs
     places: Places
+    changed: Changed
 
     @property
     def face_ids(self) -> np.ndarray:
@@ -101,11 +110,14 @@ class Fragments:
         run_on_workers(weigh_centers, self.points, self.faces, self.ids, bool(perspective_correct), weights)
         return weights
 
-    def vertices_gradient(self, grad_points: np.ndarray) -> np.ndarray:
-        """Return the gradient of vertices_pixel (V, 3) for that of points: d(1 / z) = -dz / z^2."""
-        grad = grad_points.copy()
-        grad[:, 2] *= -(self.points[:, 2] ** 2)
-        return grad.astype(self.vertices_pixel.dtype)
+    def gradients(self, grad_points: np.ndarray, grad_attributes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of vertices_pixel (V, 3) for those of points, and of attributes (T, C), in their precision."""
+        from .cpu.fragments import finish_gradients
+
+        dtype = self.vertices_pixel.dtype
+        grads = (np.empty(grad_points.shape, dtype), np.empty(grad_attributes.shape, dtype))
+        finish_gradients(self.points, grad_points, grad_attributes, *grads)
+        return grads
 
     def points_motions(self, vertices_pixel: np.ndarray | None, count: int) -> np.ndarray:
         """Return how points move (V, D, 3) in `count` directions of vertices_pixel (D, V, 3), or not at all."""
@@ -149,34 +161,33 @@ def rasterize_hard(
     from .cpu import hard
 
     height, width = size
-    points = np.empty(vertices.shape)
-    share_out(hard.invert_depth, len(points), vertices, points)
-    signs, bounds = np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
-    share_out(hard.prepare_faces, len(faces), points, faces, height, width, bool(cull_backfaces), signs, bounds)
     strips = -(-(height + 2 * hard.RING) // hard.ROWS)
-    starts = np.zeros(strips + 1, np.int64)
-    hard.count_entries(bounds, starts)
+    points, signs, bounds = np.empty(vertices.shape), np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
+    counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
+    prepared = (points, signs, bounds, counts)
+    given = (vertices, faces, height, width, bool(cull_backfaces))
+    share_out(hard.prepare_faces, len(faces), np.zeros(1, np.int64), *given, *prepared)
+    hard.start_entries(counts, starts)
     entries = np.empty(starts[-1], np.int32)
-    hard.fill_entries(bounds, starts, entries)
+    share_out(hard.fill_entries, len(faces), np.zeros(1, np.int64), bounds, counts, entries)
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
     seen = Seen(
         np.empty(drawn, np.int32),
-        np.empty(drawn, np.int32),
         np.empty(drawn[0], np.int32),
-        np.empty((strips, hard.ROWS * width), np.int32),
+        np.empty(drawn, np.int32),
+        np.empty((strips, hard.ROWS * width + 2), np.int32),
         np.zeros(strips + 1, np.int64),
     )
     facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
     binned = (points, faces, signs, bounds, starts, entries)
-    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest)
-    np.cumsum(seen.starts, out=seen.starts)  # from counts
-    front, back = (bool(facing[:, side].any()) for side in (0, 1))
-    seen_sign = 0 if front == back else (1 if back else -1)
+    last = np.empty(height * width + hard.BLOCK, np.int32)
+    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest, last)
+    seen_sign = hard.number_slots(seen.starts, facing)
     surface = link_surface(faces, vertices, corners)
-    pairs, places = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest))
-    return Fragments(vertices, faces, size, points, nearest, ids, seen, pairs, places)
+    boundaries = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest, last))
+    return Fragments(vertices, faces, size, points, nearest, ids, seen, *boundaries)
 
 
 def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
@@ -190,46 +201,43 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(corners, np.int32)
 
 
-def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places]:
-    from .cpu.cross import find_crossings, suspect_crossings
-    from .cpu.hard import draw_under
-    from .cpu.outline import find_outlines
-    from .cpu.resolve import NUMBERS, close_gaps, resolve_outlines
-    from .cpu.seams import find_seam_candidates
+def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
+    from .cpu import cross, hard, resolve, seams
 
     points, faces, signs, *_ = binned
-    nearest, ids, run_ends, farthest = centers
+    nearest, ids, run_ends, farthest, last = centers
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
     room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
     marked_tiles = np.zeros(farthest.shape, np.bool_)
+    order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
+    suspects = (np.empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
     while True:
-        last = np.full(height * width, -1, np.int32)
-        order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
         into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
-        count, found = 0, 0
+        totals = np.zeros(2, np.int64)
         if len(linked.seams):  # first: those of a pixel are read last
-            count, found = find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
-        edges = (links.heads, links.seconds, seen_sign)
-        count, found = find_outlines(*surface, links.pieces, *edges, *into, count, found)
+            totals[:] = seams.find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
+        edges, turn = (links.heads, links.seconds, seen_sign), np.zeros(1, np.int64)
+        run_on_workers(
+            cross.look_for_boundaries, turn, *surface, links.pieces, *edges, *into, totals, run_ends, *suspects
+        )
+        count, found = totals.tolist()
         if count <= room:
             break
         room = count
+        last.fill(-1)
     room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
-    marks = (seen_sign, marked_tiles, last)
-    run_on_workers(draw_under, np.zeros(1, np.int64), *binned, *marks, nearest, under, depths)
-    suspects = np.zeros((*ids.shape, 2), np.bool_)
-    run_on_workers(suspect_crossings, *surface, ids, run_ends, suspects)
-    crossings = np.flatnonzero(suspects)
+    marks, turn = (seen_sign, marked_tiles, last), np.zeros(1, np.int64)
+    run_on_workers(hard.draw_under, turn, *binned, *marks, nearest, under, depths)
     while True:
         pairs = Pairs(
             np.empty(room, np.int32),
             np.empty((room, 2), np.int32),
             np.empty(room),
             np.empty((room, 2), np.int32),
-            np.empty((room, NUMBERS)),
+            np.empty((room, resolve.NUMBERS)),
             np.empty((room, 4), np.int32),
         )
         places = Places(
@@ -238,18 +246,17 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             np.empty((2 * room, 2)),
             np.empty(2 * room, np.int32),
         )
+        changed = Changed(np.empty(room, np.int32), np.empty_like(binned[4]), np.empty(room, np.int32))
         counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
         turn = np.zeros(1, np.int64)
-        given, into = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places, counts)
-        run_on_workers(resolve_outlines, turn, *given, *into, most=found // _LEAST)
-        needed, *resolved = close_gaps(counts, height * width + 1, *pairs, *places)
-        if needed > room:
-            room = needed
-            continue
-        crossed = np.zeros(ids.shape, np.bool_)
-        ends = find_crossings(
-            *surface, ids, crossings, crossed, last, outlines[0], outlines[2], *pairs, *places, *resolved
-        )
-        if ends[0] <= room and ends[1] <= 2 * room:
-            return Pairs(*(part[: ends[0]] for part in pairs)), Places(*(part[: ends[1]] for part in places))
-        room = max(ends)
+        given, filled = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places)
+        run_on_workers(resolve.resolve_outlines, turn, *given, *filled, counts, most=found // _LEAST)
+        candidates = (last, outlines[0], outlines[2])
+        n, m, pixels, needed = cross.finish_boundaries(counts, *surface, ids, *suspects, *candidates, *filled, *changed)
+        if needed <= room:
+            return (
+                Pairs(*(part[:n] for part in pairs)),
+                Places(*(part[:m] for part in places)),
+                Changed(changed.pixels[:pixels], changed.starts, changed.of_pairs[:n]),
+            )
+        room = needed

@@ -17,11 +17,12 @@ and back, in the reverse order:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .antialiasing import blend, blend_backward
+from .antialiasing import blend
 from .backend import BackendError, Name, RasterDirections, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
@@ -97,7 +98,7 @@ class HardRaster:
 
             if background.any():
                 image[image[:, -1] == 0, :-1] = background
-            to_straight_alpha(fragments.pairs.pixels, FAINT, background, image, np.zeros(pixels, np.bool_))
+            to_straight_alpha(fragments.changed.pixels, FAINT, background, image)
         self.image = image.reshape(*fragments.size, -1)
 
     @property
@@ -109,25 +110,35 @@ class HardRaster:
         """Return the gradients for grad_image (H, W, C + 1). Raises ValueError for another shape."""
         fragments, drawn = self._fragments, self._drawn
         grad_image = check_gradient(grad_image, "grad_image", self.image, "cpu")
-        pixels, channels = fragments.face_ids.size, self.image.shape[2]
-        grad_values = np.empty((fragments.count, channels), self.image.dtype)
-        grad_values[pixels:] = 0
-        grad_values[:pixels] = grad_image.reshape(pixels, channels)
-        if self._background is not None:
-            from .cpu.blend import to_straight_alpha_backward
-
-            given = (fragments.pairs.pixels, FAINT, self._background, self.image.reshape(pixels, channels))
-            to_straight_alpha_backward(*given, grad_values, np.zeros(pixels, np.bool_))
-        grad_points = np.zeros(fragments.points.shape)
-        blend_backward(fragments, self._jumps, grad_values, grad_points)
-        grad_attributes = grad_uv = grad_texture = None
-        if self._layer is not None:
+        flat, grad_points = grad_image.reshape(fragments.face_ids.size, -1), np.zeros(fragments.points.shape)
+        changes, grad_places = self._outlines_backward(flat, grad_points)
+        grad_uv = grad_texture = None
+        if drawn is None:
+            grad_attributes = np.empty((0, 1))
+        elif self._layer is None:
+            grad_attributes = drawn.centers_backward(flat, changes, grad_places, grad_points)
+        else:
+            grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
+            grad_values[fragments.changed.pixels] += changes
             by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
-            grad_points += by_places
-        if drawn is not None:
             by_values, grad_attributes = drawn.points_backward(grad_values)
-            grad_points += by_values
-        return RasterGradients(fragments.vertices_gradient(grad_points), grad_attributes, grad_uv, grad_texture)
+            grad_points += by_places + by_values
+        grad_vertices, grad_attributes = fragments.gradients(grad_points, grad_attributes)
+        return RasterGradients(grad_vertices, None if drawn is None else grad_attributes, grad_uv, grad_texture)
+
+    def _outlines_backward(self, grad_image: np.ndarray, grad_points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the gradient of the values at changed pixels' centres (M, C + 1) is more than grad_image (H W, C + 1), and
+        that of values at places (N, C + 1), and add to grad_points (V, 3) what the areas give."""
+        from .cpu.blend import outlines_backward
+
+        fragments, changed, dtype = self._fragments, self._fragments.changed, self.image.dtype
+        background = np.empty(0, dtype) if self._background is None else self._background
+        changes = np.empty((len(changed.pixels), grad_image.shape[1]), dtype)
+        grad_places = np.empty((len(fragments.places.faces), grad_image.shape[1]), dtype)
+        surface, into = (fragments.points, fragments.faces, fragments.size[1]), (changes, grad_places, grad_points)
+        pairs = (*fragments.pairs, changed.pixels, changed.of_pairs, self._jumps)
+        outlines_backward(*surface, *pairs, FAINT, background, self.image.reshape(grad_image.shape), grad_image, *into)
+        return changes, grad_places
 
     def _layer_backward(self, layer: _Layer, grad_values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Turn grad_values (S, 4) into those of the colours that the texture is multiplied by, in place, and return the gradients
@@ -139,7 +150,7 @@ class HardRaster:
         run_on_workers(multiply_backward, self._drawn.values, layer.sampled.values, grad_values, grad_colors)
         grads = layer.sampled.backward(grad_colors)
         by_places, grad_uv = layer.uv.points_backward(grads.uv, grads.slopes)
-        return by_places, grad_uv, grads.texture
+        return by_places, grad_uv.astype(layer.uv.attributes.dtype), grads.texture
 
     def jvp(
         self,
@@ -200,6 +211,12 @@ class HardRaster:
         run_on_workers(multiply_tangent, self._drawn.values, layer.sampled.values, colors, values)
 
 
+@lru_cache(maxsize=8)
+def _background(color: tuple[float, ...], channels: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Return a background's colour (C,) and black, neither ever written to."""
+    return check_background(color, channels, dtype), np.zeros(channels, dtype)
+
+
 def draw_hard(
     vertices: Any,
     faces: Any,
@@ -226,8 +243,7 @@ def draw_hard(
     if attribute_faces is None:
         attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
-    background = check_background(settings.background, channels, dtype)
-    nothing = np.zeros(channels, dtype)
+    background, nothing = _background(tuple(settings.background), channels, dtype)
     drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
     layer = None
     if cover is not None:

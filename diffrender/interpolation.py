@@ -44,7 +44,7 @@ class Interpolation:
 
         fragments, places, seen = self._fragments, self._fragments.places, self._fragments.seen
         slopes = np.zeros((*self.values.shape, 2), self.values.dtype)
-        runs = (seen.run_ends, seen.run_slots, seen.run_counts, seen.starts)
+        runs = (seen.run_ends, seen.run_counts, seen.slots, seen.starts)
         run_on_workers(slope_centers, np.zeros(1, np.int64), *runs, self._planes, slopes)
         slope_places(fragments.points, fragments.faces, *places[:3], *self._arguments, slopes)
         return slopes
@@ -60,41 +60,61 @@ class Interpolation:
             grad_slopes = np.ascontiguousarray(grad_slopes, dtype)
             grad_values = np.array(grad_values, dtype)  # a copy, to which the slopes' part is added
         grad_values = np.ascontiguousarray(grad_values, dtype)
-        grad_points, grad_attributes = self.points_backward(grad_values, grad_slopes)
-        return InterpolationGradients(self._fragments.vertices_gradient(grad_points), grad_attributes)
+        grads = self._fragments.gradients(*self.points_backward(grad_values, grad_slopes))
+        return InterpolationGradients(*grads)
 
     def points_backward(
         self, grad_values: np.ndarray, grad_slopes: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the fragments' points (V, 3) and of the attributes, for grad_values (S, C or more), to which
         what grad_slopes (S, C, 2) give is added in place."""
-        from .cpu import fragments as kernels
-
-        fragments, (attributes, attribute_faces, perspective) = self._fragments, self._arguments
+        fragments = self._fragments
         shrinking, by_slopes = np.zeros(len(fragments.places.faces)), None
         if grad_slopes is not None:
             by_slopes = self._slopes_backward(grad_slopes, grad_values, shrinking)
-        sums = np.empty_like(self._planes)
-        surface, given = (fragments.points, fragments.faces), (attributes, attribute_faces, perspective)
-        run_on_workers(
-            kernels.interpolate_centers_backward,
-            np.zeros(1, np.int64),
-            *surface,
-            *fragments.seen,
-            self._planes,
-            grad_values,
-            sums,
-        )
-        into = (np.zeros(fragments.points.shape), np.zeros(attributes.shape))
-        if by_slopes is not None:
-            of_centers, of_places = by_slopes
-            sums += of_centers
+        nothing_more = (np.zeros(len(fragments.seen.starts), np.int64), np.empty(0, np.int32), grad_values[:0])
+        grad_points = np.zeros(fragments.points.shape)
+        places = grad_values[len(grad_values) - len(shrinking) :]
+        return grad_points, self._backward(grad_values, nothing_more, by_slopes, places, shrinking, grad_points)
+
+    def centers_backward(
+        self, grad_image: np.ndarray, changes: np.ndarray, grad_places: np.ndarray, grad_points: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of the attributes, and add to grad_points (V, 3), for that of values at pixels' centres, which is
+        grad_image (H W, C or more) and, for changed pixels, changes (M, C or more) besides, and at places (N, C or more)."""
+        changed, shrinking = self._fragments.changed, np.zeros(len(grad_places))
+        more = (changed.starts, changed.pixels, changes)
+        return self._backward(grad_image, more, None, grad_places, shrinking, grad_points)
+
+    def _backward(
+        self,
+        grad_values: np.ndarray,
+        more: tuple,
+        by_slopes: tuple | None,
+        grad_places: np.ndarray,
+        shrinking: np.ndarray,
+        grad_points: np.ndarray,
+    ) -> np.ndarray:
+        from .cpu import fragments as kernels
+
+        fragments, given = self._fragments, self._arguments
+        surface, planes, seen = (fragments.points, fragments.faces), self._planes, fragments.seen
+        # What slopes give are sums too, of centres and of places.
+        is_begun, sums, of_places = (False, np.empty_like(planes), None) if by_slopes is None else (True, *by_slopes)
+        shares_of = np.empty((len(planes), 3, self.attributes.shape[1] + 3))
+        centers = (*surface, *given, *seen, planes, grad_values, *more, is_begun, sums, shares_of)
+        run_on_workers(kernels.interpolate_centers_backward, np.zeros(1, np.int64), *centers)
+        into = (grad_points, np.zeros(self.attributes.shape))
+        meeting = (fragments.faces, given[1])
+        if of_places is not None:
             places = fragments.places.faces
-            kernels.gather_centers(*surface, *given, places[None], np.array([0, len(places)]), of_places, *into)
-        kernels.gather_centers(*surface, *given, *fragments.seen[3:], sums, *into)
+            of_corners = np.empty((len(places), *shares_of.shape[1:]))
+            kernels.give_corners(*surface, *given, places, of_places, of_corners)
+            kernels.gather_centers(*meeting, places[None], np.array([0, len(places)]), of_corners, *into)
+        kernels.gather_centers(*meeting, *seen[3:], shares_of, *into)
         width = fragments.size[1]
-        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_values, shrinking, *into)
-        return into[0], into[1].astype(attributes.dtype)
+        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_places, shrinking, *into)
+        return into[1]
 
     def points_jvp(
         self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False
@@ -170,7 +190,7 @@ def fill(
     values = np.empty((fragments.count, channels), attributes.dtype)
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
-    planes = np.empty((fragments.seen.starts[-1], attributes.shape[1] + 1, 3))
+    planes = np.empty((fragments.seen.starts[-1], 3, attributes.shape[1] + 1))
     centers = (*surface, *given, *fragments.seen)
     run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
     places = fragments.places

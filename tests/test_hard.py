@@ -82,6 +82,37 @@ def test_each_centre_sees_the_nearest_face(make, on):
     assert (found.barycentrics()[found.face_ids < 0] == -1).all() and np.isinf(found.depth[found.face_ids < 0]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_faces_round_a_vertex_leave_no_hole(dtype):
+    """Two hundred slivers, whose edges pass a hair beside centres of pixels: each centre belongs to one of them."""
+    size, count = (40, 52), 200
+    angles = 2 * np.pi * np.arange(count) / count + 0.1
+    rim = np.stack([26.5 + 60 * np.cos(angles), 20.5 + 60 * np.sin(angles)], axis=1)
+    rim[::8] = np.round(rim[::8]) + 0.5  # and some through them
+    vertices = np.column_stack([np.concatenate([[(26.5, 20.5)], rim]), np.full(count + 1, 2.0)]).astype(dtype)
+    ends = 1 + np.arange(count)
+    faces = np.column_stack([np.zeros(count), ends, np.roll(ends, -1)]).astype(np.int32)
+    seen = dr.rasterize_hard(vertices, faces, size)
+    assert (seen.face_ids >= 0).all() and len(np.unique(seen.face_ids)) > count // 2
+    # Seen from the other side, no centre changes hands but those on an edge.
+    turned = dr.rasterize_hard(vertices, faces[:, ::-1].copy(), size)
+    assert (turned.face_ids == seen.face_ids).all()
+
+
+def test_layers_behind_change_nothing():
+    """What is hidden is left out by whole tiles, in the order of faces that leaves most of it to be found."""
+    vertices, faces, _, size = sphere(3, (90, 121))
+    layers = 24
+    behind = np.concatenate([vertices + [0, 0, 3.0 * k] for k in range(layers)]).astype(np.float32)
+    many = np.concatenate([faces + len(vertices) * k for k in range(layers)])
+    alone = dr.rasterize_hard(vertices.astype(np.float32), faces, size)
+    for order in (many, many[::-1].copy()):
+        seen = dr.rasterize_hard(behind, order, size)
+        of_first = np.where(seen.face_ids < 0, -1, order[seen.face_ids].max(axis=-1) // len(vertices))
+        assert (of_first == np.where(alone.face_ids < 0, -1, 0)).all() and (of_first == 0).mean() > 0.2
+        np.testing.assert_array_equal(seen.depth, alone.depth)
+
+
 @pytest.mark.parametrize("perspective", [True, False])
 def test_a_convex_surface_and_all_its_gradients_are_the_oracles(perspective, on):
     vertices, faces, attributes, size = sphere(size=(15, 17))

@@ -88,7 +88,7 @@ def _cut_backward(points, faces, a, b, t, p, q, grad, grad_points):
 
 
 @subroutine
-def _chord_backward(points, faces, px, py, first, other, ends, cutters, grad, grad_points):
+def _chord_backward(points, faces, px, py, first, other, ends, cutters, pair, grad, grad_points):
     """Add the gradient of the area beyond a chord, where the faces -1 - first and -1 - other are equally deep.
 
     A point of the chord moves by -(change of the difference in depth) / slope. An end on the pixel's border, or cut by an edge,
@@ -97,12 +97,12 @@ def _chord_backward(points, faces, px, py, first, other, ends, cutters, grad, gr
     sx, sy = depth_slopes(points, faces, -1 - first)
     tx, ty = depth_slopes(points, faces, -1 - other)
     sx, sy = sx - tx, sy - ty
-    ux, uy, vx, vy = ends[0], ends[1], ends[2], ends[3]
+    ux, uy, vx, vy = ends[pair, 0], ends[pair, 1], ends[pair, 2], ends[pair, 3]
     turn = 1.0 if ux * vy - uy * vx > 0.0 else -1.0
-    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, turn, cutters[0] >= 0, cutters[2] >= 0)
+    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, turn, cutters[pair, 0] >= 0, cutters[pair, 2] >= 0)
     for end in range(2):
         x, y, gx, gy = (vx, vy, kx, ky) if end else (ux, uy, hx, hy)
-        p, q = cutters[2 * end], cutters[2 * end + 1]
+        p, q = cutters[pair, 2 * end], cutters[pair, 2 * end + 1]
         difference = -grad * (gx * sx + gy * sy) / (sx * sx + sy * sy)
         if p >= 0:
             dx, dy = points[q, 0] - points[p, 0], points[q, 1] - points[p, 1]
@@ -119,29 +119,29 @@ def _chord_backward(points, faces, px, py, first, other, ends, cutters, grad, gr
         _add_depth_difference(points, faces, -1 - other, px + x, py + y, -difference, grad_points)
 
 
-@subroutine
-def area_backward(points, faces, px, py, owners, numbers, cutters, grad, grad_points):
+@borrower
+def area_backward(points, faces, px, py, owners, numbers, cutters, pair, grad, grad_points):
     """Add to grad_points (V, 3) what the gradient of one pair's area gives."""
-    a, b = owners[0], owners[1]
+    a, b = owners[pair, 0], owners[pair, 1]
     if a < 0:
-        _chord_backward(points, faces, px, py, a, b, numbers, cutters, grad, grad_points)
+        _chord_backward(points, faces, px, py, a, b, numbers, cutters, pair, grad, grad_points)
         return
-    t0, t1 = numbers[0], numbers[1]
+    t0, t1 = numbers[pair, 0], numbers[pair, 1]
     dx, dy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
     rx, ry = points[a, 0] - px, points[a, 1] - py
     ux, uy, vx, vy = rx + t0 * dx, ry + t0 * dy, rx + t1 * dx, ry + t1 * dy
-    cut0, cut1 = cutters[0] != -1, cutters[2] != -1
-    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
+    cut0, cut1 = cutters[pair, 0] != -1, cutters[pair, 2] != -1
+    hx, hy, kx, ky = shadow_area_backward(ux, uy, vx, vy, numbers[pair, 2], t0 == 0.0 or cut0, t1 == 1.0 or cut1)
     grad_points[a, 0] += grad * ((1.0 - t0) * hx + (1.0 - t1) * kx)
     grad_points[a, 1] += grad * ((1.0 - t0) * hy + (1.0 - t1) * ky)
     grad_points[b, 0] += grad * (t0 * hx + t1 * kx)
     grad_points[b, 1] += grad * (t0 * hy + t1 * ky)
     if cut0:
         along = grad * (hx * dx + hy * dy)
-        _cut_backward(points, faces, a, b, t0, cutters[0], cutters[1], along, grad_points)
+        _cut_backward(points, faces, a, b, t0, cutters[pair, 0], cutters[pair, 1], along, grad_points)
     if cut1:
         along = grad * (kx * dx + ky * dy)
-        _cut_backward(points, faces, a, b, t1, cutters[2], cutters[3], along, grad_points)
+        _cut_backward(points, faces, a, b, t1, cutters[pair, 2], cutters[pair, 3], along, grad_points)
 
 
 @kernel
@@ -149,8 +149,7 @@ def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_
     """Add to grad_points (V, 3) what the areas' gradients (N,) give."""
     for pair in range(len(pixels)):
         px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
-        pair_of = (owners[pair], numbers[pair], cutters[pair])
-        area_backward(points, faces, px, py, *pair_of, grad_areas[pair], grad_points)
+        area_backward(points, faces, px, py, owners, numbers, cutters, pair, grad_areas[pair], grad_points)
 
 
 @borrower
@@ -184,33 +183,82 @@ def vertices_backward(points, faces, owners, cutters, grad_points, grad_vertices
 
 
 @kernel
-def to_straight_alpha(pixels, floor, background, image, marks):
-    """Divide the colours in an image (H W, C + 1) by its last channel, alpha, where there are boundaries; below alpha = floor the
+def to_straight_alpha(pixels, floor, background, image):
+    """Divide the colours in an image (H W, C + 1) by its last channel, alpha, in pixels with boundaries; below alpha = floor the
     background (C,) comes in."""
     channels = image.shape[1] - 1
-    for pair in range(len(pixels)):
-        pixel = pixels[pair]
-        if marks[pixel]:
-            continue
-        marks[pixel] = True
+    for pixel in pixels:
         alpha = image[pixel, channels]
         rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
         for channel in range(channels):
             image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
 
 
+@borrower
+def _to_straight_alpha_backward(pixel, floor, background, image, grad_image, k, grads):
+    """Fill a row of grads (M, C + 1) with the gradient of premultiplied colours and alpha for that of straight ones."""
+    channels = len(background)
+    for channel in range(channels, image.shape[1]):
+        grads[k, channel] = grad_image[pixel, channel]
+    alpha = np.float64(image[pixel, channels])
+    scale = 1.0 / max(alpha, floor)
+    for channel in range(channels):
+        grad = grad_image[pixel, channel] * scale
+        grads[k, channel] = grad
+        grads[k, channels] -= grad * (background[channel] if alpha < floor else image[pixel, channel])
+
+
 @kernel
-def to_straight_alpha_backward(pixels, floor, background, image, grad_image, marks):
-    """Turn the gradient of straight colours and alpha into that of premultiplied ones, in place."""
-    channels = image.shape[1] - 1
-    for pair in range(len(pixels)):
-        pixel = pixels[pair]
-        if marks[pixel]:
-            continue
-        marks[pixel] = True
-        alpha = image[pixel, channels]
-        scale = 1.0 / max(alpha, floor)
+def outlines_backward(
+    points,
+    faces,
+    width,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    changed,
+    changed_of,
+    jumps,
+    floor,
+    background,
+    image,
+    grad_image,
+    changes,
+    grad_places,
+    grad_points,
+):
+    """Go back from straight colours and alpha of an image (H W, C + 1), or (H W, 1) without a background (0,), to the values on
+    both sides of boundaries.
+
+    Fill changes (M, C + 1), by how much the gradient of the value at the centre of each changed pixel is other than that of the
+    image, and grad_places (N, C + 1), and add to grad_points (V, 3) what the areas give.
+    """
+    channels, first_place = image.shape[1], len(image) + 1
+    grads = np.empty((len(changed), channels))
+    for k in range(len(changed)):
+        _to_straight_alpha_backward(changed[k], floor, background, image, grad_image, k, grads)
         for channel in range(channels):
-            grad = grad_image[pixel, channel] * scale
-            grad_image[pixel, channel] = grad
-            grad_image[pixel, channels] -= grad * (background[channel] if alpha < floor else image[pixel, channel])
+            changes[k, channel] = grads[k, channel] - grad_image[changed[k], channel]
+    for place in range(len(grad_places)):
+        for channel in range(channels):
+            grad_places[place, channel] = 0
+    for pair in range(len(pixels)):
+        k, pixel, total = changed_of[pair], np.int64(pixels[pair]), 0.0
+        near, beyond = np.int64(sides[pair, 0]), np.int64(sides[pair, 1])
+        for channel in range(channels):
+            grad = grads[k, channel]
+            total += grad * jumps[pair, channel]
+            moved = grad * areas[pair]
+            if beyond == pixel:
+                changes[k, channel] += moved
+            elif beyond >= first_place:
+                grad_places[beyond - first_place, channel] += moved
+            if near == pixel:
+                changes[k, channel] -= moved
+            elif near >= first_place:
+                grad_places[near - first_place, channel] -= moved
+        px, py = pixel % width + 0.5, pixel // width + 0.5
+        area_backward(points, faces, px, py, owners, numbers, cutters, pair, total, grad_points)

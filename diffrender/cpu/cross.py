@@ -4,9 +4,11 @@ import numpy as np
 
 from ..formulas.edge import chord, nearest_on_edge, shadow_area, side_of
 from ..jit import borrower, kernel, subroutine
-from ..spin import lead, publish
+from ..spin import claim, lead, publish
 from .fragments import depth_slopes
-from .hard import RING
+from .hard import RING, ROWS
+from .outline import find_outlines
+from .resolve import close_gaps
 from .sheet import depth_along, goes_under, inverse_depth_at, outward_ends, plane_at, same_depth, walk
 
 _HALVINGS = 10  # of a pixel's width
@@ -51,40 +53,120 @@ def may_cross(linked, f, g):
 
 
 @borrower
-def _suspect(points, faces, linked, signs, ring, f, g, row, column, down, suspects):
-    """Set whether the sheet of a pixel's face f does not go on to the face g of its neighbour."""
+def _is_suspect(points, faces, linked, signs, ring, f, g, row, column, down):
+    """Whether the sheet of a pixel's face f does not go on to the face g of its neighbour."""
     x, y = column - RING + 1.5 - down, row - RING + 0.5 + down
     there, _ = walk(points, faces, linked, signs, ring, f, x, y)
-    suspects[row, column, down] = there != g
+    return there != g
 
 
-@kernel
-def suspect_crossings(share, shares, board, points, faces, linked, signs, ring, ids, run_ends, suspects):
-    """Set in suspects (H + 2, W + 2, 2) whether a pixel and its neighbour to the right, and the one below, see other sheets.
+@borrower
+def _suspect_crossings(points, faces, linked, signs, ring, ids, run_ends, first_row, last_row, suspects, counts):
+    """Write to suspects (H + 2, 2 W + 4) of each row, as many as counts (H + 2,) says, 2 column + 0 where a pixel and its
+    neighbour to the right see other sheets, 2 column + 1 where it and the one below do.
 
     Only where runs of pixels end, in either row, see `draw_ids`, other faces meet.
     """
-    if share < 0:
-        lead(publish(board))
-        return
-    height, width = ids.shape
-    for row in range((height - 1) * share // shares, (height - 1) * (share + 1) // shares):
-        run, run_below, begin = 0, 0, np.int64(0)
+    width = ids.shape[1]
+    for row in range(first_row, last_row + 1):
+        run, run_below, begin, found = 0, 0, np.int64(0), 0
         while begin < width - 1:
             f, below = np.int64(ids[row, begin]), np.int64(ids[row + 1, begin])
             end, end_below = np.int64(run_ends[row, run]), np.int64(run_ends[row + 1, run_below])
             last = min(end, end_below)
             if may_cross(linked, f, below):
                 for column in range(begin, last):
-                    _suspect(points, faces, linked, signs, ring, f, below, row, column, 1, suspects)
+                    if _is_suspect(points, faces, linked, signs, ring, f, below, row, column, 1):
+                        suspects[row, found] = 2 * column + 1
+                        found += 1
             if end == last:
                 right = np.int64(ids[row, end])
-                if may_cross(linked, f, right):
-                    _suspect(points, faces, linked, signs, ring, f, right, row, end - 1, 0, suspects)
+                if may_cross(linked, f, right) and _is_suspect(
+                    points, faces, linked, signs, ring, f, right, row, end - 1, 0
+                ):
+                    # Before the one below of the same pixel.
+                    at_end = found > 0 and suspects[row, found - 1] == 2 * end - 1
+                    suspects[row, found] = suspects[row, found - 1] if at_end else 0
+                    suspects[row, found - 1 if at_end else found] = 2 * end - 2
+                    found += 1
                 run += 1
             if end_below == last:
                 run_below += 1
             begin = last
+        counts[row] = found
+
+
+@kernel
+def look_for_boundaries(
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    pieces,
+    heads,
+    seconds,
+    seen_sign,
+    nearest,
+    ids,
+    farthest,
+    marked_tiles,
+    last,
+    order,
+    under,
+    depths,
+    halves,
+    spans,
+    before,
+    totals,
+    run_ends,
+    suspects,
+    suspect_counts,
+):
+    """Do `find_outlines`, which is for one thread, with totals (2,) of candidates and pixels, and `_suspect_crossings` beside it,
+    strip by strip."""
+    if share < 0:
+        lead(publish(board))
+        return
+    rows = len(nearest) - 1
+    while True:
+        task = claim(turn)
+        if (task - 1) * ROWS >= rows:
+            break
+        if task > 0:
+            first_row, last_row = (task - 1) * ROWS, min(task * ROWS, rows) - 1
+            _suspect_crossings(
+                points, faces, linked, signs, ring, ids, run_ends, first_row, last_row, suspects, suspect_counts
+            )
+            continue
+        totals[0], totals[1] = find_outlines(
+            points,
+            faces,
+            linked,
+            signs,
+            ring,
+            pieces,
+            heads,
+            seconds,
+            seen_sign,
+            nearest,
+            ids,
+            farthest,
+            marked_tiles,
+            last,
+            order,
+            under,
+            depths,
+            halves,
+            spans,
+            before,
+            totals[0],
+            totals[1],
+        )
 
 
 @subroutine
@@ -170,8 +252,8 @@ def cross_pixel(
     return pairs + 1, count + 1
 
 
-@kernel
-def find_crossings(
+@borrower
+def _find_crossings(
     points,
     faces,
     linked,
@@ -179,6 +261,7 @@ def find_crossings(
     ring,
     ids,
     suspects,
+    suspect_counts,
     marks,
     last,
     halves,
@@ -202,58 +285,166 @@ def find_crossings(
     Of two neighbours that see different sheets, each sheet goes on below the other.
     """
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
-    for suspect in suspects:
-        row, column, down = suspect // 2 // ids.shape[1], suspect // 2 % ids.shape[1], suspect % 2
-        row2, column2 = row + down, column + 1 - down
-        f, g = np.int64(ids[row, column]), np.int64(ids[row2, column2])
-        x, y = column - RING + 0.5, row - RING + 0.5
-        x2, y2 = column2 - RING + 0.5, row2 - RING + 0.5
-        f2, below = goes_under(points, faces, linked, signs, ring, f, x2, y2, g)
-        if not below:
-            continue
-        g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
-        if not below:
-            continue
-        of_f, of_g = meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
-        for second in range(2):
-            i, j = (row2, column2) if second else (row, column)
-            if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
+    for row in range(len(suspect_counts)):
+        for number in range(suspect_counts[row]):
+            column, down = np.int64(suspects[row, number] // 2), np.int64(suspects[row, number] % 2)
+            row2, column2 = row + down, column + 1 - down
+            f, g = np.int64(ids[row, column]), np.int64(ids[row2, column2])
+            x, y = column - RING + 0.5, row - RING + 0.5
+            x2, y2 = column2 - RING + 0.5, row2 - RING + 0.5
+            f2, below = goes_under(points, faces, linked, signs, ring, f, x2, y2, g)
+            if not below:
                 continue
-            marks[i, j] = True
-            seen, under = (g, f2) if second else (f, g2)
-            px, py = j - RING + 0.5, i - RING + 0.5
-            first, other = (of_g, of_f) if second else (of_f, of_g)
-            pixel = (i - RING) * width + j - RING
-            pairs, count = cross_pixel(
-                points,
-                faces,
-                linked,
-                signs,
-                ring,
-                halves,
-                before,
-                np.int64(last[pixel]),
-                seen,
-                under,
-                first,
-                other,
-                pixel,
-                px,
-                py,
-                height * width,
-                pairs,
-                len(pixels),
-                count,
-                len(place_faces),
-                pixels,
-                sides,
-                areas,
-                owners,
-                numbers,
-                cutters,
-                place_faces,
-                place_corners,
-                places,
-                place_pixels,
-            )
+            g2, below = goes_under(points, faces, linked, signs, ring, g, x, y, f)
+            if not below:
+                continue
+            of_f, of_g = meeting_faces(points, faces, linked, signs, ring, f, g, x, y, x2, y2)
+            for second in range(2):
+                i, j = (row2, column2) if second else (row, column)
+                if i < RING or i >= height + RING or j < RING or j >= width + RING or marks[i, j]:
+                    continue
+                marks[i, j] = True
+                seen, under = (g, f2) if second else (f, g2)
+                px, py = j - RING + 0.5, i - RING + 0.5
+                first, other = (of_g, of_f) if second else (of_f, of_g)
+                pixel = (i - RING) * width + j - RING
+                pairs, count = cross_pixel(
+                    points,
+                    faces,
+                    linked,
+                    signs,
+                    ring,
+                    halves,
+                    before,
+                    np.int64(last[pixel]),
+                    seen,
+                    under,
+                    first,
+                    other,
+                    pixel,
+                    px,
+                    py,
+                    height * width,
+                    pairs,
+                    len(pixels),
+                    count,
+                    len(place_faces),
+                    pixels,
+                    sides,
+                    areas,
+                    owners,
+                    numbers,
+                    cutters,
+                    place_faces,
+                    place_corners,
+                    places,
+                    place_pixels,
+                )
     return pairs, count
+
+
+@kernel
+def finish_boundaries(
+    portions,
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    ids,
+    suspects,
+    suspect_counts,
+    last,
+    halves,
+    before,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+    changed,
+    changed_starts,
+    changed_of,
+):
+    """Do `close_gaps` and `_find_crossings`, and name the pixels that pairs are in.
+
+    changed (N,) are these, each once and strip after strip, those of each from changed_starts (S + 1,) on, and changed_of (N,)
+    is which of them a pair is in. Return how many pairs, places and such pixels there are, and for how many pairs there should
+    be room, if that is not enough.
+    """
+    nothing, room = (ids.shape[0] - 2 * RING) * (ids.shape[1] - 2 * RING), len(pixels)
+    needed, pairs, count = close_gaps(
+        portions,
+        nothing + 1,
+        pixels,
+        sides,
+        areas,
+        owners,
+        numbers,
+        cutters,
+        place_faces,
+        place_corners,
+        places,
+        place_pixels,
+    )
+    if needed > room:
+        return pairs, count, 0, needed
+    marks = np.zeros(ids.shape if suspect_counts.any() else (0, 0), np.bool_)
+    pairs, count = _find_crossings(
+        points,
+        faces,
+        linked,
+        signs,
+        ring,
+        ids,
+        suspects,
+        suspect_counts,
+        marks,
+        last,
+        halves,
+        before,
+        pixels,
+        sides,
+        areas,
+        owners,
+        numbers,
+        cutters,
+        place_faces,
+        place_corners,
+        places,
+        place_pixels,
+        pairs,
+        count,
+    )
+    if pairs > room or count > len(place_faces):
+        return pairs, count, 0, max(pairs, count)
+    width = ids.shape[1] - 2 * RING
+    # What candidates there were has been used: `last` is now the number of a pixel.
+    for pair in range(pairs):
+        last[pixels[pair]] = -2
+    for strip in range(len(changed_starts)):
+        changed_starts[strip] = 0
+    for pair in range(pairs):
+        pixel = np.int64(pixels[pair])
+        if last[pixel] == -2:
+            last[pixel] = -3
+            changed_starts[(pixel // width + RING) // ROWS + 1] += 1
+    cursor = np.empty(len(changed_starts), np.int64)
+    cursor[0] = 0
+    for strip in range(len(changed_starts) - 1):
+        changed_starts[strip + 1] += changed_starts[strip]
+        cursor[strip + 1] = changed_starts[strip + 1]
+    for pair in range(pairs):
+        pixel = np.int64(pixels[pair])
+        if last[pixel] == -3:
+            strip = (pixel // width + RING) // ROWS
+            last[pixel] = cursor[strip]
+            changed[cursor[strip]] = pixel
+            cursor[strip] += 1
+        changed_of[pair] = last[pixel]
+    return pairs, count, changed_starts[-1], room

@@ -12,8 +12,13 @@ from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..jit import borrower, kernel
+from ..lanes import at, put, select
 from ..spin import claim, lead, publish
 from .hard import RING, ROWS
+from .quads import add_quad, add_times, load_quad, number_of, product_of_three, quad_of, store_quad, times, with_last
+
+QUADS = 12  # numbers of a slot with three channels
+_AT_ONCE = 4  # pixels of a row
 
 
 @borrower
@@ -94,7 +99,7 @@ def weigh_centers(share, shares, board, points, faces, ids, perspective, weights
 
 @borrower
 def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes):
-    """Fill planes (C + 1, 3) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
+    """Fill planes (3, C + 1) with q times each attribute, and q, as c0 + cx x + cy y: linear in the image."""
     corners = corners_of(points, faces, face)
     slopes = barycentric_slopes(*corners)
     qa, qb, qc = qs_of(points, faces, face, perspective)
@@ -107,8 +112,17 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
         # Differences from corner a: small faces keep their digits.
         sx = slopes[2] * (at_b - at_a) + slopes[4] * (at_c - at_a)
         sy = slopes[3] * (at_b - at_a) + slopes[5] * (at_c - at_a)
-        planes[channel, 0] = at_a - sx * corners[0] - sy * corners[1]
-        planes[channel, 1], planes[channel, 2] = sx, sy
+        planes[0, channel] = at_a - sx * corners[0] - sy * corners[1]
+        planes[1, channel], planes[2, channel] = sx, sy
+
+
+@borrower
+def _plane_of_nothing(background, planes):
+    """Fill planes (3, C + 1) of what sees nothing: the background everywhere, over q = 1."""
+    channels = len(background)
+    for channel in range(channels + 1):
+        planes[0, channel] = background[channel] if channel < channels else 1.0
+        planes[1, channel], planes[2, channel] = 0.0, 0.0
 
 
 @borrower
@@ -130,82 +144,90 @@ def _fill_background(background, begin, end, values):
 @borrower
 def _on_row(planes, channel, row):
     """Return the value at x = 0 on a row, and its slope along it."""
-    return planes[channel, 0] + (row + 0.5) * planes[channel, 2], planes[channel, 1]
+    return planes[0, channel] + (row + 0.5) * planes[2, channel], planes[1, channel]
 
 
 @borrower
-def _fill_run(planes, row, begin, end, first, values):
-    """Fill the values of pixels that see one face."""
-    channels = len(planes) - 1
-    q, slope_q = _on_row(planes, channels, row)
+def covered_columns(run_ends, run_counts, slots, row):
+    """Return the columns [begin, end) of a row, the ring left out, beyond which nothing is seen."""
+    runs = np.int64(run_counts[row])
+    begin, end = np.int64(run_ends[row, 0]), np.int64(run_ends[row, runs - 2])
+    if slots[row, begin] == 0:
+        begin = np.int64(run_ends[row, 1])
+    if begin < end and slots[row, end - 1] == 0:
+        end = np.int64(run_ends[row, runs - 3])
+    return begin - RING, end - RING
+
+
+@borrower
+def _quad_at(flat, slot, x, y):
+    """Return three channels times q, and q, of a slot at (x, y)."""
+    place = QUADS * slot
+    on_row = add_times(load_quad(flat, place), load_quad(flat, place + 8), y)
+    return add_times(on_row, load_quad(flat, place + 4), x)
+
+
+@borrower
+def _fill_three(flat, first, slots, row, begin, end, width, into, values):
+    """Fill the values of pixels in a row for three channels, the most frequent number: without a branch, since where one face
+    ends and the next begins cannot be guessed."""
+    stride, y = values.shape[1], row + 0.5
     for column in range(begin, end):
-        x = column + 0.5
+        slot = np.int64(at(slots, column + RING))
+        quad = _quad_at(flat, first + slot, column + 0.5, y)
+        quad = times(quad, 1.0 / number_of(quad, 3))
+        place = (row * width + column) * stride
+        if stride == 4:
+            store_quad(into, place, with_last(quad, np.float64(slot > 0)))
+        else:
+            for channel in range(3):
+                put(into, place + channel, number_of(quad, channel))
+
+
+@borrower
+def _fill_any(planes, first, slots, row, begin, end, width, values):
+    """Do what `_fill_three` does for any number of channels."""
+    channels = planes.shape[2] - 1
+    for column in range(begin, end):
+        x, slot, pixel = column + 0.5, np.int64(slots[column + RING]), row * width + column
+        q, slope_q = _on_row(planes[first + slot], channels, row)
         inverse = 1.0 / (q + x * slope_q)
         for channel in range(channels):
-            value, slope = _on_row(planes, channel, row)
-            values[first + column, channel] = (value + x * slope) * inverse
+            value, slope = _on_row(planes[first + slot], channel, row)
+            values[pixel, channel] = (value + x * slope) * inverse
         if values.shape[1] > channels:
-            values[first + column, channels] = 1
+            values[pixel, channels] = min(slot, 1)
 
 
 @borrower
-def _fill_three(planes, row, begin, end, first, values):
-    """Do what `_fill_run` does for three channels, the most frequent number, in registers."""
-    q, slope_q = _on_row(planes, 3, row)
-    r, slope_r = _on_row(planes, 0, row)
-    g, slope_g = _on_row(planes, 1, row)
-    b, slope_b = _on_row(planes, 2, row)
-    for column in range(begin, end):
-        x = column + 0.5
-        inverse = 1.0 / (q + x * slope_q)
-        values[first + column, 0] = (r + x * slope_r) * inverse
-        values[first + column, 1] = (g + x * slope_g) * inverse
-        values[first + column, 2] = (b + x * slope_b) * inverse
-        if values.shape[1] > 3:
-            values[first + column, 3] = 1
+def _add_three(flat, first, slot, corners, x, y, grad, sums):
+    """Add what one pixel gives to the sums of `interpolate_centers_backward`, for three channels."""
+    quad = _quad_at(flat, first + slot, x, y)
+    inverse = 1.0 / number_of(quad, 3)
+    grad = times(grad, inverse)
+    grad = with_last(grad, product_of_three(grad, quad) * inverse)
+    place = QUADS * (first + slot)
+    add_quad(sums, place, grad)
+    add_quad(sums, place + 4, times(grad, x - at(corners, 2 * slot)))
+    add_quad(sums, place + 8, times(grad, y - at(corners, 2 * slot + 1)))
 
 
 @borrower
-def _add_run(planes, row, begin, end, first, grad_values, run):
-    """Fill run (C + 1, 2) with the sums over pixels that see one face of g / q and, last, of g . value / q, and of these times
-    the columns from `begin` on."""
-    channels = len(planes) - 1
-    q, slope_q = _on_row(planes, channels, row)
+def _add_any(planes, first, slot, corners, x, y, row, grad_values, pixel, sums):
+    """Do what `_add_three` does for any number of channels."""
+    channels, into = planes.shape[2] - 1, first + slot
+    dx, dy = x - corners[2 * slot], y - corners[2 * slot + 1]
+    q, slope_q = _on_row(planes[into], channels, row)
+    inverse, along = 1.0 / (q + x * slope_q), 0.0
     for channel in range(channels + 1):
-        run[channel, 0], run[channel, 1] = 0.0, 0.0
-    for column in range(begin, end):
-        x, step = column + 0.5, np.float64(column - begin)
-        inverse, along = 1.0 / (q + x * slope_q), 0.0
-        for channel in range(channels):
-            value, slope = _on_row(planes, channel, row)
-            grad = np.float64(grad_values[first + column, channel]) * inverse
+        grad = along * inverse
+        if channel < channels:
+            value, slope = _on_row(planes[into], channel, row)
+            grad = np.float64(grad_values[pixel, channel]) * inverse
             along += grad * (value + x * slope)
-            run[channel, 0] += grad
-            run[channel, 1] += grad * step
-        run[channels, 0] += along * inverse
-        run[channels, 1] += along * inverse * step
-
-
-@borrower
-def _add_three(planes, row, begin, end, first, grad_values, run):
-    """Do what `_add_run` does for three channels in registers."""
-    q, slope_q = _on_row(planes, 3, row)
-    r, slope_r = _on_row(planes, 0, row)
-    g, slope_g = _on_row(planes, 1, row)
-    b, slope_b = _on_row(planes, 2, row)
-    r0, r1, g0, g1, b0, b1, a0, a1 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for column in range(begin, end):
-        x, step = column + 0.5, np.float64(column - begin)
-        inverse = 1.0 / (q + x * slope_q)
-        grad_r = np.float64(grad_values[first + column, 0]) * inverse
-        grad_g = np.float64(grad_values[first + column, 1]) * inverse
-        grad_b = np.float64(grad_values[first + column, 2]) * inverse
-        along = grad_r * (r + x * slope_r) + grad_g * (g + x * slope_g) + grad_b * (b + x * slope_b)
-        along *= inverse
-        r0, g0, b0, a0 = r0 + grad_r, g0 + grad_g, b0 + grad_b, a0 + along
-        r1, g1, b1, a1 = r1 + grad_r * step, g1 + grad_g * step, b1 + grad_b * step, a1 + along * step
-    run[0, 0], run[0, 1], run[1, 0], run[1, 1] = r0, r1, g0, g1
-    run[2, 0], run[2, 1], run[3, 0], run[3, 1] = b0, b1, a0, a1
+        sums[into, 0, channel] += grad
+        sums[into, 1, channel] += grad * dx
+        sums[into, 2, channel] += grad * dy
 
 
 @kernel
@@ -220,8 +242,8 @@ def interpolate_centers(
     attribute_faces,
     perspective,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     slot_starts,
     background,
@@ -230,13 +252,14 @@ def interpolate_centers(
 ):
     """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,).
 
-    And planes (N, C + 1, 3) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
+    And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
     """
     if share < 0:
         lead(publish(board))
         return
-    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels = attributes.shape[1]
+    flat, into = planes.reshape(-1), values.reshape(-1)
     if share == 0:
         _fill_background(background, height * width, height * width + 1, values)
     while True:
@@ -244,19 +267,18 @@ def interpolate_centers(
         if strip >= len(slot_starts) - 1:
             break
         first = slot_starts[strip]
-        for slot in range(first, slot_starts[strip + 1]):
+        _plane_of_nothing(background, planes[first])
+        for slot in range(first + 1, slot_starts[strip + 1]):
             face = slot_faces[strip, slot - first]
             _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
-                slot = run_slots[row + RING, run]
-                if slot < 0:
-                    _fill_background(background, row * width + begin, row * width + end, values)
-                elif channels == 3:
-                    _fill_three(planes[first + slot], row, begin, end, row * width, values)
-                else:
-                    _fill_run(planes[first + slot], row, begin, end, row * width, values)
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            _fill_background(background, row * width, row * width + begin, values)
+            _fill_background(background, row * width + max(begin, end), row * width + width, values)
+            if channels == 3:
+                _fill_three(flat, first, slots[row + RING], row, begin, end, width, into, values)
+            else:
+                _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
 
 
 @kernel
@@ -279,6 +301,54 @@ def interpolate_places(
             )
 
 
+@borrower
+def _grad_of_three(grad_values, place, stride):
+    """Return the gradients of three channels, and one number more."""
+    if stride == 4:
+        return load_quad(grad_values, place)
+    r, g, b = at(grad_values, place), at(grad_values, place + 1), at(grad_values, place + 2)
+    return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
+
+
+@borrower
+def _weighed(sums, slot, channel, start, sx, sy):
+    """Return the sum over pixels of a weight times what the sums of a slot are made of, if the weight is linear in the image."""
+    return start * sums[slot, 0, channel] + sx * sums[slot, 1, channel] + sy * sums[slot, 2, channel]
+
+
+@borrower
+def _give_corners(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of):
+    """Fill shares_of (N, 3, C + 3) of a slot with the gradients of attributes and points, x, y and 1 / depth, at a face's corners
+    that its sums give, see `interpolate_centers_backward`.
+
+    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
+    and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
+    -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
+    """
+    channels = attributes.shape[1]
+    sax, say, sbx, sby, scx, scy = barycentric_slopes(*corners_of(points, faces, face))
+    qa, qb, qc = qs_of(points, faces, face, perspective)
+    a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+    for j in range(3):
+        q, start = select(j == 0, qa, select(j == 1, qb, qc)), select(j == 0, qa, 0.0)
+        sx = q * select(j == 0, sax, select(j == 1, sbx, scx))
+        sy = q * select(j == 0, say, select(j == 1, sby, scy))
+        along = -_weighed(sums, slot, channels, start, sx, sy)
+        at_a, at_b, at_c = along, along, along
+        for channel in range(channels):
+            total = _weighed(sums, slot, channel, start, sx, sy)
+            shares_of[slot, j, channel] = total
+            at_a += total * attributes[a, channel]
+            at_b += total * attributes[b, channel]
+            at_c += total * attributes[c, channel]
+        inverse = 1.0 / q
+        own = select(j == 0, at_a, select(j == 1, at_b, at_c))
+        at_a, at_b, at_c = at_a * qa * inverse, at_b * qb * inverse, at_c * qc * inverse
+        shares_of[slot, j, channels] = -(sax * at_a + sbx * at_b + scx * at_c)
+        shares_of[slot, j, channels + 1] = -(say * at_a + sby * at_b + scy * at_c)
+        shares_of[slot, j, channels + 2] = own * inverse if perspective else 0.0
+
+
 @kernel
 def interpolate_centers_backward(
     share,
@@ -287,103 +357,102 @@ def interpolate_centers_backward(
     turn,
     points,
     faces,
+    attributes,
+    attribute_faces,
+    perspective,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     slot_starts,
     planes,
     grad_values,
+    more_starts,
+    more_pixels,
+    more_values,
+    is_begun,
     sums,
+    shares_of,
 ):
-    """Fill sums (N, C + 1, 3) of the faces seen in each strip: over pixels, of g / q for each channel and, last, g . value / q,
-    with g the gradient of the pixel's value; and of these times x and y from the face's first corner. Weights are linear in
-    the image, over q: `gather_centers` makes gradients of these sums.
+    """Fill shares_of (N, 3, C + 3) of the faces seen in each strip, see `_give_corners`.
+
+    What is linear in the image, over q, needs only sums (N, 3, C + 1) over a face's pixels: of g / q for each channel and, last,
+    g . value / q, with g the gradient of the pixel's value; and of these times x and y from the face's first corner. If sums
+    are begun, these come on top.
+
+    More gradients are those of more_pixels (N,), in the order of strips, those of which begin at more_starts (S + 1,).
     """
     if share < 0:
         lead(publish(board))
         return
-    height, width = run_ends.shape[0] - 2 * RING, run_ends.shape[1] - 2 * RING
-    channels = planes.shape[1] - 1
-    along = np.zeros((channels + 1, 2))
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
+    channels, stride = planes.shape[2] - 1, grad_values.shape[1]
+    flat, into = planes.reshape(-1), sums.reshape(-1)
+    flat_grads, flat_more = grad_values.reshape(-1), more_values.reshape(-1)
+    corners = np.zeros(2 * slot_faces.shape[1])
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
             break
-        for slot in range(slot_starts[strip], slot_starts[strip + 1]):
-            for channel in range(channels + 1):
-                sums[slot, channel, 0], sums[slot, channel, 1], sums[slot, channel, 2] = 0.0, 0.0, 0.0
+        first = slot_starts[strip]
+        for slot in range(slot_starts[strip + 1] - first):
+            face = max(slot_faces[strip, slot], 0)
+            corners[2 * slot], corners[2 * slot + 1] = points[faces[face, 0], 0], points[faces[face, 0], 1]
+            for channel in range(0 if is_begun else channels + 1):
+                for axis in range(3):
+                    sums[first + slot, axis, channel] = 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                slot = run_slots[row + RING, run]
-                if slot < 0:
-                    continue
-                begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
-                into, face = slot_starts[strip] + slot, slot_faces[strip, slot]
-                if channels == 3:
-                    _add_three(planes[into], row, begin, end, row * width, grad_values, along)
-                else:
-                    _add_run(planes[into], row, begin, end, row * width, grad_values, along)
-                corner = faces[face, 0]
-                x, y = begin + 0.5 - points[corner, 0], row + 0.5 - points[corner, 1]
-                for channel in range(channels + 1):
-                    total = along[channel, 0]
-                    sums[into, channel, 0] += total
-                    sums[into, channel, 1] += x * total + along[channel, 1]
-                    sums[into, channel, 2] += y * total
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            here, y = slots[row + RING], row + 0.5
+            # From several places at once: pixels beside each other add to the same sums, and would wait for each other.
+            part = (max(end - begin, 0) + _AT_ONCE - 1) // _AT_ONCE
+            for step in range(part):
+                for turn_of in range(_AT_ONCE):
+                    column = begin + step + turn_of * part
+                    if column >= end:
+                        continue
+                    slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
+                    if channels == 3:
+                        grad = _grad_of_three(flat_grads, pixel * stride, stride)
+                        _add_three(flat, first, slot_here, corners, column + 0.5, y, grad, into)
+                    else:
+                        _add_any(planes, first, slot_here, corners, column + 0.5, y, row, grad_values, pixel, sums)
+        for number in range(more_starts[strip], more_starts[strip + 1]):
+            row, column = more_pixels[number] // width, more_pixels[number] % width
+            slot_here = np.int64(slots[row + RING, column + RING])
+            if channels == 3:
+                grad = _grad_of_three(flat_more, number * stride, stride)
+                _add_three(flat, first, slot_here, corners, column + 0.5, row + 0.5, grad, into)
+            else:
+                _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
+        given = (attributes, attribute_faces, perspective)
+        for slot in range(first + 1, slot_starts[strip + 1]):
+            _give_corners(points, faces, slot_faces[strip, slot - first], *given, slot, sums, shares_of)
 
 
 @kernel
-def gather_centers(
-    points,
-    faces,
-    attributes,
-    attribute_faces,
-    perspective,
-    slot_faces,
-    slot_starts,
-    sums,
-    grad_points,
-    grad_attributes,
-):
-    """Add to grad_points (V, 3) and grad_attributes (T, C) what the sums of `interpolate_centers_backward` say, in their order.
-
-    The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
-    and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
-    -sum_k s_k (q_k / q_j) M_jk, s_k being the gradient of barycentric coordinate k.
-    """
-    channels = attributes.shape[1]
-    product, weighed = np.empty((3, 3)), np.empty((3, channels + 1))
+def gather_centers(faces, attribute_faces, slot_faces, slot_starts, shares_of, grad_points, grad_attributes):
+    """Add to grad_points (V, 3) and grad_attributes (T, C) what the faces' corners get, see `_give_corners`, in their order."""
+    channels = grad_attributes.shape[1]
     for strip in range(len(slot_starts) - 1):
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             face = slot_faces[strip, slot - slot_starts[strip]]
-            slopes = barycentric_slopes(*corners_of(points, faces, face))
-            qs = qs_of(points, faces, face, perspective)
+            if face < 0:
+                continue
             for j in range(3):
-                start, sx, sy = qs[0] if j == 0 else 0.0, qs[j] * slopes[2 * j], qs[j] * slopes[2 * j + 1]
-                for channel in range(channels + 1):
-                    total = start * sums[slot, channel, 0] + sx * sums[slot, channel, 1]
-                    weighed[j, channel] = total + sy * sums[slot, channel, 2]
-                for k in range(3):
-                    total = -weighed[j, channels]
-                    for channel in range(channels):
-                        total += weighed[j, channel] * attributes[attribute_faces[face, k], channel]
-                    product[j, k] = total
-            for j in range(3):
-                row = attribute_faces[face, j]
+                row, vertex = attribute_faces[face, j], faces[face, j]
                 for channel in range(channels):
-                    grad_attributes[row, channel] += weighed[j, channel]
-                inverse = 1.0 / qs[j]
-                at_a, at_b, at_c = (
-                    product[j, 0] * qs[0] * inverse,
-                    product[j, 1] * qs[1] * inverse,
-                    product[j, 2] * qs[2] * inverse,
-                )
-                vertex = faces[face, j]
-                grad_points[vertex, 0] -= slopes[0] * at_a + slopes[2] * at_b + slopes[4] * at_c
-                grad_points[vertex, 1] -= slopes[1] * at_a + slopes[3] * at_b + slopes[5] * at_c
-                if perspective:
-                    grad_points[vertex, 2] += product[j, j] * inverse
+                    grad_attributes[row, channel] += shares_of[slot, j, channel]
+                for axis in range(3):
+                    grad_points[vertex, axis] += shares_of[slot, j, channels + axis]
+
+
+@kernel
+def give_corners(points, faces, attributes, attribute_faces, perspective, slot_faces, sums, shares_of):
+    """Do `_give_corners` for the sums of each of N faces."""
+    for slot in range(len(slot_faces)):
+        given = (attributes, attribute_faces, perspective)
+        _give_corners(points, faces, slot_faces[slot], *given, slot, sums, shares_of)
 
 
 @borrower
@@ -465,3 +534,14 @@ def interpolate_places_backward(
         grad_points[start, 1] += to_start[1]
         grad_points[end, 0] += to_start[2]
         grad_points[end, 1] += to_start[3]
+
+
+@kernel
+def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
+    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2, and of attributes (T, C)."""
+    for vertex in range(len(points)):
+        of_vertices[vertex, 0], of_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
+        of_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2
+    for row in range(len(of_attributes)):
+        for channel in range(of_attributes.shape[1]):
+            of_attributes[row, channel] = grad_attributes[row, channel]

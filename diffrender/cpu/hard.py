@@ -9,137 +9,256 @@ import math
 import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT
-from ..formulas.edge import is_after, is_inside, owns_border, side_of
+from ..formulas.edge import is_inside, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import borrower, kernel, subroutine
+from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
+from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
 from ..spin import claim, lead, publish
+from .row_lanes import all_negative, columns_twice, cross_exactly, lowest_lane, put_pair_where
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
 TILE = 8  # px, along a side of a tile
-_CHUNK = 2048  # faces of a strip after which its tiles are looked at again
-_DOUBT = 1e-3  # px: how near to an edge the sides themselves decide
+_CHUNK = 256  # faces drawn in a strip after which its tiles are looked at again; more where that leaves none out
+_DOUBT = 1e-3  # px: rounding of a row's ends
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
+_SPANNED = 7  # tiles beside each other of which the smallest number is known
+_LEAST = 1e-300  # px^2: twice the area of a triangle that is none
+_WIDE = 2 * BLOCK  # columns of a face that is worth narrowing row by row
+
+
+@borrower
+def _bounds_of(vertices, faces, face, columns, rows, cull_backfaces):
+    """Return the sign of a face's area, 0 if it does not count, and the first and last column and row of the pixels that it may
+    cover, counted from the ring; last < first if there are none."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+    bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+    cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+    left, right = min(ax, bx, cx), max(ax, bx, cx)
+    top, bottom = min(ay, by, cy), max(ay, by, cy)
+    nothing = (0, -1, 0, -1)
+    if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
+        return 0, nothing
+    area = signed_area_twice(ax, ay, bx, by, cx, cy)
+    if area == 0.0 or min(vertices[a, 2], vertices[b, 2], vertices[c, 2]) <= 0 or (cull_backfaces and area > 0.0):
+        return 0, nothing
+    first_x, last_x = pixel_range(left + RING, right + RING, columns)
+    first_y, last_y = pixel_range(top + RING, bottom + RING, rows)
+    sign = 1 if area > 0.0 else -1
+    return sign, ((first_x, last_x, first_y, last_y) if first_x <= last_x else nothing)
 
 
 @kernel
-def invert_depth(share, shares, board, vertices, points):
-    """Fill a share of points (V, 3) from vertices in pixel space; 1 / depth is 0 behind the camera."""
+def prepare_faces(
+    share, shares, board, turn, vertices, faces, height, width, cull_backfaces, points, signs, bounds, counts
+):
+    """Fill points (V, 3) from vertices in pixel space, 1 / depth being 0 behind the camera; signs (F,) with 1 or -1 as the face's
+    area is, 0 if it does not count; and bounds (F, 4) with the pixels it may cover, see `_bounds_of`.
+
+    counts (P, S), zeros, is how many faces of each portion reach each strip.
+    """
     if share < 0:
         lead(publish(board))
         return
-    count = len(points)
-    for vertex in range(count * share // shares, count * (share + 1) // shares):
-        points[vertex, 0], points[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
-        depth = np.float64(vertices[vertex, 2])
-        points[vertex, 2] = 1.0 / depth if depth > 0.0 else 0.0
+    columns, rows, portions = np.float64(width + 2 * RING), np.float64(height + 2 * RING), len(counts)
+    while True:
+        portion = claim(turn)
+        if portion >= portions:
+            break
+        for vertex in range(len(points) * portion // portions, len(points) * (portion + 1) // portions):
+            points[vertex, 0], points[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
+            depth = np.float64(vertices[vertex, 2])
+            points[vertex, 2] = 1.0 / depth if depth > 0.0 else 0.0
+        for face in range(len(faces) * portion // portions, len(faces) * (portion + 1) // portions):
+            sign, box = _bounds_of(vertices, faces, face, columns, rows, cull_backfaces)
+            signs[face] = sign
+            bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = box
+            for strip in range(box[2] // ROWS, box[3] // ROWS + 1):
+                counts[portion, strip] += 1
 
 
 @kernel
-def prepare_faces(share, shares, board, points, faces, height, width, cull_backfaces, signs, bounds):
-    """Fill signs (F,) with 1 or -1 as the face's area is, 0 if it does not count, and bounds (F, 4) with the pixels it may cover:
-    first and last column and row, counted from the ring; last < first if there are none."""
-    if share < 0:
-        lead(publish(board))
-        return
-    count = len(faces)
-    columns, rows = np.float64(width + 2 * RING), np.float64(height + 2 * RING)
-    for face in range(count * share // shares, count * (share + 1) // shares):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay, bx, by, cx, cy = (
-            points[a, 0],
-            points[a, 1],
-            points[b, 0],
-            points[b, 1],
-            points[c, 0],
-            points[c, 1],
-        )
-        signs[face] = 0
-        bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = 0, -1, 0, -1
-        left, right = min(ax, bx, cx), max(ax, bx, cx)
-        top, bottom = min(ay, by, cy), max(ay, by, cy)
-        if min(left, top) < -COORDINATE_LIMIT or max(right, bottom) > COORDINATE_LIMIT:
-            continue
-        area = signed_area_twice(ax, ay, bx, by, cx, cy)
-        if area == 0.0 or min(points[a, 2], points[b, 2], points[c, 2]) <= 0.0 or (cull_backfaces and area > 0.0):
-            continue
-        signs[face] = 1 if area > 0.0 else -1
-        first_x, last_x = pixel_range(left + RING, right + RING, columns)
-        first_y, last_y = pixel_range(top + RING, bottom + RING, rows)
-        if first_x <= last_x:
-            bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = first_x, last_x, first_y, last_y
+def start_entries(counts, starts):
+    """Fill starts (S + 1,) with the first entry of each strip, and turn counts (P, S) into the first of each portion there."""
+    total = 0
+    for strip in range(counts.shape[1]):
+        starts[strip] = total
+        for portion in range(len(counts)):
+            count = counts[portion, strip]
+            counts[portion, strip] = total
+            total += count
+    starts[counts.shape[1]] = total
 
 
 @kernel
-def count_entries(bounds, starts):
-    """Fill starts (S + 1,) with the first entry of each strip."""
-    for face in range(len(bounds)):
-        for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
-            starts[strip + 1] += 1
-    for strip in range(len(starts) - 1):
-        starts[strip + 1] += starts[strip]
-
-
-@kernel
-def fill_entries(bounds, starts, entries):
+def fill_entries(share, shares, board, turn, bounds, counts, entries):
     """Fill entries (E,) with the faces of each strip, in their order."""
-    cursor = starts[:-1].copy()
-    for face in range(len(bounds)):
-        for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
-            entries[cursor[strip]] = face
-            cursor[strip] += 1
+    if share < 0:
+        lead(publish(board))
+        return
+    portions = len(counts)
+    while True:
+        portion = claim(turn)
+        if portion >= portions:
+            break
+        for face in range(len(bounds) * portion // portions, len(bounds) * (portion + 1) // portions):
+            for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
+                entries[counts[portion, strip]] = face
+                counts[portion, strip] += 1
+
+
+@kernel
+def number_slots(starts, facing):
+    """Turn counts into starts (S + 1,), of numbers that go on from strip to strip; return the sign of all faces that are seen, 0
+    if there are both or none."""
+    front, back = False, False
+    for strip in range(len(facing)):
+        starts[strip + 1] += starts[strip]
+        front, back = front or facing[strip, 0], back or facing[strip, 1]
+    return 0 if front == back else (1 if back else -1)
 
 
 @borrower
-def _ordered(ax, ay, bx, by):
-    """Return an edge's ends as `side_of` wants them, the sign that this costs, and 1 if the face owns its border, else 0."""
-    owned = 1.0 if owns_border(ax, ay, bx, by) else 0.0
-    if is_after(ax, ay, bx, by):
-        return bx, by, ax, ay, -1.0, owned
-    return ax, ay, bx, by, 1.0, owned
+def _kept_at(ax, ay, bx, by):
+    """Return what a side must be at least to count: 0 where the face owns its edge a to b, see `owns_border`."""
+    owns = (by < ay) | ((by == ay) & (bx > ax))  # no branches
+    return _LEAST * (1.0 - np.float64(owns))
 
 
 @borrower
-def _lean(px, qx, rise):
-    """Return dx / dy of an edge, 0 if it is level."""
-    return (qx - px) / rise if abs(rise) >= _LEVEL else 0.0
-
-
-@borrower
-def _columns(px, lean, down, rise, low, high):
-    """Narrow [low, high] to where a row can lie on the inner side of an edge: the side grows with x where `rise` is negative."""
-    x = px + lean * down
-    if rise >= _LEVEL:
-        return low, min(high, x)
-    if rise <= -_LEVEL:
-        return max(low, x), high
-    return low, high
+def _span(px, py, qx, qy, y, begin, end):
+    """Narrow the columns [begin, end] to where the rows y and y + 1 can lie on the inner side of an edge."""
+    rise = qy - py
+    if abs(rise) < _LEVEL:
+        return begin, end
+    lean = (qx - px) / rise
+    x = px + lean * (y - py) + (RING - 0.5)
+    # The side grows with x where the rise is negative.
+    if rise > 0.0:
+        return begin, min(end, np.int64(math.floor(min(max(max(x, x + lean), -1.0), end + 1.0) + _DOUBT)))
+    return max(begin, np.int64(math.ceil(max(min(min(x, x + lean), end + 1.0), -1.0) - _DOUBT))), end
 
 
 @subroutine
-def _find_farthest(nearest, first_row, last_row, farthest):
-    """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth seen so far in each tile of a strip."""
+def _find_farthest(depths, stride, first_column, last_column, farthest):
+    """Fill farthest (ROWS / TILE, W') with the smallest 1 / depth in each tile of a strip's depths that a range of columns
+    touches."""
     for i in range(farthest.shape[0]):
-        for j in range(farthest.shape[1]):
-            lowest = np.inf
-            for row in range(first_row + i * TILE, min(first_row + (i + 1) * TILE, last_row + 1)):
-                for column in range(j * TILE, min((j + 1) * TILE, nearest.shape[1])):
-                    lowest = min(lowest, nearest[row, column])
-                if lowest == 0.0:  # nothing is farther than nothing
-                    break
-            farthest[i, j] = lowest
+        for j in range(first_column // TILE, last_column // TILE + 1):
+            place = i * TILE * stride + j * TILE
+            lowest = load_pair(depths, place, place + stride)
+            for pair_of in range(1, TILE // 2):
+                at_pair = place + 2 * pair_of * stride
+                lowest = lower(lowest, load_pair(depths, at_pair, at_pair + stride))
+            farthest[i, j] = lowest_lane(lowest)
 
 
 @borrower
-def _any_below(farthest, bounds, face, first_row, last_row, inverse_depth):
+def _find_spans(tiles, spans):
+    """Fill spans (3, ROWS / TILE, W') with the smallest number in one, two and four tiles side by side, from each tile on."""
+    count = tiles.shape[1]
+    for i in range(tiles.shape[0]):
+        for j in range(count):
+            spans[0, i, j] = tiles[i, j]
+        for level in range(1, 3):
+            step = 1 << (level - 1)
+            for j in range(count):
+                spans[level, i, j] = min(spans[level - 1, i, j], spans[level - 1, i, min(j + step, count - 1)])
+
+
+@borrower
+def _any_below(spans, bounds, face, first_row, last_row, inverse_depth):
     """Whether in any tile that a face touches something is seen that is not nearer than all of it; a margin is for rounding."""
     top, bottom = max(bounds[face, 2], first_row) - first_row, min(bounds[face, 3], last_row) - first_row
-    for i in range(top // TILE, bottom // TILE + 1):
-        for j in range(bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1):
-            if farthest[i, j] * NEARER <= inverse_depth:
-                return True
-    return False
+    first, last, left, right = top // TILE, bottom // TILE, bounds[face, 0] // TILE, bounds[face, 1] // TILE
+    width = np.int64(right - left + 1)
+    # No branches: how many tiles a face touches cannot be guessed.
+    level = np.int64(width > 1) + np.int64(width > 3)
+    end = right + 1 - (1 << level)
+    lowest = min(
+        min(spans[level, first, left], spans[level, first, end]), min(spans[level, last, left], spans[level, last, end])
+    )
+    if width > _SPANNED:
+        for j in range(left, right + 1):
+            lowest = min(lowest, spans[0, first, j], spans[0, last, j])
+    return lowest * NEARER <= inverse_depth
+
+
+@borrower
+def _clear(depths, numbers, stride, rows, width, first_column, last_column):
+    """Let a strip of `rows` rows see nothing in a range of columns. What is beside the image is nearer than any face."""
+    end = min((last_column // TILE + 1) * TILE + BLOCK, stride)
+    for row in range(ROWS):
+        for column in range(first_column // TILE * TILE, end):
+            is_within = row < rows and column < width
+            put(depths, row * stride + column, 0.0 if is_within else np.inf)
+            put(numbers, row * stride + column, np.int32(-1))
+    for column in range(first_column // TILE * TILE, end):
+        put(depths, ROWS * stride + column, np.inf)
+
+
+@borrower
+def _draw_face(
+    points, faces, face, is_back, first_column, last_column, first_row, last_row, strip_row, depths, numbers, stride
+):
+    """Draw the pixels of a face in a range of rows and columns over a strip's depths and numbers, eight of two rows at a time."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    if not is_back:
+        b, c = c, b
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy, start = points[c, 0], points[c, 1], points[a, 2]
+    inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
+    to_b, to_c = (points[b, 2] - start) * inverse, (points[c, 2] - start) * inverse
+    across, down = to_b * (cy - ay) - to_c * (by - ay), to_c * (bx - ax) - to_b * (cx - ax)
+    kept_a, kept_b, kept_c = _kept_at(bx, by, cx, cy), _kept_at(cx, cy, ax, ay), _kept_at(ax, ay, bx, by)
+    is_wide = last_column - first_column >= _WIDE
+    columns = columns_twice(0.5) + (0.5 - RING)
+    for row in range(first_row, last_row + 1, 2):
+        y = row - RING + 0.5
+        begin, end = first_column, last_column
+        if is_wide:
+            begin, end = _span(bx, by, cx, cy, y, begin, end)
+            begin, end = _span(cx, cy, ax, ay, y, begin, end)
+            begin, end = _span(ax, ay, bx, by, y, begin, end)
+        ys = pair(y, y + 1.0)
+        a_y, b_y, c_y = ay - ys, by - ys, cy - ys
+        on_row = start - a_y * down
+        for column in range(begin, end + 1, BLOCK):
+            xs = columns + np.float64(column)
+            a_x, b_x, c_x = ax - xs, bx - xs, cx - xs
+            # As `side_of`, but rounded alike from both sides, whatever the order.
+            at_a = cross_exactly(b_x, c_y, b_y, c_x) - kept_a
+            at_b = cross_exactly(c_x, a_y, c_y, a_x) - kept_b
+            at_c = cross_exactly(a_x, b_y, a_y, b_x) - kept_c
+            place = np.int64((row - strip_row) * stride + column)
+            known = load_pair(depths, place, place + stride)
+            here = select(lower(lower(at_a, at_b), at_c) >= 0.0, on_row - a_x * across, spread(-1.0))
+            put_pair_where(numbers, place, place + stride, here > known, face)
+            store_pair(depths, place, place + stride, higher(here, known))
+
+
+@borrower
+def _see_nothing(near, ids, slots, begin, end):
+    """Let a row of the image see nothing in a range of columns."""
+    for column in range(begin, end):
+        put(near, column, 0.0)
+        put(ids, column, np.int32(-1))
+        put(slots, column, np.int32(0))
+
+
+@borrower
+def _find_runs(ids, width, begin, end, ends):
+    """Fill ends (W',) with the columns where runs of pixels in a row end that see one face, those of the ring by themselves, and
+    return how many there are; beyond [begin, end) there is nothing."""
+    ends[0], runs = RING, 1
+    for column in range(max(begin - 1, RING), min(end, width - RING - 1)):
+        # No branches: where a run ends cannot be guessed.
+        put(ends, runs, column + 1)
+        runs += 1 if at(ids, column) != at(ids, column + 1) else 0
+    ends[runs], ends[runs + 1] = width - RING, width
+    return runs + 2
 
 
 @kernel
@@ -157,144 +276,178 @@ def draw_ids(
     nearest,
     ids,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     counts,
     facing,
     farthest,
+    last,
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
-    And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, run_slots
-    (H + 2, W + 2) the number that the face has in its strip, -1 for nothing, and run_counts (H + 2,) how many there are. The
-    ring has runs of its own, without numbers. And of each strip slot_faces (S, ROWS W), the faces by their number, counts
-    (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from its
-    back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile.
+    And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, and run_counts
+    (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
+    strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
+    counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
+    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W + 8,) with -1.
 
-    Of faces equally near, to rounding, one is seen, of identical ones the first.
+    Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
+    stays in the cache: the image is written once.
     """
     if share < 0:
         lead(publish(board))
         return
+    prefer_wide_vectors()
     rows, width = ids.shape
-    mark = np.full(len(faces), -1, np.int32)
-    number = np.empty(len(faces), np.int32)
-    strips = len(counts) - 1
+    mark = np.full(len(faces) + 1, -1, np.int32)
+    slot_of = np.zeros(len(faces) + 1, np.int32)  # of each face, after that of nothing
+    stride = -(-width // TILE) * TILE + BLOCK
+    depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
+    spans = np.empty((3, ROWS // TILE, farthest.shape[1]))
+    if share == 0:
+        for pixel in range(len(last) - BLOCK, len(last)):
+            last[pixel] = -1
+    strips, most = len(counts) - 1, 0
+    for strip in range(strips):
+        most = max(most, starts[strip + 1] - starts[strip])
+    by_side = np.empty(
+        most + 1, np.int32
+    )  # a strip's faces: those seen from their front and, from the end on, the others
     while True:
         strip = claim(turn)
         if strip >= strips:
             break
         first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows) - 1
-        for row in range(first_row, last_row + 1):
-            for column in range(width):
-                nearest[row, column] = 0.0
-                ids[row, column] = -1
+        first_column, last_column = width, np.int64(-1)
+        begin, end = starts[strip], starts[strip + 1]
+        fronts, backs = np.int64(0), np.int64(0)
+        for entry in range(begin, end):
+            face = np.int64(at(entries, entry))
+            first_column = min(first_column, np.int64(bounds[face, 0]))
+            last_column = max(last_column, np.int64(bounds[face, 1]))
+            # No branches: on which side the next face is seen cannot be guessed.
+            one_back = np.int64(signs[face] > 0)
+            put(by_side, fronts, face)
+            put(by_side, len(by_side) - 1 - backs, face)
+            fronts, backs = fronts + 1 - one_back, backs + one_back
+        tiles = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)]
+        for i in range(tiles.shape[0]):
+            for j in range(tiles.shape[1]):
+                tiles[i, j] = 0.0
+        if first_column <= last_column:
+            _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
-        tiles, fresh = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)], 0
-        tiles[:] = 0.0
-        stale = True  # whether tiles are to be looked at again
-        for turn_of in range(2):
-            if turn_of == 1:
-                fresh = _CHUNK
-            for entry in range(starts[strip], starts[strip + 1]):
-                face = entries[entry]
-                if (signs[face] > 0) != (turn_of == 1):
+        stale, looked = False, False  # whether tiles are to be looked at again, and have been at all
+        drawn, left_out, patience = 0, 0, _CHUNK
+        for number in range(fronts + backs):
+            is_back = number >= fronts
+            if number == fronts or drawn >= patience:
+                _find_farthest(depths, stride, first_column, last_column, tiles)
+                _find_spans(tiles, spans)
+                patience = _CHUNK if left_out > 0 else 2 * patience
+                stale, looked, drawn, left_out = False, True, 0, 0
+            face = np.int64(at(by_side, len(by_side) - 1 - number + fronts if is_back else number))
+            if looked:
+                highest = max(points[faces[face, 0], 2], points[faces[face, 1], 2], points[faces[face, 2], 2])
+                if not _any_below(spans, bounds, face, first_row, last_row, highest):
+                    left_out += 1
                     continue
-                if fresh >= _CHUNK:
-                    _find_farthest(nearest, first_row, last_row, tiles)
-                    fresh, stale = 0, False
-                fresh += 1
-                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                if signs[face] < 0:
-                    b, c = c, b
-                ax, ay, bx, by, cx, cy = (
-                    points[a, 0],
-                    points[a, 1],
-                    points[b, 0],
-                    points[b, 1],
-                    points[c, 0],
-                    points[c, 1],
-                )
-                highest = max(points[a, 2], points[b, 2], points[c, 2])
-                if not _any_below(tiles, bounds, face, first_row, last_row, highest):
-                    continue
-                inverse = 1.0 / signed_area_twice(ax, ay, bx, by, cx, cy)
-                to_b, to_c = (points[b, 2] - points[a, 2]) * inverse, (points[c, 2] - points[a, 2]) * inverse
-                across, down = to_b * (cy - ay) - to_c * (by - ay), to_c * (bx - ax) - to_b * (cx - ax)
-                px0, py0, qx0, qy0, sign0, owned0 = _ordered(bx, by, cx, cy)
-                px1, py1, qx1, qy1, sign1, owned1 = _ordered(cx, cy, ax, ay)
-                px2, py2, qx2, qy2, sign2, owned2 = _ordered(ax, ay, bx, by)
-                rise0, rise1, rise2 = qy0 - py0, qy1 - py1, qy2 - py2
-                lean0, lean1, lean2 = _lean(px0, qx0, rise0), _lean(px1, qx1, rise1), _lean(px2, qx2, rise2)
-                left, right = np.float64(bounds[face, 0]), np.float64(bounds[face, 1])
-                level = min(abs(rise0), abs(rise1), abs(rise2)) < _LEVEL
-                for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-                    y = row - RING + 0.5
-                    low, high = left, right
-                    low, high = _columns(px0 + (RING - 0.5), lean0, y - py0, sign0 * rise0, low, high)
-                    low, high = _columns(px1 + (RING - 0.5), lean1, y - py1, sign1 * rise1, low, high)
-                    low, high = _columns(px2 + (RING - 0.5), lean2, y - py2, sign2 * rise2, low, high)
-                    begin, end = math.ceil(low - _DOUBT), math.floor(high + _DOUBT)
-                    if begin > end:
-                        continue
-                    near = points[a, 2] + across * (begin - RING + 0.5 - ax) + down * (y - ay)
-                    # Where a row ends only the sides themselves decide.
-                    doubted_first = begin if begin - low < _DOUBT else begin - 1
-                    doubted_last = begin if level else (end if high - end < _DOUBT else end + 1)
-                    for column in range(begin, end + 1):
-                        if column <= doubted_first or column >= doubted_last:
-                            x = column - RING + 0.5
-                            side0 = sign0 * side_of(px0, py0, qx0, qy0, x, y)
-                            side1 = sign1 * side_of(px1, py1, qx1, qy1, x, y)
-                            side2 = sign2 * side_of(px2, py2, qx2, qy2, x, y)
-                            if min(side0, side1, side2) < 0.0:
-                                continue
-                            if (
-                                (side0 == 0.0 and owned0 == 0.0)
-                                or (side1 == 0.0 and owned1 == 0.0)
-                                or (side2 == 0.0 and owned2 == 0.0)
-                            ):
-                                continue
-                        here = near + (column - begin) * across
-                        if here > nearest[row, column]:
-                            nearest[row, column] = here
-                            ids[row, column] = face
-                            stale = True
+            drawn += 1
+            columns = (np.int64(bounds[face, 0]), np.int64(bounds[face, 1]))
+            top, bottom = max(np.int64(bounds[face, 2]), first_row), min(np.int64(bounds[face, 3]), last_row)
+            _draw_face(points, faces, face, is_back, *columns, top, bottom, first_row, depths, numbers, stride)
+            stale = True
         if stale:
-            _find_farthest(nearest, first_row, last_row, tiles)
-        seen = 0
-        facing[strip, 0], facing[strip, 1] = False, False
+            _find_farthest(depths, stride, first_column, last_column, tiles)
+        seen, front, back, here = np.int64(1), np.int64(0), np.int64(0), slot_faces[strip]
+        here[0] = -1
         for row in range(first_row, last_row + 1):
-            runs, begin, is_ring = 0, 0, row < RING or row >= rows - RING
-            while begin < width:
-                face, end = ids[row, begin], begin + 1
-                last = RING if begin < RING else (width - RING if begin < width - RING else width)
-                while end < last and ids[row, end] == face:
-                    end += 1
-                slot = np.int32(-1)
-                if face >= 0 and not is_ring and begin >= RING and end <= width - RING:
-                    if mark[face] != strip:
-                        mark[face], number[face] = strip, seen
-                        slot_faces[strip, seen] = face
-                        facing[strip, 1 if signs[face] > 0 else 0] = True
-                        seen += 1
-                    slot = number[face]
-                run_ends[row, runs], run_slots[row, runs] = end, slot
-                runs += 1
-                begin = end
+            place = (row - first_row) * stride
+            near, ids_here, ends, slots_here = nearest[row], ids[row], run_ends[row], slots[row]
+            begin, end = min(first_column, width), last_column + 1
+            _see_nothing(near, ids_here, slots_here, np.int64(0), begin)
+            _see_nothing(near, ids_here, slots_here, max(begin, end), width)
+            for column in range(begin, end):
+                put(near, column, at(depths, place + column))
+                put(ids_here, column, at(numbers, place + column))
+                put(slots_here, column, np.int32(0))
+            runs = _find_runs(ids_here, width, begin, end, ends)
             run_counts[row] = runs
-        counts[strip + 1] = seen
+            if row < RING or row >= rows - RING:
+                continue
+            for pixel in range((row - RING) * (width - 2 * RING), (row - RING + 1) * (width - 2 * RING)):
+                put(last, pixel, np.int32(-1))
+            for run in range(1, runs - 1):
+                face = np.int64(at(ids_here, np.int64(at(ends, run)) - 1))
+                # No branches: which face has been seen before cannot be guessed.
+                is_new = np.int64((at(mark, face + 1) != strip) & (face >= 0))
+                put(mark, face + 1, strip)
+                put(here, seen, face)
+                put(slot_of, face + 1, select(is_new > 0, np.int32(seen), at(slot_of, face + 1)))
+                one_back = np.int64(signs[max(face, 0)] > 0)
+                front, back = front | (is_new & (1 - one_back)), back | (is_new & one_back)
+                seen += is_new
+            for column in range(max(begin, RING), min(end, width - RING)):
+                put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
+        counts[strip + 1], facing[strip, 0], facing[strip, 1] = seen, front > 0, back > 0
 
 
 @borrower
-def any_marked(marked_tiles, first_column, last_column, first_row, last_row):
-    """Whether any tile of a range of pixels is marked."""
-    for i in range(first_row // TILE, last_row // TILE + 1):
-        for j in range(first_column // TILE, last_column // TILE + 1):
-            if marked_tiles[i, j]:
-                return True
-    return False
+def _count_marked(marked_tiles, strip, before):
+    """Fill before (ROWS / TILE, W' + 1) with how many tiles of a strip's rows of tiles are marked before each."""
+    for i in range(before.shape[0]):
+        before[i, 0] = 0
+        for j in range(marked_tiles.shape[1]):
+            before[i, j + 1] = before[i, j] + marked_tiles[strip * (ROWS // TILE) + i, j]
+
+
+@borrower
+def _is_marked(before, bounds, face, first_row):
+    """Whether any tile of a strip that a face touches is marked."""
+    first = max(bounds[face, 2] - first_row, 0) // TILE
+    last = min(bounds[face, 3] - first_row, ROWS - 1) // TILE
+    left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1
+    return (before[first, right] > before[first, left]) | (before[last, right] > before[last, left])
+
+
+@borrower
+def _draw_pixel_under(points, face, corners, row, column, pixel, highest, marks, nearest, under, depths):
+    """Do `draw_under` for one pixel of one face."""
+    if marks[pixel] < 0 or highest <= depths[pixel]:
+        return
+    a, b, c = corners
+    x, y = column - RING + 0.5, row - RING + 0.5
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
+    if not (is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)):
+        return
+    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
+    side2 = side_of(ax, ay, bx, by, x, y)
+    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (side0 + side1 + side2)
+    if depths[pixel] < near < NEARER * nearest[row, column]:
+        under[pixel], depths[pixel] = face, near
+
+
+@borrower
+def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, under, depths):
+    """Do `draw_under` for one face."""
+    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
+    first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    if sign < 0:
+        b, c = c, b
+    highest = max(points[a, 2], points[b, 2], points[c, 2])
+    for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
+        on_row = (row - RING) * width - RING
+        first_column, last_column = max(bounds[face, 0], RING), min(bounds[face, 1], width)
+        for begin in range(first_column, last_column + 1, BLOCK):
+            if all_negative(marks, np.int64(on_row + begin)):
+                continue  # as most are
+            for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
+                _draw_pixel_under(
+                    points, face, (a, b, c), row, column, on_row + column, highest, marks, nearest, under, depths
+                )
 
 
 @kernel
@@ -316,50 +469,31 @@ def draw_under(
     under,
     depths,
 ):
-    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks (H W,)
-    >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there, is for its
-    1 / depth.
+    """Write to under (H W,), which is -1 there, the face next below the nearest one at the centres of pixels with marks
+    (H W + 8,) >= 0, all of them in marked tiles, among those of the sign `seen_sign`, or all if it is 0; depths (H W,), 0 there,
+    is for its 1 / depth.
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
     if share < 0:
         lead(publish(board))
         return
-    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
-    strips = len(starts) - 1
+    strips, most = len(starts) - 1, 0
+    for strip in range(strips):
+        most = max(most, starts[strip + 1] - starts[strip])
+    chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
         strip = claim(turn)
         if strip >= strips:
             break
-        first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+        count = np.int64(0)
+        _count_marked(marked_tiles, strip, before)
         for entry in range(starts[strip], starts[strip + 1]):
-            face = entries[entry]
-            if seen_sign != 0 and signs[face] != seen_sign:
-                continue
-            if not any_marked(marked_tiles, bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3]):
-                continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            if signs[face] < 0:
-                b, c = c, b
-            highest = max(points[a, 2], points[b, 2], points[c, 2])
-            for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-                for column in range(max(bounds[face, 0], RING), min(bounds[face, 1], width) + 1):
-                    pixel = (row - RING) * width + column - RING
-                    if marks[pixel] < 0 or highest <= depths[pixel]:
-                        continue
-                    x, y = column - RING + 0.5, row - RING + 0.5
-                    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-                    cx, cy = points[c, 0], points[c, 1]
-                    if not (
-                        is_inside(ax, ay, bx, by, x, y)
-                        and is_inside(bx, by, cx, cy, x, y)
-                        and is_inside(cx, cy, ax, ay, x, y)
-                    ):
-                        continue
-                    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
-                    side2 = side_of(ax, ay, bx, by, x, y)
-                    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (
-                        side0 + side1 + side2
-                    )
-                    if depths[pixel] < near < NEARER * nearest[row, column]:
-                        under[pixel], depths[pixel] = face, near
+            face = np.int64(at(entries, entry))
+            # No branches: which face is chosen cannot be guessed.
+            put(chosen, count, face)
+            counts = (seen_sign == 0) | (signs[face] == seen_sign)
+            count += np.int64(counts & _is_marked(before, bounds, face, strip * ROWS))
+        for number in range(count):
+            face = np.int64(chosen[number])
+            _draw_face_under(points, faces, face, signs[face], bounds, strip, marks, nearest, under, depths)

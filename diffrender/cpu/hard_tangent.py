@@ -25,7 +25,7 @@ from .hard import RING, ROWS
 def _fill_plane_tangents(
     points, faces, face, perspective, attributes, attribute_faces, planes, motions, painted, d, tangents
 ):
-    """Fill tangents (C + 1, 3) with how a face's planes (C + 1, 3) change in direction d.
+    """Fill tangents (3, C + 1) with how a face's planes (3, C + 1) change in direction d.
 
     A plane through values at corners that move changes as one through the values' own changes, less what the plane rises by
     along the corners' ways.
@@ -34,7 +34,7 @@ def _fill_plane_tangents(
     slopes = barycentric_slopes(*corners)
     channels, qs = attributes.shape[1], qs_of(points, faces, face, perspective)
     for channel in range(channels + 1):
-        rise_x, rise_y = planes[channel, 1], planes[channel, 2]
+        rise_x, rise_y = planes[1, channel], planes[2, channel]
         at = (0.0, 0.0, 0.0)
         for k in range(3):
             vertex, row = faces[face, k], attribute_faces[face, k]
@@ -48,16 +48,16 @@ def _fill_plane_tangents(
             at = (at[1], at[2], change)
         sx = slopes[2] * (at[1] - at[0]) + slopes[4] * (at[2] - at[0])
         sy = slopes[3] * (at[1] - at[0]) + slopes[5] * (at[2] - at[0])
-        tangents[channel, 0] = at[0] - sx * corners[0] - sy * corners[1]
-        tangents[channel, 1], tangents[channel, 2] = sx, sy
+        tangents[0, channel] = at[0] - sx * corners[0] - sy * corners[1]
+        tangents[1, channel], tangents[2, channel] = sx, sy
 
 
 @borrower
 def _slope_tangent(planes, tangents, channel, axis, here, change, shrinking, inverse):
     """Return how a value's slope along an axis changes: d((p_x - value q_x) / q)."""
-    channels = len(planes) - 1
-    slope = (planes[channel, axis] - here * planes[channels, axis]) * inverse
-    change_of = tangents[channel, axis] - change * planes[channels, axis] - here * tangents[channels, axis]
+    channels = planes.shape[1] - 1
+    slope = (planes[axis, channel] - here * planes[axis, channels]) * inverse
+    change_of = tangents[axis, channel] - change * planes[axis, channels] - here * tangents[axis, channels]
     return change_of * inverse - slope * shrinking
 
 
@@ -73,8 +73,8 @@ def interpolate_centers_tangent(
     attribute_faces,
     perspective,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     slot_starts,
     planes,
@@ -96,14 +96,14 @@ def interpolate_centers_tangent(
     most = 0
     for strip in range(len(slot_starts) - 1):
         most = max(most, slot_starts[strip + 1] - slot_starts[strip])
-    tangents = np.empty((most, channels + 1, 3))
+    tangents = np.empty((most, 3, channels + 1))
     while True:
         strip = claim(turn)
         if strip >= len(slot_starts) - 1:
             break
         first, count = slot_starts[strip], slot_starts[strip + 1] - slot_starts[strip]
         for d in range(len(values)):
-            for slot in range(count):
+            for slot in range(1, count):  # without nothing
                 _fill_plane_tangents(
                     points,
                     faces,
@@ -119,8 +119,8 @@ def interpolate_centers_tangent(
                 )
             for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
                 for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                    slot = run_slots[row + RING, run]
-                    if slot < 0:
+                    slot = slots[row + RING, run_ends[row + RING, run - 1]]
+                    if slot == 0:
                         continue
                     plane, moved = planes[first + slot], tangents[slot]
                     q, slope_q = _on_row(plane, channels, row)
@@ -190,7 +190,7 @@ def interpolate_places_tangent(
     """Fill the last N rows of values (D, S, C or more) for N places, and those of slopes (D, S, C, 2), if there are any."""
     count, channels = len(place_faces), attributes.shape[1]
     first = values.shape[1] - count
-    plane, moved = np.empty((channels + 1, 3)), np.empty((channels + 1, 3))
+    plane, moved = np.empty((3, channels + 1)), np.empty((3, channels + 1))
     for place in range(count):
         face, corner, x, y = place_faces[place], place_corners[place], places[place, 0], places[place, 1]
         px, py = place_pixels[place] % width + 0.5, place_pixels[place] // width + 0.5
@@ -242,7 +242,7 @@ def areas_tangent(points, faces, pixels, width, owners, numbers, cutters, motion
     """
     for pair in range(len(pixels)):
         px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
-        area_backward(points, faces, px, py, owners[pair], numbers[pair], cutters[pair], 1.0, rows)
+        area_backward(points, faces, px, py, owners, numbers, cutters, pair, 1.0, rows)
         for side in range(2):
             owner = owners[pair, side]
             if owner >= 0:

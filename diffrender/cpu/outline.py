@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..formulas.edge import interval_within
-from ..jit import borrower, kernel, subroutine
+from ..jit import borrower, subroutine
 from .half_edges import ends_of
 from .hard import RING, TILE
 from .sheet import lies_beyond, outward_ends, walk
@@ -159,7 +159,7 @@ def add_candidates(
     return count, found
 
 
-@kernel
+@borrower
 def find_outlines(
     points,
     faces,

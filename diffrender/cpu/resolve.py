@@ -532,7 +532,7 @@ def resolve_outlines(
         counts[portion, 0], counts[portion, 1] = pairs - first_pair, used - first_place
 
 
-@kernel
+@borrower
 def close_gaps(
     counts,
     first_row,

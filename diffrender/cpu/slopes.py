@@ -28,7 +28,7 @@ def _value_at(attributes, attribute_faces, face, channel, wa, wb, wc):
 
 
 @kernel
-def slope_centers(share, shares, board, turn, run_ends, run_slots, run_counts, slot_starts, planes, slopes):
+def slope_centers(share, shares, board, turn, run_ends, run_counts, slots, slot_starts, planes, slopes):
     """Fill the rows of slopes (S, C, 2), zeros, of pixels that see a face."""
     if share < 0:
         lead(publish(board))
@@ -41,10 +41,10 @@ def slope_centers(share, shares, board, turn, run_ends, run_slots, run_counts, s
             break
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                slot = run_slots[row + RING, run]
-                if slot < 0:
-                    continue
                 begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
+                slot = slots[row + RING, begin + RING]
+                if slot == 0:
+                    continue
                 plane = planes[slot_starts[strip] + slot]
                 q, slope_q = _on_row(plane, channels, row)
                 for channel in range(channels):
@@ -53,35 +53,35 @@ def slope_centers(share, shares, board, turn, run_ends, run_slots, run_counts, s
                         x = column + 0.5
                         inverse = 1.0 / (q + x * slope_q)
                         here, into = (value + x * slope) * inverse, row * width + column
-                        slopes[into, channel, 0] = (plane[channel, 1] - here * plane[channels, 1]) * inverse
-                        slopes[into, channel, 1] = (plane[channel, 2] - here * plane[channels, 2]) * inverse
+                        slopes[into, channel, 0] = (plane[1, channel] - here * plane[1, channels]) * inverse
+                        slopes[into, channel, 1] = (plane[2, channel] - here * plane[2, channels]) * inverse
 
 
 @kernel
 def slope_places(points, faces, place_faces, place_corners, places, attributes, attribute_faces, perspective, slopes):
     """Fill the last N rows of slopes (S, C, 2) for N places."""
     count, channels = len(place_faces), attributes.shape[1]
-    first, plane = len(slopes) - count, np.empty((channels + 1, 3))
+    first, plane = len(slopes) - count, np.empty((3, channels + 1))
     for place in range(count):
         face, x, y = place_faces[place], places[place, 0], places[place, 1]
         wa, wb, wc, inverse = _weights_at(points, faces, face, place_corners[place], x, y, perspective)
         _fill_planes(points, faces, face, perspective, attributes, attribute_faces, plane)
         for channel in range(channels):
             here = _value_at(attributes, attribute_faces, face, channel, wa, wb, wc)
-            slopes[first + place, channel, 0] = (plane[channel, 1] - here * plane[channels, 1]) * inverse
-            slopes[first + place, channel, 1] = (plane[channel, 2] - here * plane[channels, 2]) * inverse
+            slopes[first + place, channel, 0] = (plane[1, channel] - here * plane[1, channels]) * inverse
+            slopes[first + place, channel, 1] = (plane[2, channel] - here * plane[2, channels]) * inverse
 
 
 @borrower
 def _slopes_backward(plane, here, inverse, grad_x, grad_y, channel, channels, into, sums):
-    """Add the gradients of a channel's slopes to sums (into, C + 1, 3), and return that of the value and that of log(1 / q)."""
+    """Add the gradients of a channel's slopes to sums (into, 3, C + 1), and return that of the value and that of log(1 / q)."""
     grad_x, grad_y = np.float64(grad_x) * inverse, np.float64(grad_y) * inverse
-    sums[into, channel, 1] += grad_x
-    sums[into, channel, 2] += grad_y
-    sums[into, channels, 1] += grad_x * here
-    sums[into, channels, 2] += grad_y * here
-    of_value = -grad_x * plane[channels, 1] - grad_y * plane[channels, 2]
-    of_x, of_y = plane[channel, 1] - here * plane[channels, 1], plane[channel, 2] - here * plane[channels, 2]
+    sums[into, 1, channel] += grad_x
+    sums[into, 2, channel] += grad_y
+    sums[into, 1, channels] += grad_x * here
+    sums[into, 2, channels] += grad_y * here
+    of_value = -grad_x * plane[1, channels] - grad_y * plane[2, channels]
+    of_x, of_y = plane[1, channel] - here * plane[1, channels], plane[2, channel] - here * plane[2, channels]
     return of_value, grad_x * of_x + grad_y * of_y
 
 
@@ -94,8 +94,8 @@ def slope_centers_backward(
     points,
     faces,
     run_ends,
-    run_slots,
     run_counts,
+    slots,
     slot_faces,
     slot_starts,
     planes,
@@ -103,7 +103,7 @@ def slope_centers_backward(
     grad_values,
     sums,
 ):
-    """Add to grad_values (S, C) what grad_slopes (S, C, 2) of pixels' centres give, and fill sums (N, C + 1, 3) with the rest."""
+    """Add to grad_values (S, C) what grad_slopes (S, C, 2) of pixels' centres give, and fill sums (N, 3, C + 1) with the rest."""
     if share < 0:
         lead(publish(board))
         return
@@ -115,13 +115,13 @@ def slope_centers_backward(
             break
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             for channel in range(channels + 1):
-                sums[slot, channel, 0], sums[slot, channel, 1], sums[slot, channel, 2] = 0.0, 0.0, 0.0
+                sums[slot, 0, channel], sums[slot, 1, channel], sums[slot, 2, channel] = 0.0, 0.0, 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                slot = run_slots[row + RING, run]
-                if slot < 0:
-                    continue
                 begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
+                slot = slots[row + RING, begin + RING]
+                if slot == 0:
+                    continue
                 into, corner = slot_starts[strip] + slot, faces[slot_faces[strip, slot], 0]
                 plane = planes[into]
                 q, slope_q = _on_row(plane, channels, row)
@@ -141,9 +141,9 @@ def slope_centers_backward(
                         grad_values[pixel, channel] += of_value
                         shrinking += of_inverse
                     shrinking *= inverse
-                    sums[into, channels, 0] += shrinking
-                    sums[into, channels, 1] += shrinking * (x - points[corner, 0])
-                    sums[into, channels, 2] += shrinking * y
+                    sums[into, 0, channels] += shrinking
+                    sums[into, 1, channels] += shrinking * (x - points[corner, 0])
+                    sums[into, 2, channels] += shrinking * y
 
 
 @kernel
@@ -162,13 +162,13 @@ def slope_places_backward(
     sums,
 ):
     """Add to grad_values (S, C) what grad_slopes (S, C, 2) of N places give, and fill shrinking (N,), the gradients of
-    log(1 / q), and sums (N, C + 1, 3)."""
+    log(1 / q), and sums (N, 3, C + 1)."""
     count, channels = len(place_faces), attributes.shape[1]
-    first, plane = len(grad_slopes) - count, np.empty((channels + 1, 3))
+    first, plane = len(grad_slopes) - count, np.empty((3, channels + 1))
     for place in range(count):
         shrinking[place] = 0.0
         for channel in range(channels + 1):
-            sums[place, channel, 0], sums[place, channel, 1], sums[place, channel, 2] = 0.0, 0.0, 0.0
+            sums[place, 0, channel], sums[place, 1, channel], sums[place, 2, channel] = 0.0, 0.0, 0.0
         face, x, y = place_faces[place], places[place, 0], places[place, 1]
         wa, wb, wc, inverse = _weights_at(points, faces, face, place_corners[place], x, y, perspective)
         _fill_planes(points, faces, face, perspective, attributes, attribute_faces, plane)

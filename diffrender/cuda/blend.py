@@ -110,7 +110,7 @@ def _area_backward(points, faces, pixels, width, pairs, grad_areas, pair, own_po
         for axis in range(3):
             own_points[pair, k, axis] = points[keys[pair, k], axis]
     px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
-    hangs_on = (own_owners[pair], numbers[pair], own_cutters[pair])
+    hangs_on = (own_owners, numbers, own_cutters, pair)
     area_backward(own_points[pair], own_faces[pair], px, py, *hangs_on, grad_areas[pair], grads[pair])
 
 

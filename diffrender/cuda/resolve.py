@@ -174,7 +174,7 @@ def _resolve(
 @shared
 def _cross(surface, ids, outlines, first, last, pixel, owner, used, pairs, end, place_end, into, places):
     """Write the pair of the line where two sheets cross in a pixel, and its place; return how many there are now. See
-    `diffrender.cpu.cross.find_crossings`."""
+    `diffrender.cpu.cross.finish_boundaries`."""
     points, faces, linked, signs, ring = surface[:5]
     rows, columns = ids.shape
     suspect, second = owner // 2, owner % 2

@@ -1,0 +1,80 @@
+"""What kernels do in lanes with the pixels of two rows, BLOCK of each: numbers beside each other in memory."""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ..lanes import BLOCK, LANES, LanesType, address_of, halves_of, indices
+
+
+@intrinsic
+def columns_twice(typing_context, like):  # type: ignore[no-untyped-def]
+    """Return 0, 1, ... BLOCK - 1 twice, in the precision of the scalar `like`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = ir.VectorType(context.get_value_type(like), LANES)
+        return ir.Constant(kind, [float(lane % BLOCK) for lane in range(LANES)])
+
+    return LanesType(like)(like), generate
+
+
+@intrinsic
+def cross_exactly(typing_context, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Return a b - c d of lanes, both products rounded: exchanging (a, b) with (c, d) turns the sign and changes nothing else."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        first, second = builder.fmul(*arguments[:2], flags=()), builder.fmul(*arguments[2:], flags=())
+        return builder.fsub(first, second, flags=())
+
+    return a(a, a, a, a), generate
+
+
+@intrinsic
+def put_pair_where(typing_context, array, first, second, mask, value):  # type: ignore[no-untyped-def]
+    """Write one value to the places of a pair of blocks, see `store_pair`, where a mask holds."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        _, first, second, mask, number = arguments
+        number = context.cast(builder, number, value, array.dtype)
+        vector = ir.VectorType(number.type, BLOCK)
+        undefined = ir.Constant(vector, ir.Undefined)
+        item = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+        items = builder.shuffle_vector(item, undefined, indices([0] * BLOCK))
+        for place, chosen in zip((first, second), halves_of(builder, mask), strict=True):
+            address = address_of(context, builder, array, (arguments[0], place), BLOCK)
+            align = array.dtype.bitwidth // 8
+            known = builder.load(address, align=align)
+            builder.store(builder.select(chosen, items, known), address, align=align)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.intp, mask, value), generate
+
+
+@intrinsic
+def lowest_lane(typing_context, lanes):  # type: ignore[no-untyped-def]
+    """Return the lowest number in lanes, none of which is NaN."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        value, count = arguments[0], LANES
+        while count > 1:
+            count //= 2
+            low = builder.shuffle_vector(value, value, indices(list(range(count))))
+            high = builder.shuffle_vector(value, value, indices(list(range(count, 2 * count))))
+            value = builder.select(builder.fcmp_ordered("<", low, high), low, high)
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return lanes.dtype(lanes), generate
+
+
+@intrinsic
+def all_negative(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Return whether BLOCK integers of a contiguous array, from `place` on, are all negative."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        address = address_of(context, builder, array, arguments, BLOCK)
+        numbers = builder.load(address, align=array.dtype.bitwidth // 8)
+        is_negative = builder.icmp_signed("<", numbers, ir.Constant(numbers.type, None))
+        bits = ir.IntType(BLOCK)
+        return builder.icmp_signed("==", builder.bitcast(is_negative, bits), ir.Constant(bits, -1))
+
+    return types.boolean(array, types.intp), generate
