@@ -345,6 +345,17 @@ def lane_numbers(typing_context, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
+    """Return scalar a in the lanes of the first block and b in those of the second."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        first, second = (_spread(builder, value) for value in arguments)
+        return builder.shuffle_vector(first, second, indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
+
+    return _LANES[a](a, b), generate
+
+
+@intrinsic
 def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-def]
     """Return two numbers of a contiguous array, those of a block's rows, in all its columns, for the first and second block."""
 

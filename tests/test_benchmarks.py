@@ -9,8 +9,6 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmarks").glob("*.py"))
-# Functions of kernels that Python called when it still could.
-OUTDATED = {"roofline"}
 
 
 def load(name):
@@ -51,8 +49,6 @@ def test_a_benchmark_can_be_imported(name):
     load(name)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(strict=True) if name in OUTDATED else ()) for name in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_calls_only_what_python_can_call(name):
     assert kernel_calls(load(name)) == []
