@@ -16,18 +16,9 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import InlineClosureLikes
 
-_WRAPPER = "_ZN7cpython"  # how the names of functions begin that take Python's objects apart
-
 
 class KernelLibrary(JITCodeLibrary):
     """The code of a kernel and of all that it calls."""
-
-    def add_ir_module(self, module: Any) -> None:
-        """Add code, of which wrappers, which do little, are not to be made faster."""
-        for function in module.functions:
-            if function.name.startswith(_WRAPPER):
-                function.attributes.update(("noinline", "optnone"))
-        super().add_ir_module(module)
 
     def _optimize_functions(self, module: Any) -> None:
         """Run Numba's passes on each function that the module has: Numba sets them up again for each that it only names."""
