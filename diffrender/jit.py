@@ -21,7 +21,14 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime import rtsys
 from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
-from .compilers import CalleeCompiler, KernelCompiler
+# What is made here of Numba's insides is known to fit these versions. With others kernels are as fast, but compile longer.
+FITS_NUMBA = (0, 61) <= numba.version_info.short <= (0, 68)
+_OF_CALLEES: dict[str, Any] = {}
+_OF_KERNELS: dict[str, Any] = {}
+if FITS_NUMBA:
+    from .compilers import CalleeCompiler, KernelCompiler
+
+    _OF_CALLEES["pipeline_class"], _OF_KERNELS["pipeline_class"] = CalleeCompiler, KernelCompiler
 
 # No "nnan" and no "ninf": P = prod(1 + exp(x)) overflows to inf on purpose. No "reassoc": sums have the order written.
 FAST_MATH = {"contract", "arcp", "nsz", "afn"}
@@ -47,7 +54,7 @@ def subroutine(function: Callable) -> Callable:
 
 
 def _callee(function: Callable, **options: bool) -> Callable:
-    compiled = _compiled(function, no_cpython_wrapper=True, pipeline_class=CalleeCompiler, **options)
+    compiled = _compiled(function, no_cpython_wrapper=True, **_OF_CALLEES, **options)
     # A call from Python looks for a version compiled before, which has no wrapper here: it must find none.
     compiled.add_overload = lambda result: compiled.overloads.update({tuple(result.signature.args): result})
 
@@ -73,7 +80,7 @@ def _let_python_call(compiled: Any) -> Callable:
 
 def kernel(function: Callable) -> Callable:
     """Compile a loop that runs without the interpreter lock and is kept in the cache."""
-    compiled = _compiled(function, nogil=True, pipeline_class=KernelCompiler)
+    compiled = _compiled(function, nogil=True, **_OF_KERNELS)
     directory = cache_directory()
     if directory is not None:
         # Numba reads its cache directory here and only here; other packages' functions keep theirs.
@@ -99,6 +106,8 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code of a signature, or None if there is none."""
+        if not FITS_NUMBA:
+            return super().load_overload(sig, target_context)
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)

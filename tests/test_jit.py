@@ -24,9 +24,9 @@ DRAW = (
 )
 
 
-def draw(**environment):
+def draw(before="", **environment):
     result = subprocess.run(
-        [sys.executable, "-c", DRAW], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", before + DRAW], env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )
     return result.stdout
 
@@ -38,6 +38,11 @@ def test_kernels_are_kept_in_the_chosen_folder_and_elsewhere_if_it_cannot_be_wri
     assert kept.name.startswith("kernels-") and any(kept.rglob("*.nbi"))
     (tmp_path / "file").write_text("")
     assert draw(DIFFRENDER_CACHE_DIR=str(tmp_path / "file" / "x")) == expected
+
+
+def test_a_numba_that_is_not_known_compiles_in_its_own_way(tmp_path):
+    newer = "import numba; numba.version_info = numba.version_info._replace(short=(0, 999));"
+    assert draw(newer, DIFFRENDER_CACHE_DIR=str(tmp_path)) == draw()
 
 
 def test_number_of_threads():
