@@ -225,24 +225,33 @@ _ARITHMETIC = re.compile(r"v(fn?m(?:add|sub)\w*|add|sub|mul|div|max|min|cmp\w*|r
 
 
 def _count_instructions(loop: Any) -> tuple[int, int]:
-    """Return the instructions, and the float32 operations of x86 vectors, of the longest innermost loop in the assembly."""
+    """Return the instructions, and the float32 operations of x86 vectors, of the busiest innermost loop in the assembly."""
     lines = next(iter(loop.inspect_asm().values())).split("\n")
     places = {line[:-1]: k for k, line in enumerate(lines) if line.endswith(":")}
     bodies = []
     for k, line in enumerate(lines):
         jump = _JUMP.match(line)
         if jump and places.get(jump[1], k) < k:
-            body = lines[places[jump[1]] : k + 1]
-            if sum(bool(_JUMP.match(other)) for other in body) == 1:
+            begin = places[jump[1]]
+            jumps = [(place, _JUMP.match(lines[place])) for place in range(begin, k)]
+            if not any(
+                other and begin <= places.get(other[1], -1) <= place for place, other in jumps
+            ):  # it is innermost
+                body = lines[begin : k + 1]
                 bodies.append([part for part in body if part.startswith("\t") and part.strip()[0] != "."])
-    longest, flops = max(bodies, key=len, default=[]), 0
-    for instruction in longest:
+    busiest = max(bodies, key=_flops_of, default=[])
+    return len(busiest), _flops_of(busiest)
+
+
+def _flops_of(body: list[str]) -> int:
+    flops = 0
+    for instruction in body:
         name, *operands = instruction.split(None, 1)
         match = _ARITHMETIC.match(name)
         if match:
             width = max(_WIDTH[register] for register in re.findall(r"%([xyz])mm", operands[0]))
             flops += width * (2 if match[1].startswith("f") else 1)
-    return len(longest), flops
+    return flops
 
 
 def _count_blocks(mesh: dr.Mesh, camera: dr.Camera) -> int:
