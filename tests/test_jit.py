@@ -26,7 +26,11 @@ DRAW = (
 
 def draw(before="", **environment):
     result = subprocess.run(
-        [sys.executable, "-c", before + DRAW], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", before + DRAW],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return result.stdout
 
