@@ -39,7 +39,7 @@ from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
-_FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
+_FORWARD, _BACKWARD = 64, 32  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
 _SAVED = 8 * LANES  # and of the way back
 # A tint holds what turns places across bc, ca and ab into the barycentric coordinates of a, b and c, the corners' depth

@@ -36,7 +36,7 @@ from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
 from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
 
-_FORWARD, _BACKWARD = 128, 96  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
+_FORWARD, _BACKWARD = 64, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _MANY_IDLE = 2  # rows of a strip: from there on it pays to look for blocks that nothing comes from
 
 

@@ -48,7 +48,7 @@ from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
 from .tints import DENSITY, TINT, UV, Q, corner_weights, footprint_of, put_place, put_q, put_uv, six, slopes_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
-_FORWARD, _BACKWARD = 96, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
+_FORWARD, _BACKWARD = 64, 32  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
 _DRAWN = 5 * LANES  # numbers of two blocks between the steps of the way forward
 _SAVED = 8 * LANES  # and of the way back
 # Of a face's corners: the sums of `diffrender.cpu.color`, log q of the attributes; log q of the texture, uv, the density.
