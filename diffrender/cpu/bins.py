@@ -10,9 +10,9 @@ import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import kernel
+from ..jit import formula, kernel
 from ..kernel_memory import aligned
-from ..lanes import higher, lower
+from ..lanes import at, higher, lower, put
 from ..memory import empty
 from ..ranges import Ranges, most_by_view
 from ..spin import lead, publish
@@ -116,7 +116,7 @@ def _prepare(
         of_part = counts[part]
         total, view = 0, 0
         for face in range(count * part // parts, count * (part + 1) // parts):
-            slots[face] = total
+            put(slots, face, total)
             while face >= face_starts[view + 1]:
                 view += 1
             a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
@@ -125,7 +125,7 @@ def _prepare(
             bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
             cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
             area = signed_area_twice(ax, ay, bx, by, cx, cy)
-            bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = 0, -1, 0, -1
+            _put_box(bounds, face, 0, -1, 0, -1)
             if area == 0.0 or (cull_backfaces and area > 0.0):
                 continue
             if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
@@ -143,23 +143,38 @@ def _prepare(
             ca = (ax - cx) ** 2 + (ay - cy) ** 2
             if lower(lower(area, ab), lower(bc, ca)) < SMALLEST_SQUARE:
                 continue  # zero in float32
-            corners[face, 0], corners[face, 1], corners[face, 2] = a, b, c
-            geometry[face, 0], geometry[face, 1] = ax, ay
-            geometry[face, 2], geometry[face, 3] = bx, by
-            geometry[face, 4], geometry[face, 5] = cx, cy
-            geometry[face, INVERSE_AREA] = 1.0 / area
+            put(corners, 3 * face, a)
+            put(corners, 3 * face + 1, b)
+            put(corners, 3 * face + 2, c)
+            into = GEOMETRY * face
+            put(geometry, into, ax)
+            put(geometry, into + 1, ay)
+            put(geometry, into + 2, bx)
+            put(geometry, into + 3, by)
+            put(geometry, into + 4, cx)
+            put(geometry, into + 5, cy)
+            put(geometry, into + INVERSE_AREA, 1.0 / area)
             first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
             first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
             if first_x > last_x or first_y > last_y:
                 continue
-            bounds[face, 0], bounds[face, 1] = first_x, last_x
-            bounds[face, 2], bounds[face, 3] = first_y, last_y
+            _put_box(bounds, face, first_x, last_x, first_y, last_y)
             depth = lower(lower(vertices[a, 2], vertices[b, 2]), vertices[c, 2])
-            slices[face] = lower(np.int64((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
+            in_slice = lower(np.int64((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
+            put(slices, face, in_slice)
             first, last = first_y // STRIP_ROWS, last_y // STRIP_ROWS
             total += last - first + 1
             for strip in range(first, last + 1):
-                of_part[view * per_view + strip * _SLICES + slices[face]] += 1
+                place = view * per_view + strip * _SLICES + in_slice
+                put(of_part, place, at(of_part, place) + 1)
+
+
+@formula
+def _put_box(bounds, face, left, right, top, bottom):
+    put(bounds, 4 * face, left)
+    put(bounds, 4 * face + 1, right)
+    put(bounds, 4 * face + 2, top)
+    put(bounds, 4 * face + 3, bottom)
 
 
 @kernel
@@ -187,9 +202,12 @@ def _fill(share, shares, board, face_starts, per_view, bounds, slices, counts, s
         for face in range(count * part // parts, count * (part + 1) // parts):
             while face >= face_starts[view + 1]:
                 view += 1
-            slots[face] += before
-            if bounds[face, 3] >= bounds[face, 2]:
-                for strip in range(bounds[face, 2] // STRIP_ROWS, bounds[face, 3] // STRIP_ROWS + 1):
-                    place = view * per_view + strip * _SLICES + slices[face]
-                    entries[cursor[place]] = face
-                    cursor[place] += 1
+            put(slots, face, at(slots, face) + before)
+            top, bottom = np.int64(at(bounds, 4 * face + 2)), np.int64(at(bounds, 4 * face + 3))
+            if bottom >= top:
+                first = view * per_view + np.int64(at(slices, face))
+                for strip in range(top // STRIP_ROWS, bottom // STRIP_ROWS + 1):
+                    place = first + strip * _SLICES
+                    at_place = at(cursor, place)
+                    put(entries, at_place, face)
+                    put(cursor, place, at_place + 1)
