@@ -21,7 +21,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime import rtsys
 from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
-# What is made here of Numba's insides is known to fit these versions. With others kernels are as fast, but compile longer.
+# What is made here of Numba's insides is known to fit these versions. With others kernels compile longer.
 FITS_NUMBA = (0, 61) <= numba.version_info.short <= (0, 68)
 _OF_CALLEES: dict[str, Any] = {}
 _OF_KERNELS: dict[str, Any] = {}
