@@ -34,9 +34,7 @@ def coordinates_of(typing_context, blocks, block, like):  # type: ignore[no-unty
         apart = indices([0] * BLOCK + [1] * BLOCK)
         results = []
         for integers, within in ((columns, lambda lane: lane % BLOCK // 2), (rows, lambda lane: lane % 2)):
-            reals = builder.sitofp(
-                integers, ir.VectorType(real, 2)
-            )  # as two: as many as LANES take eight times as long
+            reals = builder.sitofp(integers, ir.VectorType(real, 2))  # as two: LANES of them take eight times as long
             spread = builder.shuffle_vector(reals, reals, apart)
             offsets = _constant([float(within(lane)) for lane in range(LANES)], real)
             results.append(builder.fadd(spread, offsets))

@@ -35,7 +35,7 @@ from ..spin import claim, lead, publish
 from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
-from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
+from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
 BEHIND = np.float32(-1e30)  # the depth logit of a face that does not count
@@ -96,6 +96,34 @@ def list_hidden(lists, count, upstream, seen, seen_count, hidden):
     for k in range(hidden_count):
         put(seen, seen_count + k, at(hidden, k))
     return seen_count + hidden_count
+
+
+@formula
+def weight_slopes(lists, number, to_a, to_b, to_c):
+    """Return the slopes in x and y of the barycentric coordinates of a, b and c, for what a face's tint begins with."""
+    frames = lists[0]
+    return (
+        of_frame(frames, number, 8) * to_a,
+        of_frame(frames, number, 9) * to_a,
+        of_frame(frames, number, 14) * to_b,
+        of_frame(frames, number, 15) * to_b,
+        of_frame(frames, number, 2) * to_c,
+        of_frame(frames, number, 3) * to_c,
+    )
+
+
+@formula
+def add_corners(sums, place, ua, ub, uc, hx, hy, ba, bb, bc, grad_log):
+    """Add to a face's sums, from `place` on, what two blocks send back to x and y of the corners and to their depth logits."""
+    add_products(sums, place, ua, hx)
+    add_products(sums, place + 1 * LANES, ua, hy)
+    add_products(sums, place + 2 * LANES, ub, hx)
+    add_products(sums, place + 3 * LANES, ub, hy)
+    add_products(sums, place + 4 * LANES, uc, hx)
+    add_products(sums, place + 5 * LANES, uc, hy)
+    add_products(sums, place + 6 * LANES, ba, grad_log)
+    add_products(sums, place + 7 * LANES, bb, grad_log)
+    add_products(sums, place + 8 * LANES, bc, grad_log)
 
 
 @formula
@@ -310,7 +338,7 @@ def color_backward(
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
-    frames, blocks = lists[0], lists[1]
+    blocks = lists[1]
     # Of two blocks: what `save_nearest` writes; the places across the edges.
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = _TINT + 3 * channels
@@ -410,14 +438,7 @@ def color_backward(
                     grad_logit = alpha_backward(above, owner, lists, block, entries, entry, counts, rate, owners)
                     grad_logit = grad_logit + log_coverage_backward(grad_log, log_rate)
                     store(saved, into, times_sign(grad_logit, logit))  # x is linear in d^2
-                    slopes = (
-                        of_frame(frames, number, 8) * to_a,
-                        of_frame(frames, number, 9) * to_a,
-                        of_frame(frames, number, 14) * to_b,
-                        of_frame(frames, number, 15) * to_b,
-                        of_frame(frames, number, 2) * to_c,
-                        of_frame(frames, number, 3) * to_c,
-                    )
+                    slopes = weight_slopes(lists, number, to_a, to_b, to_c)
                     hx, hy = clipped_barycentric_backward(
                         fma(grad_log, depth_a, weight * dot_a),
                         fma(grad_log, depth_b, weight * dot_b),
@@ -429,19 +450,11 @@ def color_backward(
                         slopes,
                     )
                     corner = number * _CORNER_SUMS
-                    add_products(corner_sums, corner, ua, hx)
-                    add_products(corner_sums, corner + 1 * LANES, ua, hy)
-                    add_products(corner_sums, corner + 2 * LANES, ub, hx)
-                    add_products(corner_sums, corner + 3 * LANES, ub, hy)
-                    add_products(corner_sums, corner + 4 * LANES, uc, hx)
-                    add_products(corner_sums, corner + 5 * LANES, uc, hy)
-                    add_products(corner_sums, corner + 6 * LANES, ba, grad_log)
-                    add_products(corner_sums, corner + 7 * LANES, bb, grad_log)
-                    add_products(corner_sums, corner + 8 * LANES, bc, grad_log)
+                    add_corners(corner_sums, corner, ua, ub, uc, hx, hy, ba, bb, bc, grad_log)
                 add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
             for number in range(batch):
                 face = at(entries, entry + number)
-                slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
+                slot = slot_of(slots, bounds, face, top)
                 put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
                 sum_up(corner_sums, number * _CORNER_SUMS, totals, 9)
                 for corner in range(3):

@@ -16,8 +16,8 @@ from ..jit import formula, kernel, prefer_wide_vectors
 from ..kernel_memory import aligned
 from ..lanes import LANES, at, fma, higher, load, load_pair, lower, put, select, store, store_pair, times_sign
 from ..spin import claim, lead, publish
-from .blocks import of_frame, save_nearest
-from .color import BEHIND, list_hidden, list_seen, put_tint
+from .blocks import save_nearest
+from .color import BEHIND, list_hidden, list_seen, put_tint, weight_slopes
 from .rows import put_rows, put_upstream, second_of
 from .sample import CELLS, PLACES, SAMPLED, SLOPES, clear, clear_slopes, put_levels, sample, sample_slopes
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
@@ -118,7 +118,7 @@ def color_tangent(
     fill(hues, 0, channels * size, ZERO)
     tangents = aligned(directions * (channels + 1) * size, geometry)
     lists = new_lists(width, _AT_ONCE, geometry)
-    frames, blocks = lists[0], lists[1]
+    blocks = lists[1]
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
@@ -229,14 +229,7 @@ def color_tangent(
                         lowest_depth,
                     )
                     weight = select(counts, weight, ZERO)
-                    slopes = (
-                        of_frame(frames, number, 8) * to_a,
-                        of_frame(frames, number, 9) * to_a,
-                        of_frame(frames, number, 14) * to_b,
-                        of_frame(frames, number, 15) * to_b,
-                        of_frame(frames, number, 2) * to_c,
-                        of_frame(frames, number, 3) * to_c,
-                    )
+                    slopes = weight_slopes(lists, number, to_a, to_b, to_c)
                     put_nearest(times_sign(ONE, logit), saved, into, scale, rows)
                     above = load_pair(upstream, first, second)
                     store(

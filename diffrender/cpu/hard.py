@@ -311,9 +311,8 @@ def draw_ids(
     strips, most = len(counts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
-    by_side = np.empty(
-        most + 1, np.int32
-    )  # a strip's faces: those seen from their front and, from the end on, the others
+    # A strip's faces: those seen from their front and, from the end on, the others.
+    by_side = np.empty(most + 1, np.int32)
     while True:
         strip = claim(turn)
         if strip >= strips:

@@ -33,7 +33,7 @@ from .blocks import (
 from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
 from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
-from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
+from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
 
 _FORWARD, _BACKWARD = 64, 48  # blocks at a time, and a little more: what is kept of them fits in the L1 cache
@@ -169,7 +169,7 @@ def silhouette_backward(
                 face = at(entries, entry)
                 entry += 1
                 if has_idle and not is_live(live, bounds, face, top, bottom, width):
-                    put_nothing(entry_gradients, slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS)
+                    put_nothing(entry_gradients, slot_of(slots, bounds, face, top))
                     continue
                 put(chosen, batch, face)
                 batch += 1
@@ -193,5 +193,5 @@ def silhouette_backward(
                 add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums)
             for number in range(batch):
                 face = at(chosen, number)
-                slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
+                slot = slot_of(slots, bounds, face, top)
                 put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, 2)

@@ -38,6 +38,12 @@ def rows_of(strip, strips, height):
 
 
 @formula
+def slot_of(slots, bounds, face, top):
+    """Return the gradient slot that a face has in the strip that begins at row `top`."""
+    return slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
+
+
+@formula
 def fill(array, begin, end, value):
     """Write a value to array[begin:end]: a slice would take Numba half a second to compile, for its error messages."""
     for i in range(begin, end):

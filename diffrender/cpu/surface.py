@@ -36,15 +36,14 @@ from .blocks import (
     add_nearest,
     add_products,
     coverage_logits,
-    of_frame,
     put_corner_gradients,
     save_nearest,
 )
-from .color import BEHIND, list_hidden, list_seen, put_tint, put_upstream_color, take_color
+from .color import BEHIND, add_corners, list_hidden, list_seen, put_tint, put_upstream_color, take_color, weight_slopes
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
-from .strips import STRIP_ROWS, fill, rows_of, stride_of, strip_size, strips_of
+from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
 from .tints import DENSITY, TINT, UV, Q, corner_weights, footprint_of, put_place, put_q, put_uv, six, slopes_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
 
@@ -303,7 +302,7 @@ def surface_backward(
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
-    frames, blocks = lists[0], lists[1]
+    blocks = lists[1]
     saved = aligned((len(blocks) // 2 + 1) * _SAVED, geometry)
     tint_size = TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
@@ -509,28 +508,13 @@ def surface_backward(
                         add_lanes(corner_sums, corner + 12 * LANES, log_a)
                         add_lanes(corner_sums, corner + 13 * LANES, log_b)
                         add_lanes(corner_sums, corner + 14 * LANES, log_c)
-                    slopes = (
-                        of_frame(frames, number, 8) * to_a,
-                        of_frame(frames, number, 9) * to_a,
-                        of_frame(frames, number, 14) * to_b,
-                        of_frame(frames, number, 15) * to_b,
-                        of_frame(frames, number, 2) * to_c,
-                        of_frame(frames, number, 3) * to_c,
-                    )
+                    slopes = weight_slopes(lists, number, to_a, to_b, to_c)
                     hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse_total, slopes)
-                    add_products(corner_sums, corner, ua, hx)
-                    add_products(corner_sums, corner + 1 * LANES, ua, hy)
-                    add_products(corner_sums, corner + 2 * LANES, ub, hx)
-                    add_products(corner_sums, corner + 3 * LANES, ub, hy)
-                    add_products(corner_sums, corner + 4 * LANES, uc, hx)
-                    add_products(corner_sums, corner + 5 * LANES, uc, hy)
-                    add_products(corner_sums, corner + 6 * LANES, ba, grad_log)
-                    add_products(corner_sums, corner + 7 * LANES, bb, grad_log)
-                    add_products(corner_sums, corner + 8 * LANES, bc, grad_log)
+                    add_corners(corner_sums, corner, ua, ub, uc, hx, hy, ba, bb, bc, grad_log)
                 add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
             for number in range(batch):
                 face = at(entries, entry + number)
-                slot = slots[face] + top // STRIP_ROWS - bounds[face, 2] // STRIP_ROWS
+                slot = slot_of(slots, bounds, face, top)
                 put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
                 if texture is None:
                     sum_up(corner_sums, number * _CORNER_SUMS, totals, _PLAIN_SUMS)
