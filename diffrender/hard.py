@@ -17,7 +17,6 @@ and back, in the reverse order:
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,12 +210,6 @@ class HardRaster:
         run_on_workers(multiply_tangent, self._drawn.values, layer.sampled.values, colors, values)
 
 
-@lru_cache(maxsize=8)
-def _background(color: tuple[float, ...], channels: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Return a background's colour (C,) and black, neither ever written to."""
-    return check_background(color, channels, dtype), np.zeros(channels, dtype)
-
-
 def draw_hard(
     vertices: Any,
     faces: Any,
@@ -243,7 +236,7 @@ def draw_hard(
     if attribute_faces is None:
         attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
-    background, nothing = _background(tuple(settings.background), channels, dtype)
+    background, nothing = check_background(settings.background, channels, dtype), np.zeros(channels, dtype)
     drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
     layer = None
     if cover is not None:

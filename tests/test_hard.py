@@ -452,6 +452,15 @@ def test_attributes_at_corners_are_those_at_vertices():
     np.testing.assert_allclose(one.backward(grad).vertices_pixel, other.backward(grad).vertices_pixel, atol=1e-9)
 
 
+def test_a_background_may_be_one_number_and_a_wrong_one_is_shown():
+    mesh, camera = dr.icosphere(1), dr.Camera.look_at(eye=(0, 0, 4), size=(16, 16))
+    grey = dr.render(mesh, camera, dr.Hard(background=(0.5, 0.5, 0.5))).image
+    np.testing.assert_array_equal(dr.render(mesh, camera, dr.Hard(background=0.5)).image, grey)
+    for wrong in (None, (1, 2), ([1, 2], [3, 4], [5, 6])):
+        with pytest.raises(ValueError, match="background must"):
+            dr.render(mesh, camera, dr.Hard(background=wrong))
+
+
 def test_wrong_input_is_refused():
     fragments = dr.rasterize_hard(np.array([(1, 1, 1), (5, 1, 1), (1, 5, 1.0)]), np.array([(0, 1, 2)]), (6, 6))
     with pytest.raises(ValueError, match="values must have shape"):
