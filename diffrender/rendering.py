@@ -1,6 +1,7 @@
 """The whole walk from a mesh to an image, and back: project, shade, rasterize."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -367,23 +368,27 @@ def near_plane(settings: Soft | Hard) -> float:
 
 def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
     """Return settings as a backend takes them, for attributes (V, C) or None. Raises ValueError for numbers out of range."""
-    known = settings.__dict__.setdefault("_known", {})  # the same ones are checked for image after image
-    key = (channels, dtype)
-    if key not in known or not isinstance(settings.background, tuple):
-        how = RasterSettings(
-            settings.sigma,
-            settings.cutoff,
-            settings.gamma,
-            settings.near,
-            settings.far,
-            None,
-            bool(settings.cull_backfaces),
-            bool(settings.perspective_correct),
-            settings.coverage,
-            settings.union,
-        )
-        known[key] = check_settings(how, settings.background, channels, dtype)
-    return known[key]
+    try:
+        return _known_settings(settings, channels, dtype)
+    except TypeError:  # a background that is an array or a list
+        return _known_settings.__wrapped__(settings, channels, dtype)
+
+
+@lru_cache(maxsize=64)  # the same ones are asked for image after image
+def _known_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
+    how = RasterSettings(
+        settings.sigma,
+        settings.cutoff,
+        settings.gamma,
+        settings.near,
+        settings.far,
+        None,
+        bool(settings.cull_backfaces),
+        bool(settings.perspective_correct),
+        settings.coverage,
+        settings.union,
+    )
+    return check_settings(how, settings.background, channels, dtype)
 
 
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:

@@ -14,9 +14,9 @@ from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..memory import empty, empty_like, zeros
 from ..pyramid import CHANNELS
-from ..ranges import Ranges, least_by_view, one_view
+from ..ranges import Ranges, one_view
 from ..threads import run_on_workers, share_out
-from .bins import Bins, sort_into_bins
+from .bins import Bins, sort_depths, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
 
@@ -85,8 +85,9 @@ def draw_views(
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
-    nearest = None if attributes is None else least_by_view(vertices[:, 2], ranges.vertices)
-    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, nearest)
+    scale = 1 / ((settings.far - settings.near) * settings.gamma)
+    depths = None if attributes is None else sort_depths(vertices, ranges, scale)
+    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, depths)
     height, width = size
     if alpha is None:
         alpha = empty((ranges.views * height, width), vertices.dtype)
@@ -100,13 +101,14 @@ def draw_views(
     )
     vanished = least_factor(settings, vertices.dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
-    if attributes is None or nearest is None:
+    if attributes is None or depths is None:
         run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, alpha, transmittance)
         saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
         return Drawn(alpha, None, saved)
-    scale = 1 / ((settings.far - settings.near) * settings.gamma)
-    depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
-    depth = (real(limits.lowest_depth), depth_logits, attributes)
+    of_far = BACKGROUND_DEPTH / settings.gamma
+    background = [of_far - (settings.far - ahead) * scale for ahead in depths.ahead.tolist()]
+    background_logits = np.array(background, vertices.dtype)
+    depth = (real(limits.lowest_depth), depths.logits, attributes)
     color = empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
     softmax = (empty_like(alpha), empty_like(alpha))
     surface = None
@@ -189,29 +191,6 @@ def _surface(
     turned = corners[:, 1] != faces[:, 1]
     face_uv = np.where(turned[:, None], textured.faces_uv[:, [0, 2, 1]], textured.faces_uv)
     return _Surface((q, pyramid.arguments, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
-
-
-def _depth_logits(
-    depth: np.ndarray, nearest: np.ndarray, ranges: Ranges, scale: float, settings: RasterSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return zbar / gamma per vertex and for each view's background (B,), all relative to the view's nearest vertex.
-
-    A softmax does not see the shift, and float32 keeps the differences that matter: zbar / gamma itself is in the
-    thousands for a small gamma.
-    """
-    if nearest.min() <= 0:  # it is the nearest one in front of the camera that counts
-        nearest = np.array([_nearest(part) for part in _by_view(depth, ranges.vertices)])
-    logits = np.subtract(_for_vertices(nearest, ranges), depth, dtype=np.float64)
-    logits *= scale
-    of_far = BACKGROUND_DEPTH / settings.gamma
-    background = [of_far - (settings.far - value) * scale for value in nearest.tolist()]
-    return logits.astype(depth.dtype), np.array(background, depth.dtype)
-
-
-def _nearest(depth: np.ndarray) -> float:
-    """Return the least depth in front of the camera, or 0."""
-    ahead = depth[depth > 0]
-    return float(ahead.min()) if len(ahead) else 0.0
 
 
 def _by_view(values: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
