@@ -50,7 +50,8 @@ class Depths(NamedTuple):
 
 def sort_depths(vertices: np.ndarray, ranges: Ranges, scale: float) -> Depths:
     """Return the depths of vertices (V, 3) of B views, for scale = 1 / ((far - near) gamma)."""
-    depths = Depths(*(np.empty(ranges.views) for _ in range(3)), empty((len(vertices),), vertices.dtype))
+    nearest, per_depth, ahead = np.empty((3, ranges.views))
+    depths = Depths(nearest, per_depth, ahead, empty((len(vertices),), vertices.dtype))
     put_depths(vertices, ranges.vertices, _SLICES, scale, *depths)
     return depths
 
