@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .formulas.constants import BLOCK
+from .formulas.constants import PORTION
 from .jit import formula, kernel, subroutine
 from .lanes import at, put
 from .memory import empty_like, zeros
 from .spin import lead, publish
-from .threads import added_up, blocks_of, share_out
+from .threads import added_up, portions_of, share_out
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def shade_with_backward(
     """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
     unit, length = light.unit
     grad_albedo, grad_sums = empty_like(albedo), empty_like(sums)
-    totals = np.zeros((blocks_of(len(sums)), 5))
+    totals = np.zeros((portions_of(len(sums)), 5))
     numbers = (light.ambient, light.diffuse, light.softness)
     arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
     into = (grad_albedo, grad_sums, totals)
@@ -226,13 +226,13 @@ def shade_vertices_backward(
     grad_sums,
     totals,
 ):
-    """Fill the gradients of albedo and sums, and add to totals (N, 5), by `shade_block_backward` for each block of vertices."""
+    """Fill the gradients of albedo and sums, and add to totals (N, 5), by `shade_portion_backward` for each portion."""
     if share < 0:
         lead(publish(board))
         return
-    for block in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
-        begin, end = block * BLOCK, min((block + 1) * BLOCK, len(sums))
-        shade_block_backward(
+    for portion in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
+        begin, end = portion * PORTION, min((portion + 1) * PORTION, len(sums))
+        shade_portion_backward(
             sums[begin:end],
             unit,
             ambient,
@@ -242,12 +242,12 @@ def shade_vertices_backward(
             grad_color[begin:end],
             grad_albedo[begin:end],
             grad_sums[begin:end],
-            totals[block],
+            totals[portion],
         )
 
 
 @subroutine
-def shade_block_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
+def shade_portion_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
     """Fill the gradients of albedo and sums; add to totals (5,) those of the unit direction, ambient and diffuse.
 
     The reverse of scaling to length 1 is the projection off the normal over the length.
