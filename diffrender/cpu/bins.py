@@ -4,7 +4,6 @@ A strip is the unit of work of a thread. Each (strip, face) entry owns one gradi
 that slots are written by one thread and summed in a fixed order, whatever the number of threads.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +24,7 @@ from .strips import STRIP_ROWS
 _SLICES = 16
 
 
-@dataclass(frozen=True)
-class Bins:
+class Bins(NamedTuple):
     """Faces of B views by strip, S of each. `corners` is wound to positive area, `geometry` and `bounds` are below."""
 
     corners: np.ndarray  # (F, 3) int32 vertex indices

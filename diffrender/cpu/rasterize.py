@@ -1,10 +1,10 @@
 """The CPU backend: memory and threads around the kernels."""
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
 
 
-@dataclass(frozen=True)
-class _Saved:
+class _Saved(NamedTuple):
     """What the way back needs: memory O(pixels + entries), whatever the overlap."""
 
     bins: Bins
@@ -39,15 +38,14 @@ class _Saved:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (*vars(self.bins).values(), self.transmittance, *self.coverage[-1])
+        arrays = (*self.bins, self.transmittance, *self.coverage[-1])
         arrays += (*(self.depth or ())[1:], *self.softmax)
         if self.surface is not None:
             arrays += (*self.surface.of_log_q, *self.surface.arguments, *(self.surface.arguments[1] or ()))
         return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
-@dataclass(frozen=True)
-class _Surface:
+class _Surface(NamedTuple):
     """What the kernels of surfaces take beside those of plain colour."""
 
     arguments: tuple  # q of the attributes, texture or None, q of the texture, its corners (F, 3), uv (T, 2)
