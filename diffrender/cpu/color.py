@@ -33,6 +33,7 @@ from ..lanes import (
 )
 from ..spin import claim, lead, publish
 from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
+from .kept import keep, kept_at, note, room_for, take_blocks
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
@@ -176,6 +177,7 @@ def color_forward(
     lowest,
     shape,
     owners,
+    kept,
     lowest_depth,
     depth_logits,
     attributes,
@@ -209,6 +211,7 @@ def color_forward(
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
     seen = aligned(len(blocks) // 2 + 1, np.int32)
+    kept_to, limit = np.int64(0), np.int64(0)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -225,7 +228,11 @@ def color_forward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
+            kept_from, limit = room_for(kept, kept_to, limit)
+            kept_to = kept_from
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -235,6 +242,7 @@ def color_forward(
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                kept_to = keep(kept, kept_to, limit, lists, count)
                 for block in range(0, count, 2):
                     logit, c0, c1, c2 = coverage_logits(lists, block)
                     into = block // 2 * _DRAWN
@@ -279,6 +287,7 @@ def color_forward(
                         store_pair(blend, first, second, value)
                         first += size
                         second += size
+            note(kept, entry // BATCH + strip, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -307,6 +316,7 @@ def color_backward(
     lowest,
     shape,
     owners,
+    kept,
     vanished,
     lowest_depth,
     depth_logits,
@@ -367,7 +377,11 @@ def color_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            kept_from, kept_to = kept_at(kept, entry // BATCH + strip)
+            is_kept = kept_from >= 0
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, is_kept
+            )
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -380,7 +394,9 @@ def color_backward(
             fill(shares, 0, batch * share_size, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                group, count, kept_from = take_blocks(
+                    group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to
+                )
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):

@@ -19,6 +19,7 @@ from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
+from .kept import new_kept
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class _Saved:
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (B H, W) each
     surface: "_Surface | None" = None
+    kept: tuple = ()
 
     @property
     def nbytes(self) -> int:
@@ -99,10 +101,11 @@ def draw_views(
         _new_owners(alpha, len(faces), settings.union),
     )
     vanished = least_factor(settings, vertices.dtype)
+    kept = new_kept(bins)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or nearest is None:
-        run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, alpha, transmittance)
-        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
+        run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, kept, alpha, transmittance)
+        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, (), None, kept)
         return Drawn(alpha, None, saved)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
@@ -120,6 +123,7 @@ def draw_views(
         bins.corners,
         *binned,
         *coverage,
+        kept,
         *depth,
         *(() if surface is None else surface.arguments),
         background_logits,
@@ -129,7 +133,7 @@ def draw_views(
         color,
         *softmax,
     )
-    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, surface)
+    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, surface, kept)
     return Drawn(alpha, color, saved)
 
 
@@ -241,6 +245,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
             _silhouette().silhouette_backward,
             *binned,
             *saved.coverage,
+            saved.kept,
             vanished,
             saved.transmittance,
             grad_alpha,
@@ -254,7 +259,7 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
     channels = grad_color.shape[2]
     entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
     grad_attributes = empty((count, channels), dtype)
-    arguments = (bins.corners, *binned, *saved.coverage, vanished, *saved.depth)
+    arguments = (bins.corners, *binned, *saved.coverage, saved.kept, vanished, *saved.depth)
     image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
     grad_uv = grad_texture = None
     if saved.surface is None:

@@ -12,6 +12,7 @@ from ..jit import kernel, prefer_wide_vectors
 from ..kernel_memory import aligned
 from ..lanes import (
     BLOCK,
+    LANES,
     at,
     higher,
     load,
@@ -32,6 +33,7 @@ from .blocks import (
 )
 from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
+from .kept import keep, kept_at, note, room_for, take_blocks
 from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
@@ -57,6 +59,7 @@ def silhouette_forward(
     lowest,
     shape,
     owners,
+    kept,
     alpha,
     transmittance,
 ):
@@ -76,6 +79,7 @@ def silhouette_forward(
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[1]
     logits = aligned(len(blocks) * BLOCK, geometry)
+    kept_to, limit = np.int64(0), np.int64(0)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -88,10 +92,15 @@ def silhouette_forward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
+            kept_from, limit = room_for(kept, kept_to, limit)
+            kept_to = kept_from
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                kept_to = keep(kept, kept_to, limit, lists, count)
                 for block in range(0, count, 2):
                     logit, _, _, _ = coverage_logits(lists, block)
                     store(logits, block * BLOCK, logit)
@@ -100,6 +109,7 @@ def silhouette_forward(
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
                     exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
                     join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
+            note(kept, entry // BATCH + strip, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -126,6 +136,7 @@ def silhouette_backward(
     lowest,
     shape,
     owners,
+    kept,
     vanished,
     transmittance,
     grad_alpha,
@@ -165,6 +176,7 @@ def silhouette_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = 0
+            index = entry // BATCH + strip
             while entry < end and batch < BATCH:
                 face = at(entries, entry)
                 entry += 1
@@ -175,12 +187,19 @@ def silhouette_backward(
                 batch += 1
             if batch == 0:
                 break
-            groups = list_groups(geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists)
+            kept_from, kept_to = kept_at(kept, index)
+            is_kept = kept_from >= 0 and not has_idle
+            kept_from = kept_from if is_kept else -1
+            groups = list_groups(
+                geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists, is_kept
+            )
             put_corners(lists)
             fill(sums, 0, batch * EDGE_SUMS, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                group, count, kept_from = take_blocks(
+                    group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to
+                )
                 if has_idle:
                     count = drop_idle(lists, count, upstream)
                 for block in range(0, count, 2):

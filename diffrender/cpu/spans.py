@@ -36,6 +36,7 @@ BATCH = LANES  # faces at a time: what is known of them fits in the L1 cache
 _PAIRS = STRIP_ROWS // 2  # of rows, of a face at most
 _AT_ONCE = 2  # pairs that are gone over in one go
 _IN_GROUP = 8  # pairs of a group
+OF_GROUP = ((_PAIRS // _IN_GROUP - 1) << 3 + PAIR_BIT) + ((LANES - 1) << NUMBER_BIT)  # bits of a block
 
 # A face's geometry: x and y of its corners, wound to positive area, and 1 / area, twice that of the triangle.
 CORNERS, INVERSE_AREA, GEOMETRY = 0, 6, 8
@@ -81,7 +82,7 @@ def new_lists(width, room, like):
 
 
 @subroutine
-def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists):
+def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, known):
     """Write the frames and spans of `batch` faces from an entry on; return the number of groups, two a face.
 
     Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma). Lanes from `batch` on hold what they did before.
@@ -109,7 +110,8 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
     _put_edge(frames, outlines, CA, 4, 0, radius, scale)
     _put_rounding(outlines, radius)
     for couple in range((most + _AT_ONCE - 1) // _AT_ONCE * _AT_ONCE):
-        _find_spans(outlines, couple, radius, items, counts)
+        if not known:
+            _find_spans(outlines, couple, radius, items, counts)
         _put_lines(frames, couple, lines)
         put_sums(pair_places, couple * LANES, places, 0, couple * 2 * stride)
     return 2 * batch

@@ -40,6 +40,7 @@ from .blocks import (
     save_nearest,
 )
 from .color import BEHIND, add_corners, list_hidden, list_seen, put_tint, put_upstream_color, take_color, weight_slopes
+from .kept import keep, kept_at, note, room_for, take_blocks
 from .rows import put_rows, put_upstream, take_alpha
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
@@ -73,6 +74,7 @@ def surface_forward(
     lowest,
     shape,
     owners,
+    kept,
     lowest_depth,
     depth_logits,
     attributes,
@@ -116,6 +118,7 @@ def surface_forward(
         places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
         fill(places, 0, PLACES, ZERO)
         mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
+    kept_to, limit = np.int64(0), np.int64(0)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -132,7 +135,11 @@ def surface_forward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
+            kept_from, limit = room_for(kept, kept_to, limit)
+            kept_to = kept_from
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -145,6 +152,7 @@ def surface_forward(
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                kept_to = keep(kept, kept_to, limit, lists, count)
                 for block in range(0, count, 2):
                     logit, c0, c1, c2 = coverage_logits(lists, block)
                     into = block // 2 * _DRAWN
@@ -198,6 +206,7 @@ def surface_forward(
                         store_pair(blend, first, second, value)
                         first += size
                         second += size
+            note(kept, entry // BATCH + strip, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -256,6 +265,7 @@ def surface_backward(
     lowest,
     shape,
     owners,
+    kept,
     vanished,
     lowest_depth,
     depth_logits,
@@ -337,7 +347,11 @@ def surface_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            kept_from, kept_to = kept_at(kept, entry // BATCH + strip)
+            is_kept = kept_from >= 0
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, is_kept
+            )
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -353,7 +367,9 @@ def surface_backward(
             fill(hue_sums, 0, batch * hue_size, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                group, count, kept_from = take_blocks(
+                    group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to
+                )
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):
