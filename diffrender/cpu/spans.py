@@ -8,7 +8,7 @@ first pixel in the strip, its origin: float32 keeps more digits of small ones.
 
 import numpy as np
 
-from ..formulas.constants import AB, BC, CA, HALF, ONE, ZERO
+from ..formulas.constants import AB, BC, CA, HALF, ONE, TWO, ZERO
 from ..jit import formula, prefer_wide_vectors, subroutine
 from ..kernel_memory import aligned
 from ..lanes import (
@@ -29,7 +29,7 @@ from ..lanes import (
     store,
     store_together,
 )
-from .block_lanes import COLUMN_MASK, NUMBER_BIT, PAIR_BIT, put_integers, put_items, put_sums
+from .block_lanes import COLUMN_MASK, NUMBER_BIT, PAIR_BIT, as_reals, columns_of, put_integers, put_items, put_origins, put_sums
 from .strips import STRIP_ROWS
 
 BATCH = LANES  # faces at a time: what is known of them fits in the L1 cache
@@ -90,21 +90,28 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
     prefer_wide_vectors()
     frames, _, pair_places, lines, outlines, places, heights, items, counts = lists
     real = geometry.dtype.type
+    ax, ay, bx, by, cx, cy, _, _ = columns_of(geometry, GEOMETRY, entries, entry, batch)
+    store(outlines, CORNERS * LANES, ax)
+    store(outlines, (CORNERS + 1) * LANES, ay)
+    store(outlines, (CORNERS + 2) * LANES, bx)
+    store(outlines, (CORNERS + 3) * LANES, by)
+    store(outlines, (CORNERS + 4) * LANES, cx)
+    store(outlines, (CORNERS + 5) * LANES, cy)
+    column, last_column, row, last_row = columns_of(bounds, 4, entries, entry, batch)
+    zero = real(ZERO)
+    left, strip_top = as_reals(column, zero), real(top)
+    # Pairs begin at even rows of the strip.
+    first = TWO * round_down(HALF * higher(as_reals(row, zero) - strip_top, zero))
+    last = lower(as_reals(last_row, zero), real(bottom - 1)) - strip_top - first
+    store(outlines, _ORIGIN * LANES, left + HALF)
+    store(outlines, (_ORIGIN + 1) * LANES, first + strip_top + HALF)
+    store(outlines, _LAST_COLUMN * LANES, as_reals(last_column, zero) - left)
+    store(outlines, _LAST_ROW * LANES, last)
+    put_origins(places, first, stride, column)
+    put_integers(heights, 0, round_down(HALF * last) + ONE, 0, 0)
     most = 0
     for number in range(batch):
-        face = at(entries, entry + number)
-        left, first = bounds[face, 0], higher(bounds[face, 2] - top, 0) & -2  # pairs begin at even rows of the strip
-        last = lower(bounds[face, 3], bottom - 1) - top - first
-        for k in range(6):
-            put(outlines, k * LANES + number, geometry[face, CORNERS + k])
-        put(outlines, _ORIGIN * LANES + number, real(left) + HALF)
-        put(outlines, (_ORIGIN + 1) * LANES + number, real(top + first) + HALF)
-        put(outlines, _LAST_COLUMN * LANES + number, real(bounds[face, 1] - left))
-        put(outlines, _LAST_ROW * LANES + number, real(last))
-        put(places, number, first * stride + 2 * left)
-        pairs = last // 2 + 1
-        put(heights, number, pairs)
-        most = higher(most, pairs)
+        most = higher(most, at(heights, number))
     _put_edge(frames, outlines, AB, 0, 2, radius, scale)
     _put_edge(frames, outlines, BC, 2, 4, radius, scale)
     _put_edge(frames, outlines, CA, 4, 0, radius, scale)
