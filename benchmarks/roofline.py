@@ -207,7 +207,9 @@ def _list(geometry, bounds, entries, entry, strip, radius, scale):
     stride, top = strips.stride_of(SIDE), strip * strips.STRIP_ROWS
     lists = spans.new_lists(SIDE, _ROOM, geometry)
     bottom = top + strips.STRIP_ROWS
-    groups = spans.list_groups(geometry, bounds, entries, entry, spans.BATCH, top, bottom, radius, scale, stride, lists, False)
+    groups = spans.list_groups(
+        geometry, bounds, entries, entry, spans.BATCH, top, bottom, radius, scale, stride, lists, False
+    )
     spans.put_corners(lists)
     _, count = spans.list_blocks(np.int64(0), groups, _ROOM, stride, lists)
     return lists, count

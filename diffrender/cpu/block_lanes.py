@@ -106,7 +106,7 @@ def put_integers(typing_context, array, place, lanes, first, step):  # type: ign
 
 @intrinsic
 def columns_of(typing_context, table, width, rows, place, count):  # type: ignore[no-untyped-def]
-    """Return the columns of a table (N, width), a literal width, as lanes: of the rows whose numbers (int32) are listed from `place` on.
+    """Return the columns of a table (N, width), a literal width, as lanes: of the rows that `rows` (int32) names from `place` on.
 
     Where there are but `count` of them, the last takes the other lanes.
     """

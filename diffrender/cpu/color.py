@@ -33,7 +33,7 @@ from ..lanes import (
 )
 from ..spin import claim, lead, publish
 from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
-from .kept import keep, kept_at, note, room_for, take_blocks
+from .kept import keep, kept_of, note, room_for, take_blocks
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
@@ -287,7 +287,7 @@ def color_forward(
                         store_pair(blend, first, second, value)
                         first += size
                         second += size
-            note(kept, entry // BATCH + strip, kept_from, kept_to, limit)
+            kept_to = note(kept, strip, entry, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -377,10 +377,9 @@ def color_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            kept_from, kept_to = kept_at(kept, entry // BATCH + strip)
-            is_kept = kept_from >= 0
+            kept_from, kept_to = kept_of(kept, strip, entry)
             groups = list_groups(
-                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, is_kept
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, kept_from >= 0
             )
             for number in range(batch):
                 face = at(entries, entry + number)
@@ -394,9 +393,7 @@ def color_backward(
             fill(shares, 0, batch * share_size, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count, kept_from = take_blocks(
-                    group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to
-                )
+                group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):

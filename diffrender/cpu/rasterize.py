@@ -24,7 +24,7 @@ from .kept import new_kept
 
 @dataclass(frozen=True)
 class _Saved:
-    """What the way back needs: memory O(pixels + entries), whatever the overlap."""
+    """What the way back needs: memory O(pixels + entries), whatever the overlap, and at most that of `new_kept`."""
 
     bins: Bins
     ranges: Ranges
@@ -35,13 +35,13 @@ class _Saved:
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (B H, W) each
+    kept: tuple[np.ndarray, np.ndarray]
     surface: "_Surface | None" = None
-    kept: tuple = ()
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (*vars(self.bins).values(), self.transmittance, *self.coverage[-1])
+        arrays = (*vars(self.bins).values(), self.transmittance, *self.coverage[-1], *self.kept)
         arrays += (*(self.depth or ())[1:], *self.softmax)
         if self.surface is not None:
             arrays += (*self.surface.of_log_q, *self.surface.arguments, *(self.surface.arguments[1] or ()))
@@ -105,7 +105,7 @@ def draw_views(
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or nearest is None:
         run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, kept, alpha, transmittance)
-        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, (), None, kept)
+        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, (), kept)
         return Drawn(alpha, None, saved)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
@@ -133,7 +133,7 @@ def draw_views(
         color,
         *softmax,
     )
-    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, surface, kept)
+    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, kept, surface)
     return Drawn(alpha, color, saved)
 
 

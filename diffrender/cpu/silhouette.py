@@ -12,7 +12,6 @@ from ..jit import kernel, prefer_wide_vectors
 from ..kernel_memory import aligned
 from ..lanes import (
     BLOCK,
-    LANES,
     at,
     higher,
     load,
@@ -31,9 +30,9 @@ from .blocks import (
     put_corner_gradients,
     save_nearest,
 )
+from .kept import keep, kept_of, note, room_for, take_blocks
 from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
-from .kept import keep, kept_at, note, room_for, take_blocks
 from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
 from .union import begin_peaks, covered_backward, join, take_owners
@@ -109,7 +108,7 @@ def silhouette_forward(
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
                     exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
                     join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
-            note(kept, entry // BATCH + strip, kept_from, kept_to, limit)
+            kept_to = note(kept, strip, entry, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -176,7 +175,9 @@ def silhouette_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = 0
-            index = entry // BATCH + strip
+            kept_from, kept_to = kept_of(kept, strip, entry)
+            if has_idle:
+                kept_from = np.int64(-1)  # batches are made of other faces
             while entry < end and batch < BATCH:
                 face = at(entries, entry)
                 entry += 1
@@ -187,19 +188,14 @@ def silhouette_backward(
                 batch += 1
             if batch == 0:
                 break
-            kept_from, kept_to = kept_at(kept, index)
-            is_kept = kept_from >= 0 and not has_idle
-            kept_from = kept_from if is_kept else -1
             groups = list_groups(
-                geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists, is_kept
+                geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists, kept_from >= 0
             )
             put_corners(lists)
             fill(sums, 0, batch * EDGE_SUMS, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count, kept_from = take_blocks(
-                    group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to
-                )
+                group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
                 if has_idle:
                     count = drop_idle(lists, count, upstream)
                 for block in range(0, count, 2):

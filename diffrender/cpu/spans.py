@@ -29,14 +29,24 @@ from ..lanes import (
     store,
     store_together,
 )
-from .block_lanes import COLUMN_MASK, NUMBER_BIT, PAIR_BIT, as_reals, columns_of, put_integers, put_items, put_origins, put_sums
+from .block_lanes import (
+    COLUMN_MASK,
+    NUMBER_BIT,
+    PAIR_BIT,
+    as_reals,
+    columns_of,
+    put_integers,
+    put_items,
+    put_origins,
+    put_sums,
+)
 from .strips import STRIP_ROWS
 
 BATCH = LANES  # faces at a time: what is known of them fits in the L1 cache
 _PAIRS = STRIP_ROWS // 2  # of rows, of a face at most
 _AT_ONCE = 2  # pairs that are gone over in one go
 _IN_GROUP = 8  # pairs of a group
-OF_GROUP = ((_PAIRS // _IN_GROUP - 1) << 3 + PAIR_BIT) + ((LANES - 1) << NUMBER_BIT)  # bits of a block
+_OF_GROUP = -_IN_GROUP << PAIR_BIT | (LANES - 1) << NUMBER_BIT  # what all blocks of a group have in common
 
 # A face's geometry: x and y of its corners, wound to positive area, and 1 / area, twice that of the triangle.
 CORNERS, INVERSE_AREA, GEOMETRY = 0, 6, 8
@@ -82,10 +92,11 @@ def new_lists(width, room, like):
 
 
 @subroutine
-def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, known):
-    """Write the frames and spans of `batch` faces from an entry on; return the number of groups, two a face.
+def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, is_listed):
+    """Write the frames of `batch` faces from an entry on, and their spans unless their blocks are listed; return the number of
+    groups, two a face.
 
-    Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma). Lanes from `batch` on hold what they did before.
+    Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma). Lanes from `batch` on hold the last face again.
     """
     prefer_wide_vectors()
     frames, _, pair_places, lines, outlines, places, heights, items, counts = lists
@@ -117,7 +128,7 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
     _put_edge(frames, outlines, CA, 4, 0, radius, scale)
     _put_rounding(outlines, radius)
     for couple in range((most + _AT_ONCE - 1) // _AT_ONCE * _AT_ONCE):
-        if not known:
+        if not is_listed:
             _find_spans(outlines, couple, radius, items, counts)
         _put_lines(frames, couple, lines)
         put_sums(pair_places, couple * LANES, places, 0, couple * 2 * stride)
@@ -245,6 +256,12 @@ def list_blocks(group, groups, room, stride, lists):
         count += count & 1
         group += 1
     return group, count
+
+
+@formula
+def are_in_group(block, other):
+    """Return whether two blocks, as they are listed, are in the same group."""
+    return (np.int64(block) ^ np.int64(other)) & _OF_GROUP == 0
 
 
 @formula
