@@ -121,12 +121,16 @@ def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, sc
     put_origins(places, first, stride, column)
     put_integers(heights, 0, round_down(HALF * last) + ONE, 0, 0)
     most = 0
-    for number in range(batch):
+    for number in range(LANES):
         most = higher(most, at(heights, number))
-    _put_edge(frames, outlines, AB, 0, 2, radius, scale)
-    _put_edge(frames, outlines, BC, 2, 4, radius, scale)
-    _put_edge(frames, outlines, CA, 4, 0, radius, scale)
-    _put_rounding(outlines, radius)
+    ab = _put_edge(frames, outlines, AB, 0, 2, scale)
+    bc = _put_edge(frames, outlines, BC, 2, 4, scale)
+    ca = _put_edge(frames, outlines, CA, 4, 0, scale)
+    if not is_listed:
+        _put_side(outlines, AB, ab, radius)
+        _put_side(outlines, BC, bc, radius)
+        _put_side(outlines, CA, ca, radius)
+        _put_rounding(outlines, radius)
     for couple in range((most + _AT_ONCE - 1) // _AT_ONCE * _AT_ONCE):
         if not is_listed:
             _find_spans(outlines, couple, radius, items, counts)
@@ -141,8 +145,9 @@ def _field(outlines, number):
 
 
 @formula
-def _put_edge(frames, outlines, edge, begin, end, radius, scale):
-    """Write an edge between two corners, whose x has the numbers `begin` and `end`, for all faces."""
+def _put_edge(frames, outlines, edge, begin, end, scale):
+    """Write an edge between two corners, whose x has the numbers `begin` and `end`, for all faces; return its middle, normal
+    and extent."""
     ax, ay = _field(outlines, CORNERS + begin), _field(outlines, CORNERS + begin + 1)
     bx, by = _field(outlines, CORNERS + end), _field(outlines, CORNERS + end + 1)
     ex, ey = bx - ax, by - ay  # not from places relative to the origin, where what is tiny may be nothing
@@ -160,6 +165,13 @@ def _put_edge(frames, outlines, edge, begin, end, radius, scale):
     store(frames, into + 5 * LANES, -half * scale)
     store(outlines, (PLACED + begin) * LANES, x)
     store(outlines, (PLACED + begin + 1) * LANES, y)
+    return mx, my, nx, ny, ex, ey
+
+
+@formula
+def _put_side(outlines, edge, line, radius):
+    """Write an edge, of which `_put_edge` has returned `line`, moved outwards."""
+    mx, my, nx, ny, ex, ey = line
     into = (_SIDES + 4 * edge) * LANES
     high = HALF * magnitude(ey) - LOW
     store(outlines, into, mx - radius * nx)
