@@ -100,7 +100,7 @@ def _slopes(lists, count, repeats, image, saved, sums):
 def _sums(lists, count, repeats, image, saved, sums):
     prefer_wide_vectors()
     for _ in range(repeats):
-        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums)
+        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums, np.int64(0))
 
 
 @_loop

@@ -32,7 +32,16 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
+from .blocks import (
+    EDGE_SUMS,
+    add_nearest,
+    add_products,
+    begin_others,
+    coverage_logits,
+    of_frame,
+    put_corner_gradients,
+    save_nearest,
+)
 from .kept import keep, kept_of, note, room_for, take_blocks
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
@@ -388,7 +397,7 @@ def color_backward(
                     lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT
                 )
             put_corners(lists)
-            fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
+            begun = np.int64(0)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
             fill(shares, 0, batch * share_size, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
@@ -464,7 +473,8 @@ def color_backward(
                     )
                     corner = number * _CORNER_SUMS
                     add_corners(corner_sums, corner, ua, ub, uc, hx, hy, ba, bb, bc, grad_log)
-                add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
+                begun = add_nearest(lists, seen, count, saved, _SAVED, edge_sums, begun)
+            begin_others(edge_sums, EDGE_SUMS, batch, begun)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slot_of(slots, bounds, face, top)

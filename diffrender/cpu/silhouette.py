@@ -25,6 +25,7 @@ from .blocks import (
     EDGE_SUMS,
     SAVED_NEAREST,
     add_nearest,
+    begin_others,
     coverage_logits,
     drop_idle,
     put_corner_gradients,
@@ -192,7 +193,7 @@ def silhouette_backward(
                 geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists, kept_from >= 0
             )
             put_corners(lists)
-            fill(sums, 0, batch * EDGE_SUMS, ZERO)
+            begun = np.int64(0)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
@@ -205,7 +206,8 @@ def silhouette_backward(
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, chosen, 0, logit, lowest, shape, owners)
                     store(saved, into, grad)
-                add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums)
+                begun = add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums, begun)
+            begin_others(sums, EDGE_SUMS, batch, begun)
             for number in range(batch):
                 face = at(chosen, number)
                 slot = slot_of(slots, bounds, face, top)

@@ -35,6 +35,7 @@ from .blocks import (
     add_lanes,
     add_nearest,
     add_products,
+    begin_others,
     coverage_logits,
     put_corner_gradients,
     save_nearest,
@@ -361,7 +362,7 @@ def surface_backward(
                 if texture is not None:
                     put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
             put_corners(lists)
-            fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
+            begun = np.int64(0)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
             fill(hue_sums, 0, batch * hue_size, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
@@ -524,7 +525,8 @@ def surface_backward(
                     slopes = weight_slopes(lists, number, to_a, to_b, to_c)
                     hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse_total, slopes)
                     add_corners(corner_sums, corner, ua, ub, uc, hx, hy, ba, bb, bc, grad_log)
-                add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
+                begun = add_nearest(lists, seen, count, saved, _SAVED, edge_sums, begun)
+            begin_others(edge_sums, EDGE_SUMS, batch, begun)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slot_of(slots, bounds, face, top)
