@@ -368,6 +368,8 @@ def color_backward(
     share_size = 3 * channels * LANES
     shares = aligned(BATCH * share_size, geometry)
     totals = aligned(LANES, geometry)
+    fill(corner_sums, 0, len(corner_sums), ZERO)
+    fill(shares, 0, len(shares), ZERO)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -397,9 +399,7 @@ def color_backward(
                     lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT
                 )
             put_corners(lists)
-            begun = np.int64(0)
-            fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
-            fill(shares, 0, batch * share_size, ZERO)
+            begun, seen_faces = np.int64(0), np.int64(0)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
@@ -421,6 +421,7 @@ def color_backward(
                     block = np.int64(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
+                    seen_faces |= 1 << number
                     tint = number * tint_size
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
@@ -479,7 +480,13 @@ def color_backward(
                 face = at(entries, entry + number)
                 slot = slot_of(slots, bounds, face, top)
                 put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
+                if seen_faces >> number & 1 == 0:
+                    for corner in range(3):
+                        for k in range(2, 3 + channels):
+                            entry_gradients[slot, corner * (3 + channels) + k] = ZERO
+                    continue
                 sum_up(corner_sums, number * _CORNER_SUMS, totals, 9)
+                fill(corner_sums, number * _CORNER_SUMS, (number + 1) * _CORNER_SUMS, ZERO)
                 for corner in range(3):
                     first = corner * (3 + channels)
                     entry_gradients[slot, first] -= totals[2 * corner]
@@ -489,4 +496,5 @@ def color_backward(
                     sum_up(shares, number * share_size + channel * 3 * LANES, totals, 3)
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
+                fill(shares, number * share_size, (number + 1) * share_size, ZERO)
             entry += batch
