@@ -400,6 +400,7 @@ def color_backward(
     share_size = 3 * channels * LANES
     shares = aligned(BATCH * share_size, geometry)
     totals = aligned(LANES, geometry)
+    # A face of which something is seen leaves 0 behind in its sums, others do not touch them.
     fill(corner_sums, 0, len(corner_sums), ZERO)
     fill(shares, 0, len(shares), ZERO)
     while True:

@@ -66,7 +66,7 @@ def silhouette_forward(
     """Fill alpha and transmittance T = 1 - alpha (H, W) of the strips that this share gets.
 
     `turn` (1,) counts the strips that have been taken, in `order`. `shape` is of `diffrender.formulas.shape`, `owners` of
-    `diffrender.cpu.union`.
+    `diffrender.cpu.union`, `kept` of `diffrender.cpu.kept`.
     """
     if share < 0:
         lead(publish(board))
