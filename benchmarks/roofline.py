@@ -100,7 +100,7 @@ def _slopes(lists, count, repeats, image, saved, sums):
 def _sums(lists, count, repeats, image, saved, sums):
     prefer_wide_vectors()
     for _ in range(repeats):
-        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums)
+        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums, np.int64(0))
 
 
 @_loop
@@ -207,7 +207,9 @@ def _list(geometry, bounds, entries, entry, strip, radius, scale):
     stride, top = strips.stride_of(SIDE), strip * strips.STRIP_ROWS
     lists = spans.new_lists(SIDE, _ROOM, geometry)
     bottom = top + strips.STRIP_ROWS
-    groups = spans.list_groups(geometry, bounds, entries, entry, spans.BATCH, top, bottom, radius, scale, stride, lists)
+    groups = spans.list_groups(
+        geometry, bounds, entries, entry, spans.BATCH, top, bottom, radius, scale, stride, lists, False
+    )
     spans.put_corners(lists)
     _, count = spans.list_blocks(np.int64(0), groups, _ROOM, stride, lists)
     return lists, count
@@ -270,7 +272,7 @@ def _count(geometry, bounds, starts, entries, radius, scale, height, width):
         for entry in range(starts[strip], starts[strip + 1], spans.BATCH):
             batch = min(spans.BATCH, starts[strip + 1] - entry)
             groups = spans.list_groups(
-                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
             )
             group = np.int64(0)
             while group < groups:

@@ -8,12 +8,25 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..lanes import _INT32, _LANES, BLOCK, COLUMNS, LANES, STEPS, _spread, address_of, element_of, indices
+from ..lanes import (
+    _INT32,
+    _LANES,
+    BLOCK,
+    COLUMNS,
+    LANES,
+    STEPS,
+    LanesType,
+    _spread,
+    address_of,
+    element_of,
+    indices,
+)
 
 NUMBER_BIT, PAIR_BIT = 22, 26
 COLUMN_MASK = 2**NUMBER_BIT - 1
 
 _VECTOR = ir.VectorType(_INT32, LANES)
+_WHOLE = LanesType(types.int32)
 
 
 def _constant(numbers: Any, kind: ir.Type) -> ir.Constant:
@@ -89,3 +102,78 @@ def put_integers(typing_context, array, place, lanes, first, step):  # type: ign
         return context.get_dummy_value()
 
     return types.none(array, types.intp, lanes, first, step), generate
+
+
+@intrinsic
+def columns_of(typing_context, table, width, rows, place, count):  # type: ignore[no-untyped-def]
+    """Return the columns of a table (N, width), a literal width, as lanes: of the rows that `rows` (int32) names from `place` on.
+
+    Where there are but `count` of them, the last takes the other lanes.
+    """
+    if not isinstance(width, types.IntegerLiteral):
+        return None
+    columns = width.literal_value
+    lanes = _WHOLE if table.dtype == types.int32 else _LANES[table.dtype]
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        integer = arguments[3].type
+        last = builder.sub(arguments[4], integer(1))
+        kind = ir.VectorType(context.get_value_type(table.dtype), columns).as_pointer()
+        listed = []
+        for lane in range(LANES):
+            number = builder.select(builder.icmp_signed("<", last, integer(lane)), last, integer(lane))
+            where = builder.add(arguments[3], number)
+            row = builder.load(element_of(context, builder, rows, (arguments[2], where)))
+            cell = builder.mul(builder.sext(row, integer), integer(columns))
+            address = builder.bitcast(element_of(context, builder, table, (arguments[0], cell)), kind)
+            listed.append(builder.load(address, align=table.dtype.bitwidth // 8))
+        return context.make_tuple(builder, signature.return_type, _transposed(builder, listed))
+
+    return types.UniTuple(lanes, columns)(table, width, rows, types.intp, types.intp), generate
+
+
+def _transposed(builder: ir.IRBuilder, rows: list) -> list:
+    """Return the columns of LANES rows."""
+    groups, height = [[row] for row in rows], 1  # vectors of some columns each, of so many rows
+    while height < LANES:
+        merged = []
+        for above, below in zip(groups[::2], groups[1::2], strict=True):
+            count = above[0].type.count
+            order = [
+                half + column + k for column in range(0, count, height) for half in (0, count) for k in range(height)
+            ]
+            merged.append(
+                [
+                    builder.shuffle_vector(*both, indices(order[k : k + LANES]))
+                    for both in zip(above, below, strict=True)
+                    for k in range(0, 2 * count, LANES)
+                ]
+            )
+        groups, height = merged, 2 * height
+    return groups[0]
+
+
+@intrinsic
+def as_reals(typing_context, whole, like):  # type: ignore[no-untyped-def]
+    """Return whole numbers in lanes as reals in the precision of the scalar `like`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.sitofp(arguments[0], ir.VectorType(context.get_value_type(like), LANES))
+
+    return _LANES[like](_WHOLE, like), generate
+
+
+@intrinsic
+def put_origins(typing_context, array, rows, stride, columns):  # type: ignore[no-untyped-def]
+    """Write where in a strip, whose rows take `stride` numbers, lanes' pairs of rows (reals) and columns begin."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        apart = _spread(builder, builder.trunc(arguments[2], _INT32))
+        along = builder.mul(builder.fptosi(arguments[1], _VECTOR), apart)
+        across = builder.add(arguments[3], arguments[3])
+        zero = ir.Constant(ir.IntType(64), 0)
+        address = address_of(context, builder, array, (arguments[0], zero))
+        builder.store(builder.add(along, across), address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, rows, types.int64, _WHOLE), generate

@@ -19,11 +19,13 @@ from ..lanes import (
     magnitude,
     negative_beside,
     put,
+    spread,
     store,
     sum_up,
 )
 from .block_lanes import coordinates_of
 from .spans import LINE, WAYS, lines_of, number_of, places_of
+from .strips import fill
 
 SAVED_NEAREST = 5 * LANES  # numbers of two blocks
 EDGE_SUMS = 6 * LANES  # numbers of a face, see `add_nearest`
@@ -124,11 +126,12 @@ def save_nearest(lists, block, saved, into):
 
 
 @formula
-def add_nearest(lists, listed, count, saved, size, sums):
+def add_nearest(lists, listed, count, saved, size, sums, begun):
     """Add to the sums of faces what `count` times two blocks send back.
 
     The gradient of d^2 has taken the place of the logit in what `save_nearest` wrote, `size` numbers each time. `listed` has the
-    numbers of the blocks, or is () for all of them. Face by face: its sums stay in registers.
+    numbers of the blocks, or is () for all of them. Face by face: its sums stay in registers. `begun` has a bit for each face
+    that has sums already; it is returned with those of the faces that have them now.
 
     d(d^2) = -2 w (p - q) to a corner of weight w in the nearest point q: the weights' own change drops out, since p - q is
     perpendicular to the edge or q is a corner.
@@ -137,9 +140,12 @@ def add_nearest(lists, listed, count, saved, size, sums):
     while k < count:
         number = _number_at(lists, listed, k)
         place = number * EDGE_SUMS
-        x, y = load(sums, place), load(sums, place + LANES)
-        x_of_b, y_of_b = load(sums, place + 2 * LANES), load(sums, place + 3 * LANES)
-        x_of_c, y_of_c = load(sums, place + 4 * LANES), load(sums, place + 5 * LANES)
+        x = y = x_of_b = y_of_b = x_of_c = y_of_c = spread(sums.dtype.type(ZERO))
+        if begun >> number & 1 != 0:
+            x, y = load(sums, place), load(sums, place + LANES)
+            x_of_b, y_of_b = load(sums, place + 2 * LANES), load(sums, place + 3 * LANES)
+            x_of_c, y_of_c = load(sums, place + 4 * LANES), load(sums, place + 5 * LANES)
+        begun |= 1 << number
         of_face = True
         while of_face:
             into = k * size
@@ -156,6 +162,15 @@ def add_nearest(lists, listed, count, saved, size, sums):
         store(sums, place + 3 * LANES, y_of_b)
         store(sums, place + 4 * LANES, x_of_c)
         store(sums, place + 5 * LANES, y_of_c)
+    return begun
+
+
+@formula
+def begin_others(sums, size, batch, begun):
+    """Write to the sums, `size` numbers a face, of those of `batch` faces without a bit in `begun` that they are 0."""
+    for number in range(batch):
+        if begun >> number & 1 == 0:
+            fill(sums, number * size, (number + 1) * size, ZERO)
 
 
 @formula

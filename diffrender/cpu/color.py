@@ -32,8 +32,18 @@ from ..lanes import (
     times_sign,
 )
 from ..spin import claim, lead, publish
-from .blocks import EDGE_SUMS, add_nearest, add_products, coverage_logits, of_frame, put_corner_gradients, save_nearest
+from .blocks import (
+    EDGE_SUMS,
+    add_nearest,
+    add_products,
+    begin_others,
+    coverage_logits,
+    of_frame,
+    put_corner_gradients,
+    save_nearest,
+)
 from .color_rows import put_upstream_image, take_image
+from .kept import keep, kept_of, note, room_for, take_blocks
 from .rows import put_rows
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
@@ -145,6 +155,7 @@ def color_forward(
     lowest,
     shape,
     owners,
+    kept,
     lowest_depth,
     depth_logits,
     attributes,
@@ -177,6 +188,7 @@ def color_forward(
     tint_size = _TINT + 3 * channels
     tints = aligned(BATCH * tint_size, geometry)
     seen = aligned(len(blocks) // 2 + 1, np.int32)
+    kept_to, limit = np.int64(0), np.int64(0)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -193,7 +205,11 @@ def color_forward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
+            kept_from, limit = room_for(kept, kept_to, limit)
+            kept_to = kept_from
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -203,6 +219,7 @@ def color_forward(
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                kept_to = keep(kept, kept_to, limit, lists, count)
                 for block in range(0, count, 2):
                     logit, c0, c1, c2 = coverage_logits(lists, block)
                     into = block // 2 * _DRAWN
@@ -247,6 +264,7 @@ def color_forward(
                         store_pair(blend, first, second, value)
                         first += size
                         second += size
+            kept_to = note(kept, strip, entry, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -275,6 +293,7 @@ def color_backward(
     lowest,
     shape,
     owners,
+    kept,
     vanished,
     lowest_depth,
     depth_logits,
@@ -317,6 +336,9 @@ def color_backward(
     share_size = 3 * channels * LANES
     shares = aligned(BATCH * share_size, geometry)
     totals = aligned(LANES, geometry)
+    # A face of which something is seen leaves 0 behind in its sums, others do not touch them.
+    fill(corner_sums, 0, len(corner_sums), ZERO)
+    fill(shares, 0, len(shares), ZERO)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -334,7 +356,10 @@ def color_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            kept_from, kept_to = kept_of(kept, strip, entry)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, kept_from >= 0
+            )
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -342,12 +367,10 @@ def color_backward(
                     lists, number, geometry, face_corners, face, scale, depth_logits, attributes, tints, tint, _TINT
                 )
             put_corners(lists)
-            fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
-            fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
-            fill(shares, 0, batch * share_size, ZERO)
+            begun, seen_faces = np.int64(0), np.int64(0)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):
@@ -366,6 +389,7 @@ def color_backward(
                     block = np.int64(at(seen, k))
                     into = k * _SAVED
                     number = number_of(lists, block)
+                    seen_faces |= 1 << number
                     tint = number * tint_size
                     first, second = places_of(lists, block)
                     logit = load(saved, into)
@@ -418,12 +442,19 @@ def color_backward(
                     )
                     corner = number * _CORNER_SUMS
                     add_corners(corner_sums, corner, ua, ub, uc, hx, hy, ba, bb, bc, grad_log)
-                add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
+                begun = add_nearest(lists, seen, count, saved, _SAVED, edge_sums, begun)
+            begin_others(edge_sums, EDGE_SUMS, batch, begun)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slot_of(slots, bounds, face, top)
                 put_corner_gradients(edge_sums, number, scale, totals, entry_gradients, slot, 3 + channels)
+                if seen_faces >> number & 1 == 0:
+                    for corner in range(3):
+                        for k in range(2, 3 + channels):
+                            entry_gradients[slot, corner * (3 + channels) + k] = ZERO
+                    continue
                 sum_up(corner_sums, number * _CORNER_SUMS, totals, 9)
+                fill(corner_sums, number * _CORNER_SUMS, (number + 1) * _CORNER_SUMS, ZERO)
                 for corner in range(3):
                     first = corner * (3 + channels)
                     entry_gradients[slot, first] -= totals[2 * corner]
@@ -433,4 +464,5 @@ def color_backward(
                     sum_up(shares, number * share_size + channel * 3 * LANES, totals, 3)
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
+                fill(shares, number * share_size, (number + 1) * share_size, ZERO)
             entry += batch

@@ -155,7 +155,9 @@ def color_tangent(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size

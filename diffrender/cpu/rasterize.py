@@ -19,10 +19,11 @@ from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_depths, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
+from .kept import new_kept
 
 
 class _Saved(NamedTuple):
-    """What the way back needs: memory O(pixels + entries), whatever the overlap."""
+    """What the way back needs: memory O(pixels + entries), whatever the overlap, and at most that of `new_kept`."""
 
     bins: Bins
     ranges: Ranges
@@ -33,12 +34,13 @@ class _Saved(NamedTuple):
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (B H, W) each
+    kept: tuple[np.ndarray, np.ndarray]
     surface: "_Surface | None" = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (*self.bins, self.transmittance, *self.coverage[-1])
+        arrays = (*self.bins, self.transmittance, *self.coverage[-1], *self.kept)
         arrays += (*(self.depth or ())[1:], *self.softmax)
         if self.surface is not None:
             arrays += (*self.surface.of_log_q, *self.surface.arguments, *(self.surface.arguments[1] or ()))
@@ -97,11 +99,12 @@ def draw_views(
         _new_owners(transmittance, len(faces), settings.union),
     )
     vanished = least_factor(settings, vertices.dtype)
+    kept = new_kept(bins)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or depths is None:
         alpha = empty_like(transmittance) if into is None else into
-        run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, alpha, transmittance)
-        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, ())
+        run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, kept, alpha, transmittance)
+        saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, (), kept)
         return Drawn(alpha, None, saved)
     of_far = BACKGROUND_DEPTH / settings.gamma
     background = [of_far - (settings.far - ahead) * scale for ahead in depths.ahead.tolist()]
@@ -120,6 +123,7 @@ def draw_views(
         bins.corners,
         *binned,
         *coverage,
+        kept,
         *depth,
         *(() if surface is None else surface.arguments),
         background_logits,
@@ -128,7 +132,7 @@ def draw_views(
         transmittance,
         *softmax,
     )
-    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, surface)
+    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, kept, surface)
     return Drawn(image[..., -1], image[..., :-1], saved, image)
 
 
@@ -221,6 +225,7 @@ def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
         bins.bounds,
         *strips,
         *saved.coverage,
+        saved.kept,
         dtype.type(saved.vanished),
         saved.transmittance,
         grad_alpha,
@@ -244,7 +249,7 @@ def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients
     entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
     strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
     binned = (bins.corners, bins.geometry, bins.bounds, *strips)
-    arguments = (*binned, *saved.coverage, dtype.type(saved.vanished), *saved.depth)
+    arguments = (*binned, *saved.coverage, saved.kept, dtype.type(saved.vanished), *saved.depth)
     image = (saved.transmittance, drawn.image, *saved.softmax, grad_image)
     grad_uv = grad_texture = None
     if saved.surface is None:

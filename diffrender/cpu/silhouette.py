@@ -25,11 +25,13 @@ from .blocks import (
     EDGE_SUMS,
     SAVED_NEAREST,
     add_nearest,
+    begin_others,
     coverage_logits,
     drop_idle,
     put_corner_gradients,
     save_nearest,
 )
+from .kept import keep, kept_of, note, room_for, take_blocks
 from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
 from .spans import BATCH, list_blocks, list_groups, new_lists, put_corners
@@ -57,13 +59,14 @@ def silhouette_forward(
     lowest,
     shape,
     owners,
+    kept,
     alpha,
     transmittance,
 ):
     """Fill alpha and transmittance T = 1 - alpha (H, W) of the strips that this share gets.
 
     `turn` (1,) counts the strips that have been taken, in `order`. `shape` is of `diffrender.formulas.shape`, `owners` of
-    `diffrender.cpu.union`.
+    `diffrender.cpu.union`, `kept` of `diffrender.cpu.kept`.
     """
     if share < 0:
         lead(publish(board))
@@ -76,6 +79,7 @@ def silhouette_forward(
     lists = new_lists(width, _FORWARD, geometry)
     blocks = lists[1]
     logits = aligned(len(blocks) * BLOCK, geometry)
+    kept_to, limit = np.int64(0), np.int64(0)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -88,10 +92,15 @@ def silhouette_forward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
+            kept_from, limit = room_for(kept, kept_to, limit)
+            kept_to = kept_from
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                kept_to = keep(kept, kept_to, limit, lists, count)
                 for block in range(0, count, 2):
                     logit, _, _, _ = coverage_logits(lists, block)
                     store(logits, block * BLOCK, logit)
@@ -100,6 +109,7 @@ def silhouette_forward(
                     # Not a select of what is stored: that becomes a masked store, which some processors do in 40 steps.
                     exponential = select(logit >= lowest, face_odds(higher(logit, lowest), shape), ZERO)
                     join(odds, owner, lists, block, entries, entry, logit, exponential, owners)
+            kept_to = note(kept, strip, entry, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -126,6 +136,7 @@ def silhouette_backward(
     lowest,
     shape,
     owners,
+    kept,
     vanished,
     transmittance,
     grad_alpha,
@@ -165,6 +176,9 @@ def silhouette_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = 0
+            kept_from, kept_to = kept_of(kept, strip, entry)
+            if has_idle:
+                kept_from = np.int64(-1)  # batches are made of other faces
             while entry < end and batch < BATCH:
                 face = at(entries, entry)
                 entry += 1
@@ -175,12 +189,14 @@ def silhouette_backward(
                 batch += 1
             if batch == 0:
                 break
-            groups = list_groups(geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, chosen, 0, batch, top, bottom, radius, scale, stride, lists, kept_from >= 0
+            )
             put_corners(lists)
-            fill(sums, 0, batch * EDGE_SUMS, ZERO)
+            begun = np.int64(0)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
                 if has_idle:
                     count = drop_idle(lists, count, upstream)
                 for block in range(0, count, 2):
@@ -190,7 +206,8 @@ def silhouette_backward(
                     logit = load(saved, into)
                     grad = covered_backward(upstream, owner, lists, block, chosen, 0, logit, lowest, shape, owners)
                     store(saved, into, grad)
-                add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums)
+                begun = add_nearest(lists, (), count // 2, saved, SAVED_NEAREST, sums, begun)
+            begin_others(sums, EDGE_SUMS, batch, begun)
             for number in range(batch):
                 face = at(chosen, number)
                 slot = slot_of(slots, bounds, face, top)

@@ -80,7 +80,9 @@ def silhouette_tangent(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
             put_corners(lists)
             for number in range(batch):
                 face = at(entries, entry + number)

@@ -8,7 +8,7 @@ first pixel in the strip, its origin: float32 keeps more digits of small ones.
 
 import numpy as np
 
-from ..formulas.constants import AB, BC, CA, HALF, ONE, ZERO
+from ..formulas.constants import AB, BC, CA, HALF, ONE, TWO, ZERO
 from ..jit import formula, prefer_wide_vectors, subroutine
 from ..kernel_memory import aligned
 from ..lanes import (
@@ -29,13 +29,24 @@ from ..lanes import (
     store,
     store_together,
 )
-from .block_lanes import COLUMN_MASK, NUMBER_BIT, PAIR_BIT, put_integers, put_items, put_sums
+from .block_lanes import (
+    COLUMN_MASK,
+    NUMBER_BIT,
+    PAIR_BIT,
+    as_reals,
+    columns_of,
+    put_integers,
+    put_items,
+    put_origins,
+    put_sums,
+)
 from .strips import STRIP_ROWS
 
 BATCH = LANES  # faces at a time: what is known of them fits in the L1 cache
 _PAIRS = STRIP_ROWS // 2  # of rows, of a face at most
 _AT_ONCE = 2  # pairs that are gone over in one go
 _IN_GROUP = 8  # pairs of a group
+_OF_GROUP = -_IN_GROUP << PAIR_BIT | (LANES - 1) << NUMBER_BIT  # what all blocks of a group have in common
 
 # A face's geometry: x and y of its corners, wound to positive area, and 1 / area, twice that of the triangle.
 CORNERS, INVERSE_AREA, GEOMETRY = 0, 6, 8
@@ -81,35 +92,48 @@ def new_lists(width, room, like):
 
 
 @subroutine
-def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists):
-    """Write the frames and spans of `batch` faces from an entry on; return the number of groups, two a face.
+def list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, is_listed):
+    """Write the frames of `batch` faces from an entry on, and their spans unless their blocks are listed; return the number of
+    groups, two a face.
 
-    Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma). Lanes from `batch` on hold what they did before.
+    Frames are in units of sqrt(sigma), `scale` being 1 / sqrt(sigma). Lanes from `batch` on hold the last face again.
     """
     prefer_wide_vectors()
     frames, _, pair_places, lines, outlines, places, heights, items, counts = lists
     real = geometry.dtype.type
+    ax, ay, bx, by, cx, cy, _, _ = columns_of(geometry, GEOMETRY, entries, entry, batch)
+    store(outlines, CORNERS * LANES, ax)
+    store(outlines, (CORNERS + 1) * LANES, ay)
+    store(outlines, (CORNERS + 2) * LANES, bx)
+    store(outlines, (CORNERS + 3) * LANES, by)
+    store(outlines, (CORNERS + 4) * LANES, cx)
+    store(outlines, (CORNERS + 5) * LANES, cy)
+    column, last_column, row, last_row = columns_of(bounds, 4, entries, entry, batch)
+    zero = real(ZERO)
+    left, strip_top = as_reals(column, zero), real(top)
+    # Pairs begin at even rows of the strip.
+    first = TWO * round_down(HALF * higher(as_reals(row, zero) - strip_top, zero))
+    last = lower(as_reals(last_row, zero), real(bottom - 1)) - strip_top - first
+    store(outlines, _ORIGIN * LANES, left + HALF)
+    store(outlines, (_ORIGIN + 1) * LANES, first + strip_top + HALF)
+    store(outlines, _LAST_COLUMN * LANES, as_reals(last_column, zero) - left)
+    store(outlines, _LAST_ROW * LANES, last)
+    put_origins(places, first, stride, column)
+    put_integers(heights, 0, round_down(HALF * last) + ONE, 0, 0)
     most = 0
-    for number in range(batch):
-        face = at(entries, entry + number)
-        left, first = bounds[face, 0], higher(bounds[face, 2] - top, 0) & -2  # pairs begin at even rows of the strip
-        last = lower(bounds[face, 3], bottom - 1) - top - first
-        for k in range(6):
-            put(outlines, k * LANES + number, geometry[face, CORNERS + k])
-        put(outlines, _ORIGIN * LANES + number, real(left) + HALF)
-        put(outlines, (_ORIGIN + 1) * LANES + number, real(top + first) + HALF)
-        put(outlines, _LAST_COLUMN * LANES + number, real(bounds[face, 1] - left))
-        put(outlines, _LAST_ROW * LANES + number, real(last))
-        put(places, number, first * stride + 2 * left)
-        pairs = last // 2 + 1
-        put(heights, number, pairs)
-        most = higher(most, pairs)
-    _put_edge(frames, outlines, AB, 0, 2, radius, scale)
-    _put_edge(frames, outlines, BC, 2, 4, radius, scale)
-    _put_edge(frames, outlines, CA, 4, 0, radius, scale)
-    _put_rounding(outlines, radius)
+    for number in range(LANES):
+        most = higher(most, at(heights, number))
+    ab = _put_edge(frames, outlines, AB, 0, 2, scale)
+    bc = _put_edge(frames, outlines, BC, 2, 4, scale)
+    ca = _put_edge(frames, outlines, CA, 4, 0, scale)
+    if not is_listed:
+        _put_side(outlines, AB, ab, radius)
+        _put_side(outlines, BC, bc, radius)
+        _put_side(outlines, CA, ca, radius)
+        _put_rounding(outlines, radius)
     for couple in range((most + _AT_ONCE - 1) // _AT_ONCE * _AT_ONCE):
-        _find_spans(outlines, couple, radius, items, counts)
+        if not is_listed:
+            _find_spans(outlines, couple, radius, items, counts)
         _put_lines(frames, couple, lines)
         put_sums(pair_places, couple * LANES, places, 0, couple * 2 * stride)
     return 2 * batch
@@ -121,8 +145,9 @@ def _field(outlines, number):
 
 
 @formula
-def _put_edge(frames, outlines, edge, begin, end, radius, scale):
-    """Write an edge between two corners, whose x has the numbers `begin` and `end`, for all faces."""
+def _put_edge(frames, outlines, edge, begin, end, scale):
+    """Write an edge between two corners, whose x has the numbers `begin` and `end`, for all faces; return its middle, normal
+    and extent."""
     ax, ay = _field(outlines, CORNERS + begin), _field(outlines, CORNERS + begin + 1)
     bx, by = _field(outlines, CORNERS + end), _field(outlines, CORNERS + end + 1)
     ex, ey = bx - ax, by - ay  # not from places relative to the origin, where what is tiny may be nothing
@@ -140,6 +165,13 @@ def _put_edge(frames, outlines, edge, begin, end, radius, scale):
     store(frames, into + 5 * LANES, -half * scale)
     store(outlines, (PLACED + begin) * LANES, x)
     store(outlines, (PLACED + begin + 1) * LANES, y)
+    return mx, my, nx, ny, ex, ey
+
+
+@formula
+def _put_side(outlines, edge, line, radius):
+    """Write an edge, of which `_put_edge` has returned `line`, moved outwards."""
+    mx, my, nx, ny, ex, ey = line
     into = (_SIDES + 4 * edge) * LANES
     high = HALF * magnitude(ey) - LOW
     store(outlines, into, mx - radius * nx)
@@ -236,6 +268,12 @@ def list_blocks(group, groups, room, stride, lists):
         count += count & 1
         group += 1
     return group, count
+
+
+@formula
+def are_in_group(block, other):
+    """Return whether two blocks, as they are listed, are in the same group."""
+    return (np.int64(block) ^ np.int64(other)) & _OF_GROUP == 0
 
 
 @formula

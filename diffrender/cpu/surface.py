@@ -35,12 +35,14 @@ from .blocks import (
     add_lanes,
     add_nearest,
     add_products,
+    begin_others,
     coverage_logits,
     put_corner_gradients,
     save_nearest,
 )
 from .color import BEHIND, add_corners, list_hidden, list_seen, put_tint, weight_slopes
 from .color_rows import put_upstream_image, take_image
+from .kept import keep, kept_of, note, room_for, take_blocks
 from .rows import put_rows
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
@@ -74,6 +76,7 @@ def surface_forward(
     lowest,
     shape,
     owners,
+    kept,
     lowest_depth,
     depth_logits,
     attributes,
@@ -116,6 +119,7 @@ def surface_forward(
         places, sampled, cells = aligned(PLACES, geometry), aligned(SAMPLED, geometry), aligned(CELLS, entries)
         fill(places, 0, PLACES, ZERO)
         mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
+    kept_to, limit = np.int64(0), np.int64(0)
     while True:
         claimed = claim(turn)
         if claimed >= len(order):
@@ -132,7 +136,11 @@ def surface_forward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, False
+            )
+            kept_from, limit = room_for(kept, kept_to, limit)
+            kept_to = kept_from
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -145,6 +153,7 @@ def surface_forward(
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
                 group, count = list_blocks(group, groups, _FORWARD, stride, lists)
+                kept_to = keep(kept, kept_to, limit, lists, count)
                 for block in range(0, count, 2):
                     logit, c0, c1, c2 = coverage_logits(lists, block)
                     into = block // 2 * _DRAWN
@@ -198,6 +207,7 @@ def surface_forward(
                         store_pair(blend, first, second, value)
                         first += size
                         second += size
+            kept_to = note(kept, strip, entry, kept_from, kept_to, limit)
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
@@ -256,6 +266,7 @@ def surface_backward(
     lowest,
     shape,
     owners,
+    kept,
     vanished,
     lowest_depth,
     depth_logits,
@@ -336,7 +347,10 @@ def surface_backward(
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)
-            groups = list_groups(geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists)
+            kept_from, kept_to = kept_of(kept, strip, entry)
+            groups = list_groups(
+                geometry, bounds, entries, entry, batch, top, bottom, radius, scale, stride, lists, kept_from >= 0
+            )
             for number in range(batch):
                 face = at(entries, entry + number)
                 tint = number * tint_size
@@ -347,12 +361,12 @@ def surface_backward(
                 if texture is not None:
                     put_uv(geometry, face_corners, face, texture_q, face_uv, uv, tints, tint)
             put_corners(lists)
-            fill(edge_sums, 0, batch * EDGE_SUMS, ZERO)
+            begun = np.int64(0)
             fill(corner_sums, 0, batch * _CORNER_SUMS, ZERO)
             fill(hue_sums, 0, batch * hue_size, ZERO)
             group = np.int64(0)  # not a literal, for which Numba would compile a second version
             while group < groups:
-                group, count = list_blocks(group, groups, _BACKWARD, stride, lists)
+                group, count, kept_from = take_blocks(group, groups, _BACKWARD, stride, lists, kept, kept_from, kept_to)
                 seen_count = list_seen(lists, count, tints, tint_size, maximum, lowest_depth, seen)
                 count = list_hidden(lists, count, upstream, seen, seen_count, hidden)
                 for k in range(count):
@@ -510,7 +524,8 @@ def surface_backward(
                     slopes = weight_slopes(lists, number, to_a, to_b, to_c)
                     hx, hy = clipped_barycentric_backward(gba, gbb, gbc, ba, bb, bc, inverse_total, slopes)
                     add_corners(corner_sums, corner, ua, ub, uc, hx, hy, ba, bb, bc, grad_log)
-                add_nearest(lists, seen, count, saved, _SAVED, edge_sums)
+                begun = add_nearest(lists, seen, count, saved, _SAVED, edge_sums, begun)
+            begin_others(edge_sums, EDGE_SUMS, batch, begun)
             for number in range(batch):
                 face = at(entries, entry + number)
                 slot = slot_of(slots, bounds, face, top)
