@@ -1,0 +1,354 @@
+"""Pixels in which outlines are entangled: where they turn back on themselves, or more of them meet than sheets can be told from.
+
+Here nothing is concluded from outlines. All faces that reach into the pixel are gathered: the surface round its outlines, and what
+lies below that. Outlines are cut where any two of them cross and where they go through a face, and what is in front of the middle
+of each part, and next below it, is looked up among these faces: so a part is wrong only where it is short, and as it grows from
+nothing or shrinks to nothing, the image does not jump.
+
+Faces that hang together here, across no outline and no seam, have one row of values: that at their point nearest to the pixel's
+centre.
+"""
+
+import numpy as np
+
+from ..formulas.edge import barycentric_slopes, crossing, nearest_on_edge, side_of
+from ..jit import borrower, subroutine
+from .candidates import AX, AY, BX, BY, T0, T1
+from .fragments import barycentrics_at, corners_of, inverse_depths_of
+from .half_edges import ends_of
+from .hard import NEARER
+from .parts import BASE, NOTHING, part_area
+from .sheet import covers_point, lies_beyond, outward_ends, plane_at, walk
+
+MOST_FACES = 128  # that reach into one pixel; where there are more, its centre stands for all
+_UNFAIR = 1e-6  # rounding of a share
+
+
+@subroutine
+def _reaches_into(points, faces, sign, face, px, py):
+    """Whether a face reaches into the pixel around (px, py)."""
+    ax, ay, bx, by, cx, cy = corners_of(points, faces, face)
+    if max(ax, bx, cx) < px - 0.5 or min(ax, bx, cx) > px + 0.5 or max(ay, by, cy) < py - 0.5 or min(ay, by, cy) > py + 0.5:
+        return False
+    for corner in range(3):
+        a, b = ends_of(faces, 3 * face + corner)
+        ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+        if sign * side_of(ax, ay, bx, by, px, py) + 0.5 * (abs(bx - ax) + abs(by - ay)) < 0.0:
+            return False
+    return True
+
+
+@borrower
+def _place_of(near, count, face):
+    """Return where a face is among those gathered, or -1."""
+    for k in range(count):
+        if near[k] == face:
+            return np.int64(k)
+    return np.int64(-1)
+
+
+@subroutine
+def _gather(points, faces, signs, ring, seen_sign, face, px, py, near, count):
+    """Add to near a face, and all that are joined to it within the pixel; return how many there are, more than there is room for
+    if that is not enough."""
+    first = count
+    if signs[face] == 0 or (seen_sign != 0 and signs[face] != seen_sign):
+        return count
+    if _place_of(near, count, face) >= 0 or not _reaches_into(points, faces, signs[face], face, px, py):
+        return count
+    if count == len(near):
+        return count + 1
+    near[count] = face
+    count += 1
+    while first < count:
+        face = near[first]
+        first += 1
+        for corner in range(3):
+            half = 3 * face + corner
+            other = np.int64(ring[half])
+            while other != half:
+                across = other // 3
+                other = np.int64(ring[other])
+                if signs[across] == 0 or (seen_sign != 0 and signs[across] != seen_sign):
+                    continue
+                if _place_of(near, count, across) >= 0 or not _reaches_into(
+                    points, faces, signs[across], across, px, py
+                ):
+                    continue
+                if count == len(near):
+                    return count + 1
+                near[count] = across
+                count += 1
+    return count
+
+
+@subroutine
+def _label(linked, signs, charts, near, count, labels):
+    """Fill labels (N,) with one number for all faces that hang together, that of the first of them."""
+    for k in range(count):
+        labels[k] = k
+        for corner in range(3):
+            half = 3 * near[k] + corner
+            other = np.int64(charts[half])
+            while other != half:
+                if lies_beyond(linked, signs, half, other):
+                    joined = _place_of(near, k, other // 3)
+                    if joined >= 0 and labels[joined] != labels[k]:
+                        old, new = max(labels[k], labels[joined]), min(labels[k], labels[joined])
+                        for third in range(k + 1):
+                            if labels[third] == old:
+                                labels[third] = new
+                other = np.int64(charts[other])
+
+
+@borrower
+def _meets(linked, half, face):
+    """Whether a half edge and a face have a common vertex."""
+    i, j = ends_of(linked, half)
+    for corner in range(3):
+        if linked[face, corner] == i or linked[face, corner] == j:
+            return True
+    return False
+
+
+@borrower
+def _have_common_end(linked, half, other):
+    """Whether two edges meet in a vertex."""
+    i, j = ends_of(linked, half)
+    p, q = ends_of(linked, other)
+    return (p == i) | (p == j) | (q == i) | (q == j)
+
+
+@borrower
+def _cross(known, k, other):
+    """Return the share of a candidate's edge at which another one crosses it in the pixel, and whether it does."""
+    ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
+    cx, cy, dx, dy = known[other, AX], known[other, AY], known[other, BX], known[other, BY]
+    along, across = crossing(ax, ay, bx, by, cx, cy, dx, dy)
+    return along, (known[k, T0] < along < known[k, T1]) & (known[other, T0] < across < known[other, T1])
+
+
+@borrower
+def are_entangled(linked, here, known, sheets, outlines):
+    """Whether outlines are those of more than one sheet, cross each other, or turn back where they meet."""
+    for k in range(outlines):
+        if sheets[k] != sheets[0]:
+            return True
+        for other in range(k):
+            if _have_common_end(linked, here[k], here[other]):
+                along_x = (known[k, BX] - known[k, AX]) * (known[other, BX] - known[other, AX])
+                if along_x + (known[k, BY] - known[k, AY]) * (known[other, BY] - known[other, AY]) < 0.0:
+                    return True
+            else:
+                _, cross = _cross(known, k, other)
+                if cross:
+                    return True
+    return False
+
+
+@borrower
+def _insert(cuts, cut_by, count, value, by):
+    """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
+    if count + 1 >= len(cuts):
+        return count
+    place = count
+    while place > 1 and cuts[place - 1] > value:
+        cuts[place], cut_by[place] = cuts[place - 1], cut_by[place - 1]
+        place -= 1
+    cuts[place], cut_by[place] = value, by
+    return count + 1
+
+
+@subroutine
+def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, count, cuts, cut_by):
+    """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there: other outlines, and
+    faces through which it goes; return the number of parts."""
+    ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
+    t0, t1 = known[k, T0], known[k, T1]
+    a, b = outward_ends(faces, signs, here[k])
+    cuts[0], cut_by[0], ends = t0, NOTHING, 1
+    for other in range(outlines):
+        along, cross = _cross(known, k, other)
+        if cross and not _have_common_end(linked, here[k], here[other]):
+            ends = _insert(cuts, cut_by, ends, along, np.int64(other))
+    for number in range(count):
+        face = near[number]
+        if _meets(linked, here[k], face):
+            continue
+        x0, y0, x1, y1 = px + ax + t0 * (bx - ax), py + ay + t0 * (by - ay), px + ax + t1 * (bx - ax), py + ay + t1 * (by - ay)
+        over = (1.0 - t0) * points[a, 2] + t0 * points[b, 2] - plane_at(points, faces, face, x0, y0)
+        under = (1.0 - t1) * points[a, 2] + t1 * points[b, 2] - plane_at(points, faces, face, x1, y1)
+        if (over > 0.0) == (under > 0.0):
+            continue
+        t = t0 + (t1 - t0) * over / (over - under)
+        if covers_point(points, faces, signs, face, px + ax + t * (bx - ax), py + ay + t * (by - ay)):
+            ends = _insert(cuts, cut_by, ends, t, -2 - face)
+    cuts[ends], cut_by[ends] = t1, NOTHING
+    return ends
+
+
+@borrower
+def _is_at(ring, half, other, face):
+    """Whether a face is one of those at the edge of a half edge, or of the other half edge of a seam."""
+    current = half
+    while True:
+        if current // 3 == face:
+            return True
+        current = np.int64(ring[current])
+        if current == half:
+            return False
+
+
+@subroutine
+def _beyond(points, faces, signs, ring, half, own, x, y, near, count):
+    """Return where among faces the next one below the place (x, y) of a half edge is, BASE if there is none; or -3 if one of them
+    hides the place. `own` is its 1 / depth."""
+    beyond, deepest = BASE, 0.0
+    for k in range(count):
+        face = near[k]
+        if not covers_point(points, faces, signs, face, x, y) or _is_at(ring, half, half, face):
+            continue
+        depth = plane_at(points, faces, face, x, y)
+        if NEARER * depth > own:
+            return np.int64(-3)
+        if deepest < depth < NEARER * own:
+            beyond, deepest = np.int64(k), depth
+    return beyond
+
+
+@subroutine
+def find_entangled(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    charts,
+    seen_sign,
+    center,
+    under,
+    beside,
+    px,
+    py,
+    here,
+    across,
+    known,
+    outlines,
+    count,
+    near,
+    labels,
+    cuts,
+    cut_by,
+    parts,
+    part_spans,
+):
+    """Fill parts (P, 6) and part_spans (P, 2), as `diffrender.cpu.parts.find_parts` does, of the candidates of a pixel, near (N,)
+    with the faces that reach into it, and labels (N,) with which of them hang together: columns 4 and 5 of parts are the label on
+    a part's inner side and on its outer one, BASE for nothing.
+
+    Return how many parts and how many faces there are, the number of parts -1 if there is no room. `center` is the face that the
+    pixel's centre sees, and `under` the next one below there, or -1.
+    """
+    of = (points, faces, signs, ring, seen_sign)
+    gathered = 0
+    for k in range(outlines):
+        gathered = _gather(*of, here[k] // 3, px, py, near, gathered)
+        if gathered > len(near):
+            return np.int64(-1), gathered
+    # A sheet without an outline here covers the centre. Only the nearest such is seen.
+    base = center
+    if base >= 0 and _place_of(near, gathered, base) >= 0:
+        base = under
+        if base >= 0 and _place_of(near, gathered, base) >= 0:
+            base, _ = walk(points, faces, linked, signs, ring, beside, px, py) if beside >= 0 else (beside, False)
+    if base >= 0:
+        gathered = _gather(*of, base, px, py, near, gathered)
+        if gathered > len(near):
+            return np.int64(-1), gathered
+    _label(linked, signs, charts, near, gathered, labels)
+    found = np.int64(0)
+    for k in range(count):
+        a, b = outward_ends(faces, signs, here[k])
+        ends = _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, gathered, cuts, cut_by)
+        inside = _place_of(near, gathered, here[k] // 3)
+        outside = BASE if k < outlines else _place_of(near, gathered, across[k] // 3)
+        if inside < 0 or (k >= outlines and outside < 0):
+            continue
+        for part in range(ends):
+            begin, end = cuts[part], cuts[part + 1]
+            if not begin < end:
+                continue
+            t = 0.5 * (begin + end)
+            x, y = px + known[k, AX] + t * (known[k, BX] - known[k, AX]), py + known[k, AY] + t * (known[k, BY] - known[k, AY])
+            own = (1.0 - t) * points[a, 2] + t * points[b, 2]
+            beyond = _beyond(points, faces, signs, ring, here[k], own, x, y, near, gathered)
+            if beyond == -3:
+                continue
+            if k >= outlines:
+                beyond = outside
+            first, second = labels[inside], labels[beyond] if beyond >= 0 else BASE
+            if first == second:
+                continue
+            if found == len(parts):
+                return np.int64(-1), gathered
+            parts[found, 0], parts[found, 1] = k, BASE
+            parts[found, 2], parts[found, 3] = cut_by[part], cut_by[part + 1]
+            parts[found, 4], parts[found, 5] = first, second
+            part_spans[found, 0], part_spans[found, 1] = begin, end
+            found += 1
+    return found, gathered
+
+
+@borrower
+def are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
+    """Whether the shares of the pixel that labels get are shares."""
+    for k in range(len(shares)):
+        shares[k] = 0.0
+    shares[at_center] += 1.0  # BASE is the last
+    for part in range(found):
+        k = parts[part, 0]
+        area = part_area(known, k, part_spans[part, 0], part_spans[part, 1])
+        area = -area if inner[k] else area
+        shares[parts[part, 4]] += area
+        shares[parts[part, 5]] -= area
+    for k in range(len(shares)):
+        if not -_UNFAIR < shares[k] < 1.0 + _UNFAIR:
+            return False
+    return True
+
+
+@subroutine
+def place_of_label(points, faces, signs, near, labels, count, label, px, py):
+    """Return the face, the corner and the two numbers of the place of a label that is nearest to the pixel's centre."""
+    best, at_face, at_corner, share = np.inf, np.int64(-1), np.int64(-1), 0.0
+    for k in range(count):
+        if labels[k] != label:
+            continue
+        face = near[k]
+        if covers_point(points, faces, signs, face, px, py):
+            return face, np.int64(-1), px, py
+        for corner in range(3):
+            a, b = ends_of(faces, 3 * face + corner)
+            ax, ay, bx, by = points[a, 0] - px, points[a, 1] - py, points[b, 0] - px, points[b, 1] - py
+            t = nearest_on_edge(ax, ay, bx, by)
+            x, y = ax + t * (bx - ax), ay + t * (by - ay)
+            square = x * x + y * y
+            if square < NEARER * best:
+                best, at_face, at_corner, share = square, face, np.int64(corner), t
+    return at_face, at_corner, share, 0.0
+
+
+@borrower
+def label_of(near, labels, count, face):
+    """Return the label of a face, BASE for one that is not among those gathered."""
+    place = _place_of(near, count, face)
+    return labels[place] if place >= 0 else BASE
+
+
+@borrower
+def place_at_seam(signs, half, side, t):
+    """Return the face, the corner and the two numbers of the place of a half edge at the share t of its seam; of the other side
+    it is the one across."""
+    # The face across goes the other way.
+    along = (signs[half // 3] > 0) == (side == 0)
+    return half // 3, half % 3, t if along else 1.0 - t, 0.0
