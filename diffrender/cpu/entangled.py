@@ -1,9 +1,9 @@
-"""Pixels in which outlines are entangled: where they turn back on themselves, or more of them meet than sheets can be told from.
+"""Pixels in which outlines are entangled: they turn back on themselves, cross, or are those of several sheets.
 
-Here nothing is concluded from outlines. All faces that reach into the pixel are gathered: the surface round its outlines, and what
-lies below that. Outlines are cut where any two of them cross and where they go through a face, and what is in front of the middle
-of each part, and next below it, is looked up among these faces: so a part is wrong only where it is short, and as it grows from
-nothing or shrinks to nothing, the image does not jump.
+Here nothing is concluded from outlines. All faces that reach into the pixel are gathered: the surface round its outlines, and
+what lies below that. Outlines are cut where any two of them cross and where they go through a face, and what is in front of the
+middle of each part, and next below it, is looked up among these faces. What rounding gets wrong is as small as the part, which
+grows from nothing and shrinks to nothing: so the image does not jump.
 
 Faces that hang together here, across no outline and no seam, have one row of values: that at their point nearest to the pixel's
 centre.
@@ -11,13 +11,13 @@ centre.
 
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes, crossing, nearest_on_edge, side_of
+from ..formulas.edge import crossing, nearest_on_edge, side_of
 from ..jit import borrower, subroutine
 from .candidates import AX, AY, BX, BY, T0, T1
-from .fragments import barycentrics_at, corners_of, inverse_depths_of
+from .fragments import corners_of, depth_slopes
 from .half_edges import ends_of
 from .hard import NEARER
-from .parts import BASE, NOTHING, part_area
+from .parts import BASE, HIDDEN, NOTHING, part_area
 from .sheet import covers_point, lies_beyond, outward_ends, plane_at, walk
 
 MOST_FACES = 128  # that reach into one pixel; where there are more, its centre stands for all
@@ -28,7 +28,12 @@ _UNFAIR = 1e-6  # rounding of a share
 def _reaches_into(points, faces, sign, face, px, py):
     """Whether a face reaches into the pixel around (px, py)."""
     ax, ay, bx, by, cx, cy = corners_of(points, faces, face)
-    if max(ax, bx, cx) < px - 0.5 or min(ax, bx, cx) > px + 0.5 or max(ay, by, cy) < py - 0.5 or min(ay, by, cy) > py + 0.5:
+    if (
+        max(ax, bx, cx) < px - 0.5
+        or min(ax, bx, cx) > px + 0.5
+        or max(ay, by, cy) < py - 0.5
+        or min(ay, by, cy) > py + 0.5
+    ):
         return False
     for corner in range(3):
         a, b = ends_of(faces, 3 * face + corner)
@@ -102,13 +107,19 @@ def _label(linked, signs, charts, near, count, labels):
 
 
 @borrower
+def _fill_planes(points, faces, px, py, near, count, planes):
+    """Fill planes (N, 3) with 1 / depth of each face at the pixel's centre, and its gradient."""
+    for k in range(count):
+        planes[k, 0] = plane_at(points, faces, near[k], px, py)
+        planes[k, 1], planes[k, 2] = depth_slopes(points, faces, near[k])
+
+
+@borrower
 def _meets(linked, half, face):
     """Whether a half edge and a face have a common vertex."""
     i, j = ends_of(linked, half)
-    for corner in range(3):
-        if linked[face, corner] == i or linked[face, corner] == j:
-            return True
-    return False
+    a, b, c = linked[face, 0], linked[face, 1], linked[face, 2]
+    return (a == i) | (b == i) | (c == i) | (a == j) | (b == j) | (c == j)
 
 
 @borrower
@@ -160,7 +171,7 @@ def _insert(cuts, cut_by, count, value, by):
 
 
 @subroutine
-def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, count, cuts, cut_by):
+def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, planes, count, cuts, cut_by):
     """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there: other outlines, and
     faces through which it goes; return the number of parts."""
     ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
@@ -171,25 +182,24 @@ def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, c
         along, cross = _cross(known, k, other)
         if cross and not _have_common_end(linked, here[k], here[other]):
             ends = _insert(cuts, cut_by, ends, along, np.int64(other))
+    x0, y0, x1, y1 = ax + t0 * (bx - ax), ay + t0 * (by - ay), ax + t1 * (bx - ax), ay + t1 * (by - ay)
+    depth0, depth1 = (1.0 - t0) * points[a, 2] + t0 * points[b, 2], (1.0 - t1) * points[a, 2] + t1 * points[b, 2]
     for number in range(count):
-        face = near[number]
-        if _meets(linked, here[k], face):
-            continue
-        x0, y0, x1, y1 = px + ax + t0 * (bx - ax), py + ay + t0 * (by - ay), px + ax + t1 * (bx - ax), py + ay + t1 * (by - ay)
-        over = (1.0 - t0) * points[a, 2] + t0 * points[b, 2] - plane_at(points, faces, face, x0, y0)
-        under = (1.0 - t1) * points[a, 2] + t1 * points[b, 2] - plane_at(points, faces, face, x1, y1)
-        if (over > 0.0) == (under > 0.0):
+        plane = planes[number]
+        over = depth0 - plane[0] - plane[1] * x0 - plane[2] * y0
+        under = depth1 - plane[0] - plane[1] * x1 - plane[2] * y1
+        if (over > 0.0) == (under > 0.0) or _meets(linked, here[k], near[number]):
             continue
         t = t0 + (t1 - t0) * over / (over - under)
-        if covers_point(points, faces, signs, face, px + ax + t * (bx - ax), py + ay + t * (by - ay)):
-            ends = _insert(cuts, cut_by, ends, t, -2 - face)
+        if covers_point(points, faces, signs, near[number], px + ax + t * (bx - ax), py + ay + t * (by - ay)):
+            ends = _insert(cuts, cut_by, ends, t, -2 - near[number])
     cuts[ends], cut_by[ends] = t1, NOTHING
     return ends
 
 
 @borrower
-def _is_at(ring, half, other, face):
-    """Whether a face is one of those at the edge of a half edge, or of the other half edge of a seam."""
+def _is_at(ring, half, face):
+    """Whether a face is one of those at the edge of a half edge."""
     current = half
     while True:
         if current // 3 == face:
@@ -200,19 +210,20 @@ def _is_at(ring, half, other, face):
 
 
 @subroutine
-def _beyond(points, faces, signs, ring, half, own, x, y, near, count):
-    """Return where among faces the next one below the place (x, y) of a half edge is, BASE if there is none; or -3 if one of them
-    hides the place. `own` is its 1 / depth."""
+def _beyond(points, faces, signs, ring, half, own, x, y, px, py, near, planes, count):
+    """Return where among faces the next one below the place (x, y) of a half edge is, relative to the pixel's centre, BASE if
+    there is none, or HIDDEN if one of them is in front of it. `own` is its 1 / depth."""
     beyond, deepest = BASE, 0.0
     for k in range(count):
-        face = near[k]
-        if not covers_point(points, faces, signs, face, x, y) or _is_at(ring, half, half, face):
+        depth = planes[k, 0] + planes[k, 1] * x + planes[k, 2] * y
+        hides = NEARER * depth > own
+        if not hides and not deepest < depth < NEARER * own:
             continue
-        depth = plane_at(points, faces, face, x, y)
-        if NEARER * depth > own:
-            return np.int64(-3)
-        if deepest < depth < NEARER * own:
-            beyond, deepest = np.int64(k), depth
+        if not covers_point(points, faces, signs, near[k], px + x, py + y) or _is_at(ring, half, near[k]):
+            continue
+        if hides:
+            return HIDDEN
+        beyond, deepest = np.int64(k), depth
     return beyond
 
 
@@ -237,6 +248,7 @@ def find_entangled(
     count,
     near,
     labels,
+    planes,
     cuts,
     cut_by,
     parts,
@@ -266,10 +278,13 @@ def find_entangled(
         if gathered > len(near):
             return np.int64(-1), gathered
     _label(linked, signs, charts, near, gathered, labels)
+    _fill_planes(points, faces, px, py, near, gathered, planes)
     found = np.int64(0)
     for k in range(count):
         a, b = outward_ends(faces, signs, here[k])
-        ends = _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, gathered, cuts, cut_by)
+        ends = _cut(
+            points, faces, linked, signs, here, known, outlines, k, px, py, near, planes, gathered, cuts, cut_by
+        )
         inside = _place_of(near, gathered, here[k] // 3)
         outside = BASE if k < outlines else _place_of(near, gathered, across[k] // 3)
         if inside < 0 or (k >= outlines and outside < 0):
@@ -279,10 +294,10 @@ def find_entangled(
             if not begin < end:
                 continue
             t = 0.5 * (begin + end)
-            x, y = px + known[k, AX] + t * (known[k, BX] - known[k, AX]), py + known[k, AY] + t * (known[k, BY] - known[k, AY])
+            x, y = known[k, AX] + t * (known[k, BX] - known[k, AX]), known[k, AY] + t * (known[k, BY] - known[k, AY])
             own = (1.0 - t) * points[a, 2] + t * points[b, 2]
-            beyond = _beyond(points, faces, signs, ring, here[k], own, x, y, near, gathered)
-            if beyond == -3:
+            beyond = _beyond(points, faces, signs, ring, here[k], own, x, y, px, py, near, planes, gathered)
+            if beyond == HIDDEN:
                 continue
             if k >= outlines:
                 beyond = outside
@@ -311,10 +326,10 @@ def are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
         area = -area if inner[k] else area
         shares[parts[part, 4]] += area
         shares[parts[part, 5]] -= area
+    fair = True
     for k in range(len(shares)):
-        if not -_UNFAIR < shares[k] < 1.0 + _UNFAIR:
-            return False
-    return True
+        fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
+    return fair
 
 
 @subroutine

@@ -9,7 +9,15 @@ import numpy as np
 from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
-from .entangled import MOST_FACES, are_labels_fair, are_entangled, find_entangled, label_of, place_at_seam, place_of_label
+from .entangled import (
+    MOST_FACES,
+    are_entangled,
+    are_labels_fair,
+    find_entangled,
+    label_of,
+    place_at_seam,
+    place_of_label,
+)
 from .hard import RING
 from .parts import BASE, NOTHING, PARTS, UNKNOWN, are_fair, find_parts, near_beside, next_below, part_area
 from .seams import are_patches_fair, half_of, name_patches, place_seams
@@ -228,8 +236,8 @@ def _resolve_sheets(
     places,
     place_pixels,
 ):
-    """Do what `resolve_pixel` does by what sheets cover, and return as well whether all outlines are seen: where one seems hidden,
-    or sheets get shares that are none, it may be that they are not told apart."""
+    """Do what `resolve_pixel` does by what sheets cover, and return as well whether all outlines are seen: where one seems
+    hidden, or sheets get shares that are none, it may be that they are not told apart."""
     if count > outlines:
         count = place_seams(
             points,
@@ -391,6 +399,7 @@ def _resolve_faces(
     count,
     near,
     labels,
+    planes,
     shares,
     cuts,
     cut_by,
@@ -435,6 +444,7 @@ def _resolve_faces(
         count,
         near,
         labels,
+        planes,
         cuts,
         cut_by,
         parts,
@@ -536,6 +546,7 @@ def resolve_pixel(
     part_spans,
     near,
     labels,
+    planes,
     shares,
     pairs,
     pair_end,
@@ -589,6 +600,7 @@ def resolve_pixel(
                 count,
                 near,
                 labels,
+                planes,
                 shares,
                 cuts,
                 cut_by,
@@ -708,7 +720,7 @@ def resolve_outlines(
     center_in, center_depth = np.empty(MOST, np.bool_), np.empty(MOST)
     patches, closest_sides = np.empty(2 * MOST, np.int64), np.empty(2 * MOST, np.int64)
     rows, near, labels = np.empty(ROWS, np.int64), np.empty(MOST_FACES, np.int64), np.empty(MOST_FACES, np.int64)
-    shares = np.empty(MOST_FACES + 1)
+    planes, shares = np.empty((MOST_FACES, 3)), np.empty(MOST_FACES + 1)
     gained, gained_by_patches = np.empty(MOST + 1), np.empty(2 * MOST + 1)
     cuts, cut_by = np.empty(MOST + 3), np.empty(MOST + 3, np.int64)
     parts, part_spans = np.empty((PARTS, 6), np.int64), np.empty((PARTS, 2))
@@ -808,6 +820,7 @@ def resolve_outlines(
                 part_spans,
                 near,
                 labels,
+                planes,
                 shares,
                 pairs,
                 first_pair + room,

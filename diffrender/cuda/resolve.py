@@ -21,7 +21,7 @@ from .zbuffer import NOBODY, sign_seen
 
 # Of a block, not even a warp: pixels that share one wait for each other's branches, and there are more warps than pixels need.
 THREADS = 4 if SIMULATED else 8
-BLOCKS = 2 if SIMULATED else 1056  # so many have a scratch pad of 20 kB a thread
+BLOCKS = 2 if SIMULATED else 1056  # so many have a scratch pad of 23 kB a thread
 LANES = 4 if SIMULATED else 128  # of a block that looks through all faces for a pixel
 # Of a thread: shapes and kinds of what `resolve_outlines` of the CPU has, in the order of `resolve_pixel`'s arguments.
 _SEEN = (
@@ -47,6 +47,7 @@ SCRATCH = (
     ((PARTS, 2), np.float64),
     ((MOST_FACES,), np.int64),  # faces that reach into the pixel
     ((MOST_FACES,), np.int64),  # which of them hang together
+    ((MOST_FACES, 3), np.float64),  # their 1 / depth in the pixel
     ((MOST_FACES + 1,), np.float64),  # the share of the pixel that these get
 )
 # What is known of what lies below the sheets in a pixel: a face, or -1, once it has been asked for.
@@ -119,6 +120,8 @@ def _resolve(
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
     row, column = pixel // width, pixel % width
+    start = np.int64(last - 1 if first < last else -1)
+    next_below = np.int64(-1) if under[pixel] == NOBODY else np.int64(under[pixel])
     outlines_count, count, front, beside = _look(surface, seen, under, outlines, first, last, pixel, scratch, thread)
     if beside == UNKNOWN:
         if below == UNASKED:
@@ -137,9 +140,9 @@ def _resolve(
         halves,
         spans,
         before,
-        np.int64(last - 1 if first < last else -1),
+        start,
         np.int64(ids[row + RING, column + RING]),
-        np.int64(-1) if under[pixel] == NOBODY else np.int64(under[pixel]),
+        next_below,
         outlines_count,
         count,
         front,
@@ -168,6 +171,7 @@ def _resolve(
         scratch[17][thread],
         scratch[18][thread],
         scratch[19][thread],
+        scratch[20][thread],
         pairs,
         end,
         nothing + 1,
