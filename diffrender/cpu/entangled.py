@@ -16,7 +16,7 @@ from ..jit import borrower, subroutine
 from .candidates import AX, AY, BX, BY, T0, T1
 from .fragments import corners_of, depth_slopes
 from .half_edges import ends_of
-from .hard import NEARER
+from .hard import NEARER, RING
 from .parts import BASE, HIDDEN, NOTHING, part_area
 from .sheet import covers_point, lies_beyond, outward_ends, plane_at, walk
 
@@ -236,11 +236,11 @@ def find_entangled(
     ring,
     charts,
     seen_sign,
-    center,
+    ids,
     under,
     beside,
-    px,
-    py,
+    row,
+    column,
     here,
     across,
     known,
@@ -258,23 +258,26 @@ def find_entangled(
     with the faces that reach into it, and labels (N,) with which of them hang together: columns 4 and 5 of parts are the label on
     a part's inner side and on its outer one, BASE for nothing.
 
-    Return how many parts and how many faces there are, the number of parts -1 if there is no room. `center` is the face that the
-    pixel's centre sees, and `under` the next one below there, or -1.
+    Return how many parts and how many faces there are, the number of parts -1 if there is no room. `under` is the next face
+    below the one that the pixel's centre sees, or -1.
     """
+    px, py = column + 0.5, row + 0.5
     of = (points, faces, signs, ring, seen_sign)
     gathered = 0
     for k in range(outlines):
         gathered = _gather(*of, here[k] // 3, px, py, near, gathered)
         if gathered > len(near):
             return np.int64(-1), gathered
-    # A sheet without an outline here covers the centre. Only the nearest such is seen.
-    base = center
+    # A sheet without an outline here covers the centre. The nearest such is seen, and others that cross it.
+    base = np.int64(ids[row + RING, column + RING])
     if base >= 0 and _place_of(near, gathered, base) >= 0:
         base = under
         if base >= 0 and _place_of(near, gathered, base) >= 0:
             base, _ = walk(points, faces, linked, signs, ring, beside, px, py) if beside >= 0 else (beside, False)
-    if base >= 0:
-        gathered = _gather(*of, base, px, py, near, gathered)
+    for number in range(-1, 9):
+        seed = base if number < 0 else np.int64(ids[row + number // 3, column + number % 3])
+        if seed >= 0:
+            gathered = _gather(*of, seed, px, py, near, gathered)
         if gathered > len(near):
             return np.int64(-1), gathered
     _label(linked, signs, charts, near, gathered, labels)
@@ -330,6 +333,24 @@ def are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
     for k in range(len(shares)):
         fair = fair and -_UNFAIR < shares[k] < 1.0 + _UNFAIR
     return fair
+
+
+@borrower
+def join_labels(labels, count, parts, part_spans, found, at_center):
+    """Let all faces hang together, and leave the parts between them out; return how many are left, and the label of the pixel's
+    centre."""
+    kept = np.int64(0)
+    for k in range(count):
+        labels[k] = 0
+    for part in range(found):
+        if (parts[part, 4] == BASE) == (parts[part, 5] == BASE):
+            continue
+        for column in range(parts.shape[1]):
+            parts[kept, column] = parts[part, column]
+        parts[kept, 4], parts[kept, 5] = min(parts[part, 4], 0), min(parts[part, 5], 0)
+        part_spans[kept, 0], part_spans[kept, 1] = part_spans[part, 0], part_spans[part, 1]
+        kept += 1
+    return kept, min(at_center, 0)
 
 
 @subroutine

@@ -14,6 +14,7 @@ from .entangled import (
     are_entangled,
     are_labels_fair,
     find_entangled,
+    join_labels,
     label_of,
     place_at_seam,
     place_of_label,
@@ -384,12 +385,12 @@ def _resolve_faces(
     ring,
     charts,
     seen_sign,
-    center,
+    ids,
     under,
     beside,
     pixel,
-    px,
-    py,
+    row,
+    column,
     nothing,
     here,
     across,
@@ -432,11 +433,11 @@ def _resolve_faces(
         ring,
         charts,
         seen_sign,
-        center,
+        ids,
         under,
         beside,
-        px,
-        py,
+        row,
+        column,
         here,
         across,
         known,
@@ -452,9 +453,12 @@ def _resolve_faces(
     )
     if found < 0:
         return pairs, used, False
-    at_center = label_of(near, labels, gathered, center)
+    at_center = label_of(near, labels, gathered, np.int64(ids[row + RING, column + RING]))
     if not are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
-        return pairs, used, False
+        # Surfaces that cross have boundaries that no edge tells.
+        found, at_center = join_labels(labels, gathered, parts, part_spans, found, at_center)
+        if not are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
+            return pairs, used, False
     for side in range(len(rows)):
         rows[side] = -1
     rows[BASE] = nothing  # the last
@@ -476,7 +480,7 @@ def _resolve_faces(
                     half, t = across[k] if side else here[k], known[k, SHARE]
                     place = place_at_seam(signs, half, side, t)
                 else:
-                    place = place_of_label(points, faces, signs, near, labels, gathered, label, px, py)
+                    place = place_of_label(points, faces, signs, near, labels, gathered, label, column + 0.5, row + 0.5)
                 place_faces[used], place_corners[used], places[used, 0], places[used, 1] = place
             used += 1
     write_pairs(
@@ -517,15 +521,15 @@ def resolve_pixel(
     spans,
     before,
     start,
-    center,
+    ids,
     under,
     outlines,
     count,
     front,
     beside,
     pixel,
-    px,
-    py,
+    row,
+    column,
     nothing,
     here,
     across,
@@ -569,6 +573,7 @@ def resolve_pixel(
 
     Outlines of one sheet that are all seen tell by themselves what lies where. Of others all faces are looked at.
     """
+    px, py = column + 0.5, row + 0.5
     into = (pixels, sides, areas, owners, numbers, cutters, place_faces, place_corners, places, place_pixels)
     to_faces = are_entangled(linked, here, known, sheets, outlines)
     while True:
@@ -585,12 +590,12 @@ def resolve_pixel(
                 ring,
                 charts,
                 seen_sign,
-                center,
+                ids,
                 under,
                 beside,
                 pixel,
-                px,
-                py,
+                row,
+                column,
                 nothing,
                 here,
                 across,
@@ -791,15 +796,15 @@ def resolve_outlines(
                 spans,
                 before,
                 np.int64(last[pixel]),
-                np.int64(ids[row + RING, column + RING]),
+                ids,
                 np.int64(under[pixel]),
                 outlines,
                 count,
                 front,
                 beside,
                 pixel,
-                px,
-                py,
+                row,
+                column,
                 nothing,
                 here,
                 across,
