@@ -17,10 +17,10 @@ from .candidates import AX, AY, BX, BY, T0, T1
 from .fragments import corners_of, depth_slopes
 from .half_edges import ends_of
 from .hard import NEARER, RING
-from .parts import BASE, HIDDEN, NOTHING, part_area
+from .parts import BASE, HIDDEN, NOTHING, insert_cut, part_area
 from .sheet import covers_point, lies_beyond, outward_ends, plane_at, walk
 
-MOST_FACES = 128  # that reach into one pixel; where there are more, its centre stands for all
+MOST_FACES = 128  # that reach into one pixel; where there are more, sheets must tell
 _UNFAIR = 1e-6  # rounding of a share
 
 
@@ -157,19 +157,6 @@ def are_entangled(linked, here, known, sheets, outlines):
     return False
 
 
-@borrower
-def _insert(cuts, cut_by, count, value, by):
-    """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
-    if count + 1 >= len(cuts):
-        return count
-    place = count
-    while place > 1 and cuts[place - 1] > value:
-        cuts[place], cut_by[place] = cuts[place - 1], cut_by[place - 1]
-        place -= 1
-    cuts[place], cut_by[place] = value, by
-    return count + 1
-
-
 @subroutine
 def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, planes, count, cuts, cut_by):
     """Fill cuts with the ends of a candidate's parts, one after the other, and cut_by with what cuts there: other outlines, and
@@ -181,7 +168,7 @@ def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, p
     for other in range(outlines):
         along, cross = _cross(known, k, other)
         if cross and not _have_common_end(linked, here[k], here[other]):
-            ends = _insert(cuts, cut_by, ends, along, np.int64(other))
+            ends = insert_cut(cuts, cut_by, ends, along, np.int64(other))
     x0, y0, x1, y1 = ax + t0 * (bx - ax), ay + t0 * (by - ay), ax + t1 * (bx - ax), ay + t1 * (by - ay)
     depth0, depth1 = (1.0 - t0) * points[a, 2] + t0 * points[b, 2], (1.0 - t1) * points[a, 2] + t1 * points[b, 2]
     for number in range(count):
@@ -192,7 +179,7 @@ def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, p
             continue
         t = t0 + (t1 - t0) * over / (over - under)
         if covers_point(points, faces, signs, near[number], px + ax + t * (bx - ax), py + ay + t * (by - ay)):
-            ends = _insert(cuts, cut_by, ends, t, -2 - near[number])
+            ends = insert_cut(cuts, cut_by, ends, t, -2 - near[number])
     cuts[ends], cut_by[ends] = t1, NOTHING
     return ends
 
@@ -383,8 +370,7 @@ def label_of(near, labels, count, face):
 
 @borrower
 def place_at_seam(signs, half, side, t):
-    """Return the face, the corner and the two numbers of the place of a half edge at the share t of its seam; of the other side
-    it is the one across."""
-    # The face across goes the other way.
+    """Return the face, the corner and the two numbers of the place at the share t of a candidate's edge, on its half edge, or on
+    that across a seam if `side` is 1, which goes the other way."""
     along = (signs[half // 3] > 0) == (side == 0)
     return half // 3, half % 3, t if along else 1.0 - t, 0.0

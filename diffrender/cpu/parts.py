@@ -160,8 +160,10 @@ def _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py):
 
 
 @borrower
-def _insert(cuts, cut_by, count, value, by):
-    """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
+def insert_cut(cuts, cut_by, count, value, by):
+    """Put a value, and what cuts there, into the ascending cuts[1:count], if there is room; return the new count."""
+    if count + 1 >= len(cuts):
+        return count
     place = count
     while place > 1 and cuts[place - 1] > value:
         cuts[place], cut_by[place] = cuts[place - 1], cut_by[place - 1]
@@ -182,12 +184,12 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
             cx, cy, dx, dy = known[other, AX], known[other, AY], known[other, BX], known[other, BY]
             along, across = crossing(ax, ay, bx, by, cx, cy, dx, dy)
             if t0 < along < t1 and known[other, T0] < across < known[other, T1]:
-                ends = _insert(cuts, cut_by, ends, along, other)
+                ends = insert_cut(cuts, cut_by, ends, along, other)
     if beside >= 0 and sheets[k] != BASE:
         a, b = outward_ends(faces, signs, here[k])
         t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
         if met != NOTHING:
-            ends = _insert(cuts, cut_by, ends, t, met)
+            ends = insert_cut(cuts, cut_by, ends, t, met)
     cuts[ends], cut_by[ends] = t1, NOTHING
     return ends
 

@@ -71,11 +71,8 @@ def write_places(
                     place_faces[used], _ = walk(points, faces, linked, signs, ring, beside, px, py)
                     place_corners[used], places[used, 0], places[used, 1] = -1, px, py
                 else:
-                    half, t = half_of(here, across, side), known[side // 2, SHARE]
-                    place_faces[used], place_corners[used] = half // 3, half % 3
-                    # Along the half edge: the face across goes the other way.
-                    along = (signs[half // 3] > 0) == (side % 2 == 0)
-                    places[used, 0], places[used, 1] = t if along else 1.0 - t, 0.0
+                    place = place_at_seam(signs, half_of(here, across, side), side % 2, known[side // 2, SHARE])
+                    place_faces[used], place_corners[used], places[used, 0], places[used, 1] = place
             used += 1
     return used
 
@@ -477,8 +474,7 @@ def _resolve_faces(
             if used < place_end:
                 place_pixels[used] = pixel
                 if k >= outlines:
-                    half, t = across[k] if side else here[k], known[k, SHARE]
-                    place = place_at_seam(signs, half, side, t)
+                    place = place_at_seam(signs, half_of(here, across, 2 * k + side), side, known[k, SHARE])
                 else:
                     place = place_of_label(points, faces, signs, near, labels, gathered, label, column + 0.5, row + 0.5)
                 place_faces[used], place_corners[used], places[used, 0], places[used, 1] = place
