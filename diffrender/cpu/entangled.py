@@ -123,11 +123,20 @@ def _meets(linked, half, face):
 
 
 @borrower
-def _have_common_end(linked, half, other):
-    """Whether two edges meet in a vertex."""
-    i, j = ends_of(linked, half)
-    p, q = ends_of(linked, other)
-    return (p == i) | (p == j) | (q == i) | (q == j)
+def _have_common_end(known, k, other):
+    """Whether two candidates' edges meet in a vertex."""
+    ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
+    cx, cy, dx, dy = known[other, AX], known[other, AY], known[other, BX], known[other, BY]
+    at_a = ((cx == ax) & (cy == ay)) | ((dx == ax) & (dy == ay))
+    return at_a | ((cx == bx) & (cy == by)) | ((dx == bx) & (dy == by))
+
+
+@borrower
+def _is_beside(known, k, other):
+    """Whether a candidate's edge lies on one side of another one."""
+    ax, ay, bx, by = known[k, AX], known[k, AY], known[k, BX], known[k, BY]
+    first = side_of(ax, ay, bx, by, known[other, AX], known[other, AY])
+    return first * side_of(ax, ay, bx, by, known[other, BX], known[other, BY]) > 0.0
 
 
 @borrower
@@ -140,13 +149,15 @@ def _cross(known, k, other):
 
 
 @borrower
-def are_entangled(linked, here, known, sheets, outlines):
+def are_entangled(known, sheets, outlines):
     """Whether outlines are those of more than one sheet, cross each other, or turn back where they meet."""
     for k in range(outlines):
         if sheets[k] != sheets[0]:
             return True
         for other in range(k):
-            if _have_common_end(linked, here[k], here[other]):
+            if _is_beside(known, k, other):
+                continue
+            if _have_common_end(known, k, other):
                 along_x = (known[k, BX] - known[k, AX]) * (known[other, BX] - known[other, AX])
                 if along_x + (known[k, BY] - known[k, AY]) * (known[other, BY] - known[other, AY]) < 0.0:
                     return True
@@ -167,7 +178,7 @@ def _cut(points, faces, linked, signs, here, known, outlines, k, px, py, near, p
     cuts[0], cut_by[0], ends = t0, NOTHING, 1
     for other in range(outlines):
         along, cross = _cross(known, k, other)
-        if cross and not _have_common_end(linked, here[k], here[other]):
+        if cross and not _have_common_end(known, k, other):
             ends = insert_cut(cuts, cut_by, ends, along, np.int64(other))
     x0, y0, x1, y1 = ax + t0 * (bx - ax), ay + t0 * (by - ay), ax + t1 * (bx - ax), ay + t1 * (by - ay)
     depth0, depth1 = (1.0 - t0) * points[a, 2] + t0 * points[b, 2], (1.0 - t1) * points[a, 2] + t1 * points[b, 2]

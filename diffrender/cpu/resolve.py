@@ -571,7 +571,7 @@ def resolve_pixel(
     """
     px, py = column + 0.5, row + 0.5
     into = (pixels, sides, areas, owners, numbers, cutters, place_faces, place_corners, places, place_pixels)
-    to_faces = are_entangled(linked, here, known, sheets, outlines)
+    to_faces = are_entangled(known, sheets, outlines)
     while True:
         if to_faces:
             # Seams that are not seen may have been left out.
