@@ -3,7 +3,7 @@
 Its stages are four primitives that compose, as those of nvdiffrast do (Laine et al., Modular Primitives for High-Performance
 Differentiable Rendering, 2020):
 
-    fragments = dr.rasterize_hard(vertices_pixel, mesh.faces, size)
+    fragments = dr.rasterize_hard(vertices_pixel, mesh.faces, size, attribute_faces=mesh.faces_uv)
     uv = dr.interpolate(fragments, mesh.uv, mesh.faces_uv)
     colors = dr.sample_texture(fragments, mesh.texture, uv.values, uv.slopes)
     image = dr.antialias(fragments, colors.values)
@@ -59,6 +59,7 @@ class Cover(NamedTuple):
     texture: Texture
     uv: np.ndarray  # (T, 2)
     faces_uv: np.ndarray  # (F, 3)
+    has_seams: bool = True  # where faces_uv differ across an edge, else nowhere
 
 
 class _Layer(NamedTuple):
@@ -226,7 +227,8 @@ def draw_hard(
         if backend == "cuda":
             raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
         backend = "cpu"
-    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, backend=backend)
+    seams = attribute_faces if cover is None or not cover.has_seams else cover.faces_uv
+    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, seams, backend)
     if not isinstance(fragments, Fragments):
         from .cuda.hard_raster import draw
 

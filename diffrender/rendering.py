@@ -353,7 +353,8 @@ def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture
     cover = None
     if texture is not None:
         assert front.uv is not None and front.faces_uv is not None
-        cover = Cover(texture, front.uv, front.faces_uv)
+        # Faces that the near plane has cut have uv of their own, each: which edges are seams is not known.
+        cover = Cover(texture, front.uv, front.faces_uv, front.cut is None)
     drawn = (front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
     return draw_hard(*drawn, cover=cover, backend=backend)
 

@@ -20,7 +20,7 @@ SIDE = (7, 10)  # of the image of a texture: odd and even
 
 
 def covered_sphere(size=(15, 17), seed=3):
-    """A sphere whose faces lie anywhere in a texture: (vertices, faces, size, its inputs by name, faces_uv)."""
+    """A sphere whose vertices lie anywhere in a texture, without seams: (faces, size, its inputs by name, faces_uv)."""
     scene, random = scenes.sphere(1, size), np.random.default_rng(seed)
     count = 2 * len(scene.vertices)
     inputs = {
@@ -33,7 +33,7 @@ def covered_sphere(size=(15, 17), seed=3):
         scene.faces.astype(np.int32),
         scene.size,
         inputs,
-        random.integers(0, count, scene.faces.shape).astype(np.int32),
+        random.permutation(count).astype(np.int32)[scene.faces],
     )
 
 
@@ -116,6 +116,58 @@ def test_a_textured_surface_and_all_its_gradients_are_the_oracles(wrap, filter):
         assert relative_l2(found[np.float32][name], gradient) < 1e-3, name
 
 
+@pytest.mark.parametrize("wrap, filter", [("clamp", "trilinear"), ("repeat", "bilinear")])
+def test_seams_of_a_texture_are_antialiased_and_have_the_gradient_of_their_areas(wrap, filter):
+    """Each face lies in a texel of its own: pixels are the mean of the texels seen in them, weighed by exact areas."""
+    scene, random = scenes.sphere(1, (26, 31)), np.random.default_rng(3)
+    vertices, faces = scene.vertices, scene.faces.astype(np.int32)
+    count, ones = len(faces), np.ones_like(scene.attributes(3))
+    texels = random.uniform(size=(8, count // 8, 3))
+    row, column = np.divmod(random.permutation(count), count // 8)
+    uv = np.stack([(column + 0.5) / (count // 8), (row + 0.5) / 8], axis=1)
+    faces_uv = np.repeat(np.arange(count, dtype=np.int32)[:, None], 3, axis=1)
+    out = draw_hard(
+        vertices, faces, scene.size, dr.Hard(), ones, cover=Cover(dr.Texture(texels, wrap, filter), uv, faces_uv)
+    )
+    expected = oracle_hard.faceted(vertices, faces, scene.size, texels[row, column]).real
+    assert 0.2 < expected[..., 3].mean() < 0.8
+    seen = expected[..., 3] > 1 / 256  # fainter, colours go over to the background
+    premultiplied = np.concatenate([out.image[..., :3] * out.image[..., 3:], out.image[..., 3:]], axis=-1)
+    np.testing.assert_allclose(premultiplied[seen], expected[seen], atol=1e-6)
+    grad = np.random.default_rng(1).normal(size=out.image.shape) * seen[..., None]
+    grads = out.backward(grad)
+    for name, found in (("vertices", grads.vertices_pixel), ("texture", grads.texture)):
+        direction = np.random.default_rng(2).normal(size=found.shape)
+        inputs = {"vertices": vertices, "texture": texels}
+        if name == "vertices":
+            direction[:, 2] = 0
+        inputs[name] = inputs[name] + 1j * _STEP * direction
+        image = oracle_hard.faceted(inputs["vertices"], faces, scene.size, inputs["texture"][row, column])
+        straight = image / np.where(seen, image[..., 3], 1)[..., None]
+        straight[..., 3] = image[..., 3]
+        slope = (grad * straight.imag).sum() / _STEP
+        assert abs((found * direction).sum() - slope) < 1e-5 * np.linalg.norm(found) * np.linalg.norm(direction), name
+
+
+def test_a_seam_across_which_a_texture_goes_on_is_not_seen():
+    faces, size, inputs, faces_uv = covered_sphere((40, 52))
+    uv, image = 0.1 * inputs["uv"], inputs["texture"]
+    vertices, colors = inputs["vertices"], inputs["colors"]
+    own = np.arange(faces.size, dtype=np.int32).reshape(-1, 3)
+
+    def draw(uv, faces_uv):
+        cover = Cover(dr.Texture(image, filter="bilinear"), uv, faces_uv)
+        return draw_hard(vertices, faces, size, dr.Hard(), colors, cover=cover)
+
+    whole, torn = draw(uv, faces_uv), draw(uv[faces_uv].reshape(-1, 2), own)
+    assert len(torn._fragments.pairs.pixels) > 3 * len(whole._fragments.pairs.pixels)
+    covered = whole.alpha == 1  # beside an outline each face has its colour at its own nearest point
+    assert covered.mean() > 0.3
+    # Where several seams meet in a pixel, each side has its colour at the one that is nearest to it.
+    change = np.abs(torn.image - whole.image)[covered].max(axis=-1)
+    assert (change > 1e-9).mean() < 0.05 and change.max() < 0.02
+
+
 @pytest.mark.parametrize("perspective", [True, False])
 def test_slopes_are_how_values_change_as_the_picture_is_shifted(perspective):
     scene = scenes.sphere(1)
@@ -166,7 +218,9 @@ def test_the_stages_compose_to_what_render_shows():
     texture = dr.Texture(random.uniform(size=(*SIDE, 3)).astype(np.float32))
     covered = dr.Mesh(mesh.vertices, mesh.faces, None, random.uniform(size=(70, 2)), faces_uv, texture)
     rendering = dr.render(covered, camera, dr.Hard())
-    fragments = dr.rasterize_hard(project(covered.vertices, camera), covered.faces, camera.size)
+    fragments = dr.rasterize_hard(
+        project(covered.vertices, camera), covered.faces, camera.size, attribute_faces=faces_uv
+    )
     uv = dr.interpolate(fragments, covered.uv, covered.faces_uv)
     colors = dr.sample_texture(fragments, texture, uv.values, uv.slopes)
     image = dr.antialias(fragments, colors.values)

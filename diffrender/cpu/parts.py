@@ -9,7 +9,7 @@ from .hard import NEARER, RING, ROWS
 from .sheet import covers_point, depth_along, outward_ends, plane_at, same_depth, walk
 
 _UNFAIR = 1e-6  # rounding of a share
-BASE, _HIDDEN = np.int64(-1), np.int64(-3)  # what has no outline in a pixel
+BASE, HIDDEN = np.int64(-1), np.int64(-3)  # what has no outline in a pixel
 NOTHING = np.int64(-1)
 UNKNOWN = np.int64(-2)  # a face that no neighbour tells
 PARTS = 4 * MOST  # in one pixel; more are left out
@@ -160,8 +160,10 @@ def _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py):
 
 
 @borrower
-def _insert(cuts, cut_by, count, value, by):
-    """Put a value, and what cuts there, into the ascending cuts[1:count]; return the new count."""
+def insert_cut(cuts, cut_by, count, value, by):
+    """Put a value, and what cuts there, into the ascending cuts[1:count], if there is room; return the new count."""
+    if count + 1 >= len(cuts):
+        return count
     place = count
     while place > 1 and cuts[place - 1] > value:
         cuts[place], cut_by[place] = cuts[place - 1], cut_by[place - 1]
@@ -182,19 +184,19 @@ def _cut(points, faces, linked, signs, ring, here, known, sheets, count, k, besi
             cx, cy, dx, dy = known[other, AX], known[other, AY], known[other, BX], known[other, BY]
             along, across = crossing(ax, ay, bx, by, cx, cy, dx, dy)
             if t0 < along < t1 and known[other, T0] < across < known[other, T1]:
-                ends = _insert(cuts, cut_by, ends, along, other)
+                ends = insert_cut(cuts, cut_by, ends, along, other)
     if beside >= 0 and sheets[k] != BASE:
         a, b = outward_ends(faces, signs, here[k])
         t, met = _dive(points, faces, linked, signs, ring, known, k, a, b, beside, px, py)
         if met != NOTHING:
-            ends = _insert(cuts, cut_by, ends, t, met)
+            ends = insert_cut(cuts, cut_by, ends, t, met)
     cuts[ends], cut_by[ends] = t1, NOTHING
     return ends
 
 
 @borrower
 def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, center_in, count, k, t, beside, px, py):
-    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, BASE if none does; or _HIDDEN."""
+    """Return the nearest sheet that covers the place t of a candidate's edge, beyond it, BASE if none does; or HIDDEN."""
     a, b = outward_ends(faces, signs, here[k])
     x, y = known[k, AX] + t * (known[k, BX] - known[k, AX]), known[k, AY] + t * (known[k, BY] - known[k, AY])
     own = (1.0 - t) * points[a, 2] + t * points[b, 2]
@@ -202,7 +204,7 @@ def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, 
     if beside >= 0 and sheets[k] != BASE:
         deepest, _ = depth_along(points, faces, linked, signs, ring, beside, px + x, py + y)
         if deepest >= NEARER * own:
-            return _HIDDEN
+            return HIDDEN
     for other in range(count):
         if sheets[other] != other or other == sheets[k]:
             continue
@@ -213,7 +215,7 @@ def _outer_of(points, faces, linked, signs, ring, here, known, sheets, closest, 
         if not arrived or same_depth(depth, own):
             continue
         if depth > own:
-            return _HIDDEN
+            return HIDDEN
         if depth > deepest:
             deepest, outer = depth, np.int64(other)
     return outer
@@ -271,7 +273,7 @@ def find_parts(
                 px,
                 py,
             )
-            if outer != _HIDDEN:
+            if outer != HIDDEN:
                 parts[found, 0], parts[found, 1] = k, outer if k < outlines else sheets[k]
                 parts[found, 2], parts[found, 3] = cut_by[part], cut_by[part + 1]
                 part_spans[found, 0], part_spans[found, 1] = begin, end

@@ -9,11 +9,22 @@ import numpy as np
 from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
+from .entangled import (
+    MOST_FACES,
+    are_entangled,
+    are_labels_fair,
+    find_entangled,
+    join_labels,
+    label_of,
+    place_at_seam,
+    place_of_label,
+)
 from .hard import RING
 from .parts import BASE, NOTHING, PARTS, UNKNOWN, are_fair, find_parts, near_beside, next_below, part_area
 from .seams import are_patches_fair, half_of, name_patches, place_seams
 from .sheet import outward_ends, walk
 
+ROWS = MOST_FACES + 2 * MOST + 1  # of labels, of both sides of candidates, and of nothing
 NUMBERS = 4  # of a pair: t of both ends of an edge, and its turn; both ends of a chord, from the pixel's centre
 
 
@@ -60,11 +71,8 @@ def write_places(
                     place_faces[used], _ = walk(points, faces, linked, signs, ring, beside, px, py)
                     place_corners[used], places[used, 0], places[used, 1] = -1, px, py
                 else:
-                    half, t = half_of(here, across, side), known[side // 2, SHARE]
-                    place_faces[used], place_corners[used] = half // 3, half % 3
-                    # Along the half edge: the face across goes the other way.
-                    along = (signs[half // 3] > 0) == (side % 2 == 0)
-                    places[used, 0], places[used, 1] = t if along else 1.0 - t, 0.0
+                    place = place_at_seam(signs, half_of(here, across, side), side % 2, known[side // 2, SHARE])
+                    place_faces[used], place_corners[used], places[used, 0], places[used, 1] = place
             used += 1
     return used
 
@@ -178,7 +186,7 @@ def look_at_pixel(
 
 
 @borrower
-def resolve_pixel(
+def _resolve_sheets(
     points,
     faces,
     linked,
@@ -226,8 +234,8 @@ def resolve_pixel(
     places,
     place_pixels,
 ):
-    """Write the pairs of a pixel after `pairs` pairs, as far as they come before `pair_end`, and after `used` places those that
-    they need, as far as they come before `place_end`; return how many there are now. Place k has the row `first_row` + k."""
+    """Do what `resolve_pixel` does by what sheets cover, and return as well whether all outlines are seen: where one seems
+    hidden, or sheets get shares that are none, it may be that they are not told apart."""
     if count > outlines:
         count = place_seams(
             points,
@@ -247,7 +255,8 @@ def resolve_pixel(
             py,
         )
         if count == 0:
-            return pairs, used
+            return pairs, used, True
+    is_sure = True
     while True:
         found = find_parts(
             points,
@@ -270,6 +279,7 @@ def resolve_pixel(
             parts,
             part_spans,
         )
+        is_sure = is_sure and found >= count
         if count == outlines:
             at_center = 2 * closest[front] if front >= 0 else BASE
             for part in range(found):
@@ -308,10 +318,10 @@ def resolve_pixel(
             break
         count = outlines  # without the seams, then
     if not are_fair(known, inner, sheets, center_in, center_depth, outlines, front, parts, part_spans, found, gained):
-        return pairs, used
+        return pairs, used, False
     for side in range(2 * count):
         rows[side] = -1
-    rows[2 * MOST] = pixel if front < 0 else (nothing if beside < 0 else -1)
+    rows[BASE] = pixel if front < 0 else (nothing if beside < 0 else -1)
     used = write_places(
         points,
         faces,
@@ -360,7 +370,295 @@ def resolve_pixel(
         numbers,
         cutters,
     )
-    return pairs + found, used
+    return pairs + found, used, is_sure
+
+
+@borrower
+def _resolve_faces(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    charts,
+    seen_sign,
+    ids,
+    under,
+    beside,
+    pixel,
+    row,
+    column,
+    nothing,
+    here,
+    across,
+    known,
+    inner,
+    outlines,
+    count,
+    near,
+    labels,
+    planes,
+    shares,
+    cuts,
+    cut_by,
+    rows,
+    parts,
+    part_spans,
+    pairs,
+    pair_end,
+    first_row,
+    used,
+    place_end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Do what `resolve_pixel` does by looking at faces, see `diffrender.cpu.entangled`, and return as well whether that could be
+    done."""
+    found, gathered = find_entangled(
+        points,
+        faces,
+        linked,
+        signs,
+        ring,
+        charts,
+        seen_sign,
+        ids,
+        under,
+        beside,
+        row,
+        column,
+        here,
+        across,
+        known,
+        outlines,
+        count,
+        near,
+        labels,
+        planes,
+        cuts,
+        cut_by,
+        parts,
+        part_spans,
+    )
+    if found < 0:
+        return pairs, used, False
+    at_center = label_of(near, labels, gathered, np.int64(ids[row + RING, column + RING]))
+    if not are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
+        # Surfaces that cross have boundaries that no edge tells.
+        found, at_center = join_labels(labels, gathered, parts, part_spans, found, at_center)
+        if not are_labels_fair(known, inner, parts, part_spans, found, at_center, shares):
+            return pairs, used, False
+    for side in range(len(rows)):
+        rows[side] = -1
+    rows[BASE] = nothing  # the last
+    for part in range(found):
+        k = parts[part, 0]
+        for side in range(2):
+            label = parts[part, 4 + side]
+            if k >= outlines:  # values beside a seam are those at the seam
+                label = MOST_FACES + 2 * k + side
+                parts[part, 4 + side] = label
+            elif label == at_center:
+                continue
+            if rows[label] >= 0:
+                continue
+            rows[label] = first_row + used
+            if used < place_end:
+                place_pixels[used] = pixel
+                if k >= outlines:
+                    place = place_at_seam(signs, half_of(here, across, 2 * k + side), side, known[k, SHARE])
+                else:
+                    place = place_of_label(points, faces, signs, near, labels, gathered, label, column + 0.5, row + 0.5)
+                place_faces[used], place_corners[used], places[used, 0], places[used, 1] = place
+            used += 1
+    write_pairs(
+        faces,
+        signs,
+        here,
+        known,
+        inner,
+        rows,
+        parts,
+        part_spans,
+        found,
+        outlines,
+        at_center,
+        pixel,
+        pairs,
+        pair_end,
+        pixels,
+        sides,
+        areas,
+        owners,
+        numbers,
+        cutters,
+    )
+    return pairs + found, used, True
+
+
+@borrower
+def resolve_pixel(
+    points,
+    faces,
+    linked,
+    signs,
+    ring,
+    charts,
+    seen_sign,
+    halves,
+    spans,
+    before,
+    start,
+    ids,
+    under,
+    outlines,
+    count,
+    front,
+    beside,
+    pixel,
+    row,
+    column,
+    nothing,
+    here,
+    across,
+    known,
+    inner,
+    sheets,
+    closest,
+    center_in,
+    center_depth,
+    patches,
+    closest_sides,
+    rows,
+    gained,
+    gained_by_patches,
+    cuts,
+    cut_by,
+    parts,
+    part_spans,
+    near,
+    labels,
+    planes,
+    shares,
+    pairs,
+    pair_end,
+    first_row,
+    used,
+    place_end,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    place_faces,
+    place_corners,
+    places,
+    place_pixels,
+):
+    """Write the pairs of a pixel after `pairs` pairs, as far as they come before `pair_end`, and after `used` places those that
+    they need, as far as they come before `place_end`; return how many there are now. Place k has the row `first_row` + k.
+
+    Outlines of one sheet that are all seen tell by themselves what lies where. Of others all faces are looked at.
+    """
+    px, py = column + 0.5, row + 0.5
+    into = (pixels, sides, areas, owners, numbers, cutters, place_faces, place_corners, places, place_pixels)
+    to_faces = are_entangled(known, sheets, outlines)
+    while True:
+        if to_faces:
+            # Seams that are not seen may have been left out.
+            outlines, count = read_candidates(
+                points, faces, signs, ring, halves, spans, before, start, px, py, here, across, known, inner
+            )
+            more_pairs, more_used, is_done = _resolve_faces(
+                points,
+                faces,
+                linked,
+                signs,
+                ring,
+                charts,
+                seen_sign,
+                ids,
+                under,
+                beside,
+                pixel,
+                row,
+                column,
+                nothing,
+                here,
+                across,
+                known,
+                inner,
+                outlines,
+                count,
+                near,
+                labels,
+                planes,
+                shares,
+                cuts,
+                cut_by,
+                rows,
+                parts,
+                part_spans,
+                pairs,
+                pair_end,
+                first_row,
+                used,
+                place_end,
+                *into,
+            )
+            if is_done:
+                return more_pairs, more_used
+        more_pairs, more_used, is_sure = _resolve_sheets(
+            points,
+            faces,
+            linked,
+            signs,
+            ring,
+            charts,
+            outlines,
+            count,
+            front,
+            beside,
+            pixel,
+            px,
+            py,
+            nothing,
+            here,
+            across,
+            known,
+            inner,
+            sheets,
+            closest,
+            center_in,
+            center_depth,
+            patches,
+            closest_sides,
+            rows,
+            gained,
+            gained_by_patches,
+            cuts,
+            cut_by,
+            parts,
+            part_spans,
+            pairs,
+            pair_end,
+            first_row,
+            used,
+            place_end,
+            *into,
+        )
+        if is_sure or to_faces:
+            return more_pairs, more_used
+        to_faces = True
 
 
 @kernel
@@ -422,7 +720,8 @@ def resolve_outlines(
     sheets, closest, across = np.empty(MOST, np.int64), np.empty(MOST, np.int64), np.empty(MOST, np.int64)
     center_in, center_depth = np.empty(MOST, np.bool_), np.empty(MOST)
     patches, closest_sides = np.empty(2 * MOST, np.int64), np.empty(2 * MOST, np.int64)
-    rows = np.empty(2 * MOST + 1, np.int64)
+    rows, near, labels = np.empty(ROWS, np.int64), np.empty(MOST_FACES, np.int64), np.empty(MOST_FACES, np.int64)
+    planes, shares = np.empty((MOST_FACES, 3)), np.empty(MOST_FACES + 1)
     gained, gained_by_patches = np.empty(MOST + 1), np.empty(2 * MOST + 1)
     cuts, cut_by = np.empty(MOST + 3), np.empty(MOST + 3, np.int64)
     parts, part_spans = np.empty((PARTS, 6), np.int64), np.empty((PARTS, 2))
@@ -488,13 +787,20 @@ def resolve_outlines(
                 signs,
                 ring,
                 charts,
+                seen_sign,
+                halves,
+                spans,
+                before,
+                np.int64(last[pixel]),
+                ids,
+                np.int64(under[pixel]),
                 outlines,
                 count,
                 front,
                 beside,
                 pixel,
-                px,
-                py,
+                row,
+                column,
                 nothing,
                 here,
                 across,
@@ -513,6 +819,10 @@ def resolve_outlines(
                 cut_by,
                 parts,
                 part_spans,
+                near,
+                labels,
+                planes,
+                shares,
                 pairs,
                 first_pair + room,
                 nothing + 1 - first_place,

@@ -235,7 +235,7 @@ def _resolve(around: tuple, owners: Any, among: tuple, workspace: Workspace) -> 
     asked = totals[2:]
 
     def turn(number: int, into: tuple, places: tuple) -> None:
-        given = (*around, owners, below, scratch, number, asked, counts, offsets)
+        given = (*around, owners, among[0], below, scratch, number, asked, counts, offsets)
         resolve.resolve[blocks, threads, stream](*given, into, places)
 
     nowhere = _rooms(pad, 1, 1)

@@ -10,9 +10,10 @@ from numba import cuda
 
 from ..cpu.candidates import MOST
 from ..cpu.cross import cross_pixel, meeting_faces
+from ..cpu.entangled import MOST_FACES
 from ..cpu.hard import RING
 from ..cpu.parts import PARTS, UNKNOWN, depth_below
-from ..cpu.resolve import look_at_pixel, resolve_pixel
+from ..cpu.resolve import ROWS, look_at_pixel, resolve_pixel
 from ..cpu.sheet import goes_under
 from ..jit import borrower
 from .jit import SIMULATED, kernel, shared
@@ -20,7 +21,7 @@ from .zbuffer import NOBODY, sign_seen
 
 # Of a block, not even a warp: pixels that share one wait for each other's branches, and there are more warps than pixels need.
 THREADS = 4 if SIMULATED else 8
-BLOCKS = 2 if SIMULATED else 1056  # so many have a scratch pad of 16 kB a thread
+BLOCKS = 2 if SIMULATED else 1056  # so many have a scratch pad of 23 kB a thread
 LANES = 4 if SIMULATED else 128  # of a block that looks through all faces for a pixel
 # Of a thread: shapes and kinds of what `resolve_outlines` of the CPU has, in the order of `resolve_pixel`'s arguments.
 _SEEN = (
@@ -37,13 +38,17 @@ SCRATCH = (
     *_SEEN,
     ((2 * MOST,), np.int64),  # patches
     ((2 * MOST,), np.int64),  # the side of each that is nearest to the centre
-    ((2 * MOST + 1,), np.int64),  # the row of each side
+    ((ROWS,), np.int64),  # the row of each side and of each label
     ((MOST + 1,), np.float64),  # the share of the pixel that sheets get
     ((2 * MOST + 1,), np.float64),  # that patches get
     ((MOST + 3,), np.float64),  # cuts
     ((MOST + 3,), np.int64),  # by what
     ((PARTS, 6), np.int64),
     ((PARTS, 2), np.float64),
+    ((MOST_FACES,), np.int64),  # faces that reach into the pixel
+    ((MOST_FACES,), np.int64),  # which of them hang together
+    ((MOST_FACES, 3), np.float64),  # their 1 / depth in the pixel
+    ((MOST_FACES + 1,), np.float64),  # the share of the pixel that these get
 )
 # What is known of what lies below the sheets in a pixel: a face, or -1, once it has been asked for.
 UNASKED, ASKED = np.int32(-3), np.int32(-2)
@@ -96,6 +101,7 @@ def _resolve(
     last,
     pixel,
     below,
+    seen_sign,
     scratch,
     thread,
     used,
@@ -110,9 +116,12 @@ def _resolve(
     else the face `below`."""
     points, faces, linked, signs, ring = surface[:5]
     charts, ids = surface[6], seen[1]
+    halves, spans, before = outlines
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
     row, column = pixel // width, pixel % width
+    start = np.int64(last - 1 if first < last else -1)
+    next_below = np.int64(-1) if under[pixel] == NOBODY else np.int64(under[pixel])
     outlines_count, count, front, beside = _look(surface, seen, under, outlines, first, last, pixel, scratch, thread)
     if beside == UNKNOWN:
         if below == UNASKED:
@@ -127,13 +136,20 @@ def _resolve(
         signs,
         ring,
         charts,
+        seen_sign,
+        halves,
+        spans,
+        before,
+        start,
+        ids,
+        next_below,
         outlines_count,
         count,
         front,
         beside,
         pixel,
-        column + 0.5,
-        row + 0.5,
+        row,
+        column,
         nothing,
         scratch[0][thread],
         scratch[1][thread],
@@ -152,6 +168,10 @@ def _resolve(
         scratch[14][thread],
         scratch[15][thread],
         scratch[16][thread],
+        scratch[17][thread],
+        scratch[18][thread],
+        scratch[19][thread],
+        scratch[20][thread],
         pairs,
         end,
         nothing + 1,
@@ -228,7 +248,22 @@ def _cross(surface, ids, outlines, first, last, pixel, owner, used, pairs, end, 
 
 @kernel
 def resolve(
-    surface, seen, under, outlines, starts, order, owners, below, scratch, turn, asked, counts, offsets, into, places
+    surface,
+    seen,
+    under,
+    outlines,
+    starts,
+    order,
+    owners,
+    facing,
+    below,
+    scratch,
+    turn,
+    asked,
+    counts,
+    offsets,
+    into,
+    places,
 ):
     """Fill counts (2 P,) with how many pairs each of the pixels in order (P,) has, and then how many places; or, on turn WRITE,
     write them from offsets (2 P + 1,) on: `into` and `places` are what `diffrender.fragments.Pairs` and `Places` hold.
@@ -236,7 +271,7 @@ def resolve(
     On turn COUNT below (P,) becomes UNASKED, or ASKED where only `find_below` can tell what lies below outlines, and asked (1,)
     is how many such pixels there are. On turn RECOUNT only these are counted.
     """
-    thread, count = cuda.grid(1), len(order)
+    thread, count, seen_sign = cuda.grid(1), len(order), sign_seen(facing)
     for i in range(thread, count, cuda.gridsize(1)):
         pixel = order[i]
         if turn == COUNT:
@@ -260,6 +295,7 @@ def resolve(
                 last,
                 pixel,
                 below[i],
+                seen_sign,
                 scratch,
                 thread,
                 used,
