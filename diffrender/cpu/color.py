@@ -20,7 +20,6 @@ from ..lanes import (
     fma,
     higher,
     load,
-    load_apart,
     load_pair,
     lower,
     magnitude,
@@ -29,7 +28,6 @@ from ..lanes import (
     spread,
     store,
     store_pair,
-    store_together,
     sum_up,
     times_sign,
 )
@@ -45,7 +43,6 @@ from .blocks import (
     save_nearest,
 )
 from .kept import keep, kept_of, note, room_for, take_blocks
-from .row_lanes import load_colors, store_colors
 from .rows import put_rows, put_upstream, second_of, take_alpha
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
@@ -142,62 +139,33 @@ def add_corners(sums, place, ua, ub, uc, hx, hy, ba, bb, bc, grad_log):
 @formula
 def take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums):
     """Fill a pair of rows of color (H, W, C) and of the softmax's maximum and inverse sum (H, W) from the strip."""
-    last, _ = second_of(row, bottom)
-    color0, color1, maxima0, maxima1 = color[row], color[last], maxima[row], maxima[last]
-    inverse0, inverse1 = inverse_sums[row], inverse_sums[last]
     width, channels = maxima.shape[1], color.shape[2]
-    full = width - width % LANES if channels == 3 else 0
-    for column in range(0, full, LANES):
-        begin = place + 2 * column
-        first, second = load_apart(total, begin)
-        first, second = ONE / first, ONE / second
-        store(inverse1, column, second)
-        store(inverse0, column, first)
-        nearest0, nearest1 = load_apart(maximum, begin)
-        store(maxima1, column, nearest1)
-        store(maxima0, column, nearest0)
-        red0, red1 = load_apart(blend, begin)
-        green0, green1 = load_apart(blend, size + begin)
-        blue0, blue1 = load_apart(blend, 2 * size + begin)
-        store_colors(color1, 3 * column, red1 * second, green1 * second, blue1 * second)
-        store_colors(color0, 3 * column, red0 * first, green0 * first, blue0 * first)
-    for column in range(full, width):
-        begin = place + 2 * column
-        first, second = ONE / at(total, begin), ONE / at(total, begin + 1)
-        inverse1[column], maxima1[column] = second, at(maximum, begin + 1)
-        inverse0[column], maxima0[column] = first, at(maximum, begin)
+    for parity in range(lower(2, bottom - row)):
+        begin = place + parity
+        row_inverse, row_maxima, row_color = inverse_sums[row + parity], maxima[row + parity], color[row + parity]
+        for column in range(width):
+            row_inverse[column] = ONE / at(total, begin + 2 * column)
+            row_maxima[column] = at(maximum, begin + 2 * column)
         for channel in range(channels):
-            color1[column, channel] = at(blend, channel * size + begin + 1) * second
-            color0[column, channel] = at(blend, channel * size + begin) * first
+            hues = channel * size + begin
+            for column in range(width):
+                row_color[column, channel] = at(blend, hues + 2 * column) * row_inverse[column]
 
 
 @formula
 def put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place):
-    """Write a pair of rows of grad_color (H, W, C) to the strip, and its products with the colour to `mean`, which is 0."""
+    """Write a pair of rows of grad_color (H, W, C) to the strip, and add its products with the colour to `mean`."""
     width, channels = color.shape[1], color.shape[2]
     last, there = second_of(row, bottom)
     color0, color1, grad0, grad1 = color[row], color[last], grad_color[row], grad_color[last]
-    full = width - width % LANES if channels == 3 else 0
-    for column in range(0, full, LANES):
-        begin = place + 2 * column
-        red0, green0, blue0 = load_colors(grad0, 3 * column)
-        red1, green1, blue1 = load_colors(grad1, 3 * column)
-        red1, green1, blue1 = red1 * there, green1 * there, blue1 * there
-        store_together(upstream_color, begin, red0, red1)
-        store_together(upstream_color, size + begin, green0, green1)
-        store_together(upstream_color, 2 * size + begin, blue0, blue1)
-        r0, g0, b0 = load_colors(color0, 3 * column)
-        r1, g1, b1 = load_colors(color1, 3 * column)
-        mean0 = fma(blue0, b0, fma(green0, g0, red0 * r0))
-        store_together(mean, begin, mean0, fma(blue1, b1, fma(green1, g1, red1 * r1)))
-    for column in range(full, width):
-        begin = place + 2 * column
-        for channel in range(channels):
+    for channel in range(channels):
+        hues = channel * size + place
+        for column in range(width):
             hue0, hue1 = grad0[column, channel], grad1[column, channel] * there
-            put(upstream_color, channel * size + begin, hue0)
-            put(upstream_color, channel * size + begin + 1, hue1)
-            mean[begin] += hue0 * color0[column, channel]
-            mean[begin + 1] += hue1 * color1[column, channel]
+            put(upstream_color, hues + 2 * column, hue0)
+            put(upstream_color, hues + 2 * column + 1, hue1)
+            mean[place + 2 * column] += hue0 * color0[column, channel]
+            mean[place + 2 * column + 1] += hue1 * color1[column, channel]
 
 
 @kernel

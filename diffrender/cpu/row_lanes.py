@@ -6,52 +6,6 @@ from numba.extending import intrinsic
 
 from ..lanes import BLOCK, LANES, LanesType, address_of, halves_of, indices
 
-_RGB = 3
-
-
-@intrinsic
-def load_colors(typing_context, array, place):  # type: ignore[no-untyped-def]
-    """Return red, green and blue of LANES pixels of a contiguous array, three numbers each from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        array_value, place = arguments
-        parts = []
-        for k in range(_RGB):
-            where = builder.add(place, ir.Constant(place.type, k * LANES))
-            address = address_of(context, builder, array, (array_value, where))
-            parts.append(builder.load(address, align=array.dtype.bitwidth // 8))
-        results = []
-        for channel in range(_RGB):
-            places = [_RGB * lane + channel for lane in range(LANES)]
-            both = builder.shuffle_vector(*parts[:2], indices([where % (2 * LANES) for where in places]))
-            order = [lane if where < 2 * LANES else where - LANES for lane, where in enumerate(places)]
-            results.append(builder.shuffle_vector(both, parts[2], indices(order)))
-        return context.make_tuple(builder, signature.return_type, results)
-
-    return types.UniTuple(LanesType(array.dtype), _RGB)(array, types.intp), generate
-
-
-@intrinsic
-def store_colors(typing_context, array, place, red, green, blue):  # type: ignore[no-untyped-def]
-    """Write red, green and blue of LANES pixels to a contiguous array, three numbers each from `place` on."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        array_value, place, *colors = arguments
-        for k in range(_RGB):
-            cells = [divmod(k * LANES + lane, _RGB) for lane in range(LANES)]
-            both = builder.shuffle_vector(
-                *colors[:2], indices([pixel + channel % 2 * LANES for pixel, channel in cells])
-            )
-            order = [lane if channel < 2 else LANES + pixel for lane, (pixel, channel) in enumerate(cells)]
-            where = builder.add(place, ir.Constant(place.type, k * LANES))
-            address = address_of(context, builder, array, (array_value, where))
-            builder.store(
-                builder.shuffle_vector(both, colors[2], indices(order)), address, align=array.dtype.bitwidth // 8
-            )
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, red, green, blue), generate
-
 
 @intrinsic
 def columns_twice(typing_context, like):  # type: ignore[no-untyped-def]
