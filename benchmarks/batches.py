@@ -39,7 +39,7 @@ class Work(NamedTuple):
 
 
 _WORK = [
-    *(Work(faces, 128, lit) for faces in (1280, 5120) for lit in (False, True)),
+    *(Work(faces, 128, lit) for faces in (320, 1280, 5120) for lit in (False, True)),
     Work(1280, 128, True, own=True),
     *(Work(320, 32, lit) for lit in (False, True)),
 ]

@@ -25,3 +25,6 @@ def progress(title: str, done: int) -> Iterator[Callable[[Any], None]]:
             bar.update(task, total=step.steps, completed=step.step, loss=f"{step.loss:.4f}")
 
         yield report
+        # Steps are those that there may be at most: who needs fewer is done too.
+        if (total := bar.tasks[0].total) is not None:
+            bar.update(task, completed=total)

@@ -49,6 +49,7 @@ class Drawn(NamedTuple):
     alpha: Any  # (H, W)
     color: Any  # (H, W, C) or None
     saved: Any
+    image: Any = None  # (H, W, C + 1) of which color and alpha are views, where a backend lays them together
 
 
 class RasterGradients(NamedTuple):

@@ -1,6 +1,6 @@
 """Many views in one call, of one mesh or of a mesh each, with the bits of as many single calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any, Generic, NamedTuple, TypeVar, overload
@@ -13,7 +13,15 @@ from .hard import Hard
 from .lights import Lights
 from .memory import empty
 from .mesh import Mesh
-from .rendering import RenderGradients, SilhouetteGradients, Soft, render, render_silhouette
+from .rendering import (
+    RenderGradients,
+    Rendering,
+    SilhouetteGradients,
+    SilhouetteRendering,
+    Soft,
+    render,
+    render_silhouette,
+)
 from .shading import Light
 from .together import Together, View
 
@@ -69,10 +77,26 @@ def _sum(values: Sequence[Any]) -> Any:
 
 
 class _Batch(Generic[_Gradients]):
-    """Views drawn in parts, one after the other: those drawn together, or single views."""
+    """Views drawn in parts, one after the other: those drawn together, or single views. `alone` draws a view by itself."""
 
-    def __init__(self, parts: list[Any], shared: bool):
-        self._parts, self._shared = parts, shared
+    def __init__(self, parts: list[Any], shared: bool, count: int, alone: Callable[[int], Any]):
+        self._parts, self._shared, self._count, self._alone = parts, shared, count, alone
+
+    def _jvp(self, given: Mapping[str, Any]) -> np.ndarray:
+        """Return the tangents of all views for directions by name: what is a list has a direction for each view."""
+        for name, value in given.items():
+            if isinstance(value, list) and len(value) != self._count:
+                raise ValueError(f"{name} has directions for {len(value)} views, but there are {self._count}")
+        single = len(self._parts) == self._count and not any(isinstance(part, Together) for part in self._parts)
+        tangents = []
+        for view in range(self._count):
+            of_view = {name: value[view] if isinstance(value, list) else value for name, value in given.items()}
+            rendering = self._parts[view] if single else self._alone(view)
+            try:
+                tangents.append(rendering.jvp(**of_view))
+            except ValueError as error:
+                raise ValueError(f"view {view}: {error}") from None
+        return np.stack(tangents)
 
     def _backward(self, name: str, shape: tuple[int, ...], grad: np.ndarray) -> BatchGradients[_Gradients]:
         if np.shape(grad) != shape:
@@ -89,27 +113,61 @@ class _Batch(Generic[_Gradients]):
 
 
 class BatchSilhouette(_Batch[SilhouetteGradients]):
-    """What `render_silhouette_batch` returns: `alpha` (B, H, W) and `backward`."""
+    """What `render_silhouette_batch` returns: `alpha` (B, H, W), `backward` and `jvp`."""
 
-    def __init__(self, alpha: np.ndarray, parts: list[Any], shared: bool):
-        super().__init__(parts, shared)
+    def __init__(self, alpha: np.ndarray, parts: list[Any], shared: bool, alone: Callable[[int], SilhouetteRendering]):
+        super().__init__(parts, shared, len(alpha), alone)
         self.alpha = alpha
 
     def backward(self, grad_alpha: np.ndarray) -> BatchGradients[SilhouetteGradients]:
         """Return the gradients of each view for grad_alpha (B, H, W). Raises ValueError for another shape."""
         return self._backward("grad_alpha", self.alpha.shape, grad_alpha)
 
+    def jvp(
+        self,
+        vertices: Any | None = None,
+        rotation: Any | None = None,
+        translation: Any | None = None,
+        K: Any | None = None,
+        distortion: Any | None = None,
+    ) -> np.ndarray:
+        """Return how alpha (B, H, W) changes in a direction of the inputs, or (B, D, H, W) for D; see `BatchRendering.jvp`."""
+        names = ("vertices", "rotation", "translation", "K", "distortion")
+        return self._jvp(dict(zip(names, (vertices, rotation, translation, K, distortion), strict=True)))
+
 
 class BatchRendering(_Batch[RenderGradients]):
-    """What `render_batch` returns: `image` (B, H, W, 4) linear RGBA, not premultiplied, and `backward`."""
+    """What `render_batch` returns: `image` (B, H, W, 4) linear RGBA, not premultiplied, `backward` and `jvp`."""
 
-    def __init__(self, image: np.ndarray, parts: list[Any], shared: bool):
-        super().__init__(parts, shared)
+    def __init__(self, image: np.ndarray, parts: list[Any], shared: bool, alone: Callable[[int], Rendering]):
+        super().__init__(parts, shared, len(image), alone)
         self.image = image
 
     def backward(self, grad_image: np.ndarray) -> BatchGradients[RenderGradients]:
         """Return the gradients of each view for grad_image (B, H, W, 4). Raises ValueError for another shape."""
         return self._backward("grad_image", self.image.shape, grad_image)
+
+    def jvp(
+        self,
+        vertices: Any | None = None,
+        vertex_colors: Any | None = None,
+        rotation: Any | None = None,
+        translation: Any | None = None,
+        K: Any | None = None,
+        distortion: Any | None = None,
+        light: Any | None = None,
+        uv: Any | None = None,
+        texture: Any | None = None,
+    ) -> np.ndarray:
+        """Return how the image (B, H, W, 4) changes in a direction of the inputs, or (B, D, H, W, 4) in D of them.
+
+        Each direction is as `Rendering.jvp` takes it and the same for all views, as for the pose of a rig of cameras or the
+        vertices of the one mesh, or a list of B, one for each view. Views are done one by one, and those that were drawn
+        together once more. Raises ValueError that names the view as `Rendering.jvp` does, and for a list of another length.
+        """
+        given = {"vertices": vertices, "vertex_colors": vertex_colors, "rotation": rotation, "translation": translation}
+        given |= {"K": K, "distortion": distortion, "light": light, "uv": uv, "texture": texture}
+        return self._jvp(given)
 
 
 def render_batch(
@@ -127,11 +185,15 @@ def render_batch(
     sizes, for meshes of different precisions, and as `render` does.
     """
     views, shared = _paired(meshes, cameras)
+
+    def alone(view: int) -> Rendering:
+        return render(*views[view], settings, light, backend)
+
     if not isinstance(settings, Soft) or choose(backend) != "cpu" or any(mesh.texture is not None for mesh, _ in views):
-        alone = [render(*view, settings, light, backend) for view in views]
-        return BatchRendering(np.stack([one.image for one in alone]), alone, shared)
+        singles = [alone(view) for view in range(len(views))]
+        return BatchRendering(np.stack([single.image for single in singles]), singles, shared, alone)
     image = _new_image(views, 4)
-    return BatchRendering(image, _together(views, settings, light, image), shared)
+    return BatchRendering(image, _together(views, settings, light, image), shared, alone)
 
 
 def render_silhouette_batch(
@@ -142,11 +204,15 @@ def render_silhouette_batch(
 ) -> BatchSilhouette:
     """Render the silhouettes of B views: alpha (B, H, W), without colours. Raises ValueError as `render_batch` does."""
     views, shared = _paired(meshes, cameras)
+
+    def alone(view: int) -> SilhouetteRendering:
+        return render_silhouette(*views[view], settings, backend)
+
     if not isinstance(settings, Soft) or choose(backend) != "cpu":
-        alone = [render_silhouette(*view, settings, backend) for view in views]
-        return BatchSilhouette(np.stack([one.alpha for one in alone]), alone, shared)
+        singles = [alone(view) for view in range(len(views))]
+        return BatchSilhouette(np.stack([single.alpha for single in singles]), singles, shared, alone)
     alpha = _new_image(views)
-    return BatchSilhouette(alpha, _together(views, settings, None, alpha), shared)
+    return BatchSilhouette(alpha, _together(views, settings, None, alpha), shared, alone)
 
 
 def _new_image(views: list[View], *channels: int) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .formulas.constants import BLOCK
+from .formulas.constants import PORTION
 from .jit import formula, kernel
-from .pinhole import project_block_backward, project_vertices
+from .pinhole import project_portion_backward, project_vertices
 from .ranges import origin_of
-from .shading import add_normals_backward, shade_block_backward
+from .shading import add_normals_backward, shade_portion_backward
 from .spin import lead, publish
 
 
@@ -29,15 +29,15 @@ def project_views_backward(share, shares, board, vertices, starts, K, R, t, grad
     if share < 0:
         lead(publish(board))
         return
-    of_block = np.empty(sums.shape[1])
+    of_portion = np.empty(sums.shape[1])
     for view in range(len(K) * share // shares, len(K) * (share + 1) // shares):
         origin = origin_of(view, starts, vertices) - starts[view]
-        for begin in range(starts[view], starts[view + 1], BLOCK):
-            end = min(begin + BLOCK, starts[view + 1])
+        for begin in range(starts[view], starts[view + 1], PORTION):
+            end = min(begin + PORTION, starts[view + 1])
             seen, grad, into = vertices[origin + begin : origin + end], grad_pixel[begin:end], grad_world[begin:end]
-            of_block.fill(0.0)
-            project_block_backward(seen, K[view], R[view], t[view], grad, into, of_block)
-            _add(of_block, sums, view)
+            of_portion.fill(0.0)
+            project_portion_backward(seen, K[view], R[view], t[view], grad, into, of_portion)
+            _add(of_portion, sums, view)
 
 
 @formula
@@ -72,15 +72,15 @@ def shade_views_backward(
     if share < 0:
         lead(publish(board))
         return
-    of_block = np.empty(totals.shape[1])
+    of_portion = np.empty(totals.shape[1])
     for view in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
         begin, end, origin = vertex_starts[view], vertex_starts[view + 1], origin_of(view, vertex_starts, vertices)
         first = origin_of(view, face_starts, faces)
         seen = faces[first : first + face_starts[view + 1] - face_starts[view]]
-        for here in range(begin, end, BLOCK):
-            there, shift = min(here + BLOCK, end), origin - begin
-            of_block.fill(0.0)
-            shade_block_backward(
+        for here in range(begin, end, PORTION):
+            there, shift = min(here + PORTION, end), origin - begin
+            of_portion.fill(0.0)
+            shade_portion_backward(
                 sums[shift + here : shift + there],
                 unit,
                 ambient,
@@ -90,9 +90,9 @@ def shade_views_backward(
                 grad_color[here:there],
                 grad_albedo[here:there],
                 grad_sums[here:there],
-                of_block,
+                of_portion,
             )
-            _add(of_block, totals, view)
+            _add(of_portion, totals, view)
         add_normals_backward(
             vertices[origin : origin + end - begin], seen, grad_sums[begin:end], grad_vertices[begin:end]
         )

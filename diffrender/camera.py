@@ -14,7 +14,7 @@ from .checks import check_array, check_size
 from .distortion import Distortion
 from .interchange import Interchange
 from .memory import empty, empty_like
-from .threads import added_up, blocks_of, run_on_workers, share_out
+from .threads import added_up, portions_of, run_on_workers, share_out
 
 _NO_LENS = Distortion()
 
@@ -237,7 +237,7 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
     grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
     grad_world, grad_lens = empty_like(vertices), None
     if is_bare(camera):
-        rows = np.zeros((blocks_of(len(vertices)), 11))
+        rows = np.zeros((portions_of(len(vertices)), 11))
         arguments = (vertices, camera.K, camera.R, camera.t, grad, grad_world, rows)
         share_out(_pinhole().project_vertices_backward, len(vertices), *arguments)
         sums = added_up(rows)

@@ -438,6 +438,51 @@ def store_together(typing_context, array, place, first, second):  # type: ignore
     return types.none(array, types.intp, first, second), generate
 
 
+@intrinsic
+def load_four(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Return each of the four channels of LANES pixels that a contiguous array has from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        align = array.dtype.bitwidth // 8
+        even, odd = indices(list(range(0, 2 * LANES, 2))), indices(list(range(1, 2 * LANES, 2)))
+        # In two steps of two vectors each: LLVM takes a step of four apart, number by number.
+        pairs = []
+        for begin in range(0, 4 * LANES, 2 * LANES):
+            halves = []
+            for k in (begin, begin + LANES):
+                where = builder.add(arguments[1], ir.Constant(arguments[1].type, k))
+                halves.append(builder.load(address_of(context, builder, array, (arguments[0], where)), align=align))
+            pairs.append([builder.shuffle_vector(*halves, numbers) for numbers in (even, odd)])
+        first, second = zip(*pairs, strict=True)  # of channels 0 and 2, and of 1 and 3
+        channels = [builder.shuffle_vector(*both, numbers) for numbers in (even, odd) for both in (first, second)]
+        return context.make_tuple(builder, signature.return_type, channels)
+
+    return types.UniTuple(_LANES[array.dtype], 4)(array, types.intp), generate
+
+
+@intrinsic
+def store_four(typing_context, array, place, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Write the four channels of LANES pixels, pixel by pixel, from `place` on."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        align = array.dtype.bitwidth // 8
+        low, high = (
+            indices([number for lane in range(begin, begin + BLOCK) for number in (lane, LANES + lane)])
+            for begin in (0, BLOCK)
+        )
+        first, second, third, fourth = arguments[2:]
+        vectors = []
+        for numbers in (low, high):
+            both = builder.shuffle_vector(first, third, numbers), builder.shuffle_vector(second, fourth, numbers)
+            vectors += [builder.shuffle_vector(*both, half) for half in (low, high)]
+        for k, vector in enumerate(vectors):
+            where = builder.add(arguments[1], ir.Constant(arguments[1].type, k * LANES))
+            builder.store(vector, address_of(context, builder, array, (arguments[0], where)), align=align)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, a, b, c, d), generate
+
+
 def element_of(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
     array = cgutils.create_struct_proxy(kind)(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])

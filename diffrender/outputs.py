@@ -5,17 +5,19 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from .backend import Name, RasterGradients
+from .backend import Name, RasterDirections, RasterGradients
 from .beams import unit, unit_backward
-from .camera import Camera, ProjectGradients, project, project_backward
+from .camera import Camera, ProjectDirections, ProjectGradients, project, project_backward, project_jvp
 from .checks import check_attributes, check_background
-from .corners import join_corners, split_corners
+from .corners import join_corners, split_corners, split_rows
+from .directions import check_directions
+from .forward_mode import pose_shapes
 from .hard import Hard, HardRaster, draw_hard
-from .in_front import Behind, InFront, in_front_backward
+from .in_front import Behind, InFront, in_front_backward, in_front_jvp
 from .mesh import Mesh
 from .rasterize import Raster
 from .rendering import Soft, draw_soft, front_of
-from .shading import normal_sums, normal_sums_backward
+from .shading import normal_sums, normal_sums_backward, normal_sums_jvp
 
 Derived = Literal["depth", "positions_world", "normals_world", "normals_camera", "uv"]
 _DEFAULT = Soft()
@@ -32,8 +34,15 @@ class AttributeGradients(NamedTuple):
     distortion: np.ndarray | None  # (6,) of the lens' k1, k2, k3, k4, p1, p2
 
 
+class AttributeTangents(NamedTuple):
+    """How an image of attributes changes in a direction; with a leading axis (D, ...) for several of them."""
+
+    image: np.ndarray  # (H, W, C)
+    alpha: np.ndarray  # (H, W)
+
+
 class AttributeRendering:
-    """What `render_attributes` returns: `image` (H, W, C), `alpha` (H, W) and `backward`."""
+    """What `render_attributes` returns: `image` (H, W, C), `alpha` (H, W), `backward` and `jvp`."""
 
     def __init__(
         self,
@@ -48,7 +57,7 @@ class AttributeRendering:
             self.image, self.alpha = np.ascontiguousarray(raster.image[..., :-1]), np.ascontiguousarray(raster.alpha)
         else:
             assert raster.color is not None
-            self.alpha = raster.alpha
+            self.alpha = np.ascontiguousarray(raster.alpha)
             self.image, self._below = _divide(raster.color)
         self._whole, self._mesh, self._front, self._name = whole, mesh, front, name
         self._values, self._raster = values, raster
@@ -76,6 +85,78 @@ class AttributeRendering:
             projected = _derive_backward(self._name, mesh, camera, self._values, at_vertices, projected)
         camera_gradients = (projected.rotation, projected.translation, projected.K, projected.distortion)
         return AttributeGradients(projected.vertices, attributes, *camera_gradients)
+
+    def jvp(
+        self,
+        vertices: Any | None = None,
+        attributes: Any | None = None,
+        rotation: Any | None = None,
+        translation: Any | None = None,
+        K: Any | None = None,
+        distortion: Any | None = None,
+    ) -> AttributeTangents:
+        """Return how image and alpha change in a direction of the inputs: forward mode, the transpose of `backward`.
+
+        Each direction has the shape that its gradient has, see `AttributeGradients`, or all have one leading axis of D
+        directions, and then so have the results. What is not given stays. Raises ValueError for another shape, numbers that are
+        not finite, or a direction of attributes that come from the mesh.
+        """
+        given = {"vertices": vertices, "attributes": attributes, "rotation": rotation, "translation": translation}
+        given |= {"K": K, "distortion": distortion}
+        shapes = pose_shapes(self._front) | {"vertices": self._whole.vertices.shape, "attributes": None}
+        if self._name is None:
+            shapes["attributes"] = self._values.shape
+        elif self._name == "uv" and self._whole.uv is not None:
+            shapes["attributes"] = self._whole.uv.shape
+        directions, several = check_directions(given, shapes)
+        tangents = (self._hard_jvp if isinstance(self._raster, HardRaster) else self._soft_jvp)(directions)
+        return tangents if several else AttributeTangents(*(tangent[0] for tangent in tangents))
+
+    def _soft_jvp(self, directions: dict[str, np.ndarray]) -> AttributeTangents:
+        if self._name == "uv":
+            assert self._mesh.uv is not None and self._mesh.faces_uv is not None
+            of_rows = {"vertices": self._whole.faces, "attributes": self._mesh.faces_uv}
+            directions = directions | {
+                name: split_rows(rows, directions[name]) for name, rows in of_rows.items() if name in directions
+            }
+        assert self._front.attributes is not None
+        count = len(next(iter(directions.values())))
+        still = np.zeros((count, *self._values.shape))
+        moved = self._moved(
+            directions, directions.get("attributes") if self._name == "uv" else self._change(directions)
+        )
+        moved = moved._replace(attributes=still if moved.attributes is None else moved.attributes)
+        depth = self._front.vertices_pixel[:, 2:]
+        assert moved.vertices_pixel is not None and moved.attributes is not None
+        inverse = _inverse(depth)
+        of_inverse = -inverse * inverse * moved.vertices_pixel[..., 2:]
+        over = moved.attributes * inverse + self._front.attributes * of_inverse
+        packed = self._raster.image_jvp(moved._replace(attributes=np.concatenate([over, of_inverse], axis=-1)))
+        image = (packed[..., :-2] - self.image * packed[..., -2:-1]) / self._below
+        return AttributeTangents(image, np.ascontiguousarray(packed[..., -1]))
+
+    def _hard_jvp(self, directions: dict[str, np.ndarray]) -> AttributeTangents:
+        if self._name == "uv":
+            moved = self._moved(directions, None, directions.get("attributes"))
+            moved = moved._replace(attributes=moved.uv, uv=None)
+        else:
+            moved = self._moved(directions, self._change(directions))
+        image = self._raster.image_jvp(moved)
+        return AttributeTangents(np.ascontiguousarray(image[..., :-1]), np.ascontiguousarray(image[..., -1]))
+
+    def _change(self, directions: dict[str, np.ndarray]) -> np.ndarray | None:
+        """Return how the attributes of vertices change (D, V, C), None if they stay."""
+        if self._name is None:
+            return directions.get("attributes")
+        return _derive_jvp(self._name, self._mesh, self._front.camera, self._values, directions)
+
+    def _moved(
+        self, directions: dict[str, np.ndarray], attributes: np.ndarray | None, uv: np.ndarray | None = None
+    ) -> RasterDirections:
+        """Return what the rasterizer's input does in directions by name and as attributes (D, V, C) and uv (D, T, 2) do."""
+        count = len(next(iter(directions.values())))
+        projected = ProjectDirections(*(directions.get(name) for name in ProjectDirections._fields))
+        return in_front_jvp(self._front, projected, attributes, uv, count)
 
     def _soft_backward(self, grad: np.ndarray, grad_alpha: np.ndarray | None) -> Behind:
         assert isinstance(self._raster, Raster)
@@ -203,6 +284,28 @@ def _derive_backward(
     grad_sums = np.ascontiguousarray(unit_backward(scaled, grad.T.astype(np.float64)).T)
     through_normals = normal_sums_backward(mesh.vertices, mesh.faces, grad_sums)
     return projected._replace(vertices=projected.vertices + through_normals)
+
+
+def _derive_jvp(
+    name: str, mesh: Mesh, camera: Camera, values: np.ndarray, directions: dict[str, np.ndarray]
+) -> np.ndarray | None:
+    """Return how what a mesh has under a name changes (D, V, C) in directions by name, None if it stays."""
+    count, moved = len(next(iter(directions.values()))), directions.get("vertices")
+    if name == "depth":
+        projected = ProjectDirections(*(directions.get(field) for field in ("vertices", "rotation", "translation")))
+        return project_jvp(mesh.vertices, camera, projected, count)[..., 2:]
+    if name == "positions_world":
+        return moved
+    change = np.zeros((count, *values.shape))
+    if moved is not None:
+        scaled = unit(normal_sums(mesh.vertices, mesh.faces).T)
+        for d, sums in enumerate(normal_sums_jvp(mesh.vertices, mesh.faces, moved)):
+            change[d] = unit_backward(scaled, sums.T).T
+    if name == "normals_camera":
+        change = change @ camera.R.T
+        if "rotation" in directions:
+            change += np.cross(directions["rotation"][:, None], values)
+    return change
 
 
 def _inverse(depth: np.ndarray) -> np.ndarray:

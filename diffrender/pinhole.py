@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .formulas.constants import BLOCK
+from .formulas.constants import PORTION
 from .jit import formula, kernel, subroutine
 from .spin import lead, publish
 
@@ -50,17 +50,19 @@ def extent(pixel):
 
 @kernel
 def project_vertices_backward(share, shares, board, vertices, K, R, t, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (N, 11) by `project_block_backward` for each block of vertices."""
+    """Fill grad_world (V, 3), and add to sums (N, 11) by `project_portion_backward` for each portion of the vertices."""
     if share < 0:
         lead(publish(board))
         return
-    for block in range(len(sums) * share // shares, len(sums) * (share + 1) // shares):
-        begin, end = block * BLOCK, min((block + 1) * BLOCK, len(vertices))
-        project_block_backward(vertices[begin:end], K, R, t, grad_pixel[begin:end], grad_world[begin:end], sums[block])
+    for portion in range(len(sums) * share // shares, len(sums) * (share + 1) // shares):
+        begin, end = portion * PORTION, min((portion + 1) * PORTION, len(vertices))
+        project_portion_backward(
+            vertices[begin:end], K, R, t, grad_pixel[begin:end], grad_world[begin:end], sums[portion]
+        )
 
 
 @subroutine
-def project_block_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
+def project_portion_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
     """Fill grad_world (V, 3), and add to sums (11,) the gradients of the camera's translation and axis-angle increments, and
     of fx, skew, cx, fy, cy.
 

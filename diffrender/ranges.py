@@ -34,20 +34,11 @@ def ranges_of(counts: Sequence[tuple[int, int]]) -> Ranges:
     return Ranges(ends[0], ends[1])
 
 
-def least_by_view(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return the least of each view's values (V,) as float64 (B,), 0 if there are none at all."""
-    return _by_view(np.minimum, values, starts)
-
-
 def most_by_view(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return the largest of each view's values (V,) as float64 (B,), 0 if there are none at all."""
-    return _by_view(np.maximum, values, starts)
-
-
-def _by_view(function: np.ufunc, values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     if len(starts) == 2:
-        return np.array([function.reduce(values) if len(values) else 0], np.float64)
-    return function.reduceat(values, starts[:-1]).astype(np.float64)  # every view has vertices
+        return np.array([values.max() if len(values) else 0], np.float64)
+    return np.maximum.reduceat(values, starts[:-1]).astype(np.float64)  # every view has vertices
 
 
 @formula

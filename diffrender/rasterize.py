@@ -23,6 +23,7 @@ from .backend import (
     on_device,
     warn_of_fallback,
 )
+from .channels import split_channels
 from .checks import (
     check_attributes,
     check_background,
@@ -44,6 +45,9 @@ class Raster:
     def __init__(self, drawn: Drawn, backend: str, shapes: dict[str, tuple[int, ...] | None], again: Any = None):
         self.alpha = drawn.alpha
         self.color = drawn.color
+        self.image = (
+            drawn.image
+        )  # (H, W, C + 1), of which they are views, where the backend lays them together, else None
         self.backend = backend
         self._drawn = drawn
         self._shapes = shapes  # of the gradients, None of what the caller did not give
@@ -67,7 +71,21 @@ class Raster:
             grad_alpha = check_gradient(grad_alpha, "grad_alpha", self.alpha, self.backend)
         if grad_color is not None:
             grad_color = check_gradient(grad_color, "grad_color", self.color, self.backend)
-        grads = self._on_backend(lambda backend: backend.draw_backward(self._drawn, grad_alpha, grad_color))
+        return self._of_given(
+            self._on_backend(lambda backend: backend.draw_backward(self._drawn, grad_alpha, grad_color))
+        )
+
+    def image_backward(self, grad_image: np.ndarray) -> RasterGradients:
+        """Return the gradients for grad_image (H, W, 4) of colour and alpha, which has been checked."""
+        if self.backend == "cpu":
+            from .cpu.rasterize import draw_image_backward
+
+            return self._of_given(draw_image_backward(self._drawn, grad_image))
+        grad_color, grad_alpha = split_channels(grad_image)
+        return self.backward(grad_alpha, grad_color)
+
+    def _of_given(self, grads: RasterGradients) -> RasterGradients:
+        """Return the gradients without those of attributes that the caller did not give."""
         if grads.attributes is None or self._shapes["attributes"]:
             return grads
         return grads._replace(attributes=None)

@@ -1,12 +1,14 @@
 """The whole walk from a mesh to an image, and back: project, shade, rasterize."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .backend import CoverageName, Name, RasterGradients, RasterSettings, UnionName, choose, load
 from .camera import Camera, project
+from .channels import join_channels, rows_with_color
 from .checks import check_attributes, check_finite
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
@@ -14,15 +16,11 @@ from .forward_mode import image_jvp, light_directions, light_shapes, lit_colors_
 from .hard import Cover, Hard, HardRaster, draw_hard
 from .illuminate import IlluminationGradients, lit_colors, lit_colors_backward
 from .in_front import Behind, InFront, in_front, in_front_backward
-from .jit import kernel
 from .lights import Lights, LightsGradients
-from .memory import empty
 from .mesh import Mesh
 from .rasterize import Raster, check_settings, gradient_shapes, rasterize_soft
 from .shading import Light, LightGradients, ShadingGradients, normal_sums, shade_with, shade_with_backward
-from .spin import lead, publish
 from .texture import Texture
-from .threads import run_on_workers
 
 _PLAIN = 0.8  # albedo of a mesh without colours
 
@@ -160,8 +158,7 @@ class Rendering:
             self.image = raster.image
         else:
             assert raster.color is not None
-            self.image = empty((*raster.alpha.shape, 4), raster.alpha.dtype)
-            run_on_workers(join_channels, raster.color, raster.alpha, self.image)
+            self.image = join_channels(raster.color, raster.alpha) if raster.image is None else raster.image
         self._mesh, self._front, self._raster = mesh, front, raster
         self._light, self._albedo, self._normals = light, albedo, normals
         self._whole = whole  # the mesh whose corners `mesh` has, if it is split
@@ -228,50 +225,10 @@ class Rendering:
     def _raster_backward(self, grad_image: np.ndarray) -> RasterGradients:
         if isinstance(self._raster, HardRaster):
             return self._raster.backward(grad_image)
-        grad_color, grad_alpha, any_color = split_gradient(grad_image, self.image.dtype)
-        # A gradient of alpha alone goes the way of the silhouette, at half the cost.
-        return self._raster.backward(grad_alpha, grad_color if any_color.any() else None)
-
-
-@kernel
-def join_channels(share, shares, board, color, alpha, image):
-    """Fill image (H, W, 4): NumPy takes ten times as long to lay three channels beside one."""
-    if share < 0:
-        lead(publish(board))
-        return
-    height, width = alpha.shape
-    for row in range(height * share // shares, height * (share + 1) // shares):
-        for column in range(width):
-            image[row, column, 0] = color[row, column, 0]
-            image[row, column, 1] = color[row, column, 1]
-            image[row, column, 2] = color[row, column, 2]
-            image[row, column, 3] = alpha[row, column]
-
-
-def split_gradient(grad_image: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what grad_image (H, W, 4) has of colour (H, W, 3) and of alpha (H, W), and for each row (H,) whether of colour."""
-    grad = np.ascontiguousarray(grad_image, dtype)
-    size = grad.shape[:2]
-    grad_color, grad_alpha, any_color = empty((*size, 3), dtype), empty(size, dtype), np.zeros(size[0], np.bool_)
-    run_on_workers(_split_channels, grad, grad_color, grad_alpha, any_color)
-    return grad_color, grad_alpha, any_color
-
-
-@kernel
-def _split_channels(share, shares, board, image, color, alpha, any_color):
-    """Undo `join_channels`, and note for each row (H,) whether any colour is not 0."""
-    if share < 0:
-        lead(publish(board))
-        return
-    height, width = alpha.shape
-    for row in range(height * share // shares, height * (share + 1) // shares):
-        largest = image.dtype.type(0)
-        for column in range(width):
-            red, green, blue = image[row, column, 0], image[row, column, 1], image[row, column, 2]
-            color[row, column, 0], color[row, column, 1], color[row, column, 2] = red, green, blue
-            largest = max(largest, abs(red), abs(green), abs(blue))
-            alpha[row, column] = image[row, column, 3]
-        any_color[row] = largest != 0
+        grad_image = np.ascontiguousarray(grad_image, self.image.dtype)
+        if rows_with_color(grad_image).any():
+            return self._raster.image_backward(grad_image)
+        return self._raster.backward(grad_image[..., 3])
 
 
 def render(
@@ -367,23 +324,27 @@ def near_plane(settings: Soft | Hard) -> float:
 
 def raster_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
     """Return settings as a backend takes them, for attributes (V, C) or None. Raises ValueError for numbers out of range."""
-    known = settings.__dict__.setdefault("_known", {})  # the same ones are checked for image after image
-    key = (channels, dtype)
-    if key not in known or not isinstance(settings.background, tuple):
-        how = RasterSettings(
-            settings.sigma,
-            settings.cutoff,
-            settings.gamma,
-            settings.near,
-            settings.far,
-            None,
-            bool(settings.cull_backfaces),
-            bool(settings.perspective_correct),
-            settings.coverage,
-            settings.union,
-        )
-        known[key] = check_settings(how, settings.background, channels, dtype)
-    return known[key]
+    try:
+        return _known_settings(settings, channels, dtype)
+    except TypeError:  # a background that is an array or a list
+        return _known_settings.__wrapped__(settings, channels, dtype)
+
+
+@lru_cache(maxsize=64)  # the same ones are asked for image after image
+def _known_settings(settings: Soft, channels: int | None, dtype: np.dtype) -> RasterSettings:
+    how = RasterSettings(
+        settings.sigma,
+        settings.cutoff,
+        settings.gamma,
+        settings.near,
+        settings.far,
+        None,
+        bool(settings.cull_backfaces),
+        bool(settings.perspective_correct),
+        settings.coverage,
+        settings.union,
+    )
+    return check_settings(how, settings.background, channels, dtype)
 
 
 def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture | None = None) -> Raster | HardRaster:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .formulas.constants import BLOCK
+from .formulas.constants import PORTION
 from .jit import formula, kernel, subroutine
+from .lanes import at, put
 from .memory import empty_like, zeros
 from .spin import lead, publish
-from .threads import added_up, blocks_of, share_out
+from .threads import added_up, portions_of, share_out
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,12 @@ class Light:
 
     def __post_init__(self) -> None:
         direction = np.asarray(self.direction, np.float64)
-        if direction.shape != (3,) or not np.isfinite(direction).all() or not direction.any():
+        # Not NumPy's functions, which take longer to be called than to look at three numbers.
+        if direction.shape != (3,) or not all(map(math.isfinite, direction.tolist())) or not any(direction.tolist()):
             raise ValueError(f"light direction must be three finite numbers that are not all 0, got {self.direction}")
         for name in ("ambient", "diffuse", "softness"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
+            if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"light {name} must be finite and >= 0, got {value}")
 
     @property
@@ -99,7 +101,7 @@ def shade_with_backward(
     """Return `shade_backward` for the sums (V, 3) that `shade_with` took."""
     unit, length = light.unit
     grad_albedo, grad_sums = empty_like(albedo), empty_like(sums)
-    totals = np.zeros((blocks_of(len(sums)), 5))
+    totals = np.zeros((portions_of(len(sums)), 5))
     numbers = (light.ambient, light.diffuse, light.softness)
     arrays = (np.ascontiguousarray(albedo), np.ascontiguousarray(grad_color, albedo.dtype))
     into = (grad_albedo, grad_sums, totals)
@@ -224,13 +226,13 @@ def shade_vertices_backward(
     grad_sums,
     totals,
 ):
-    """Fill the gradients of albedo and sums, and add to totals (N, 5), by `shade_block_backward` for each block of vertices."""
+    """Fill the gradients of albedo and sums, and add to totals (N, 5), by `shade_portion_backward` for each portion."""
     if share < 0:
         lead(publish(board))
         return
-    for block in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
-        begin, end = block * BLOCK, min((block + 1) * BLOCK, len(sums))
-        shade_block_backward(
+    for portion in range(len(totals) * share // shares, len(totals) * (share + 1) // shares):
+        begin, end = portion * PORTION, min((portion + 1) * PORTION, len(sums))
+        shade_portion_backward(
             sums[begin:end],
             unit,
             ambient,
@@ -240,12 +242,12 @@ def shade_vertices_backward(
             grad_color[begin:end],
             grad_albedo[begin:end],
             grad_sums[begin:end],
-            totals[block],
+            totals[portion],
         )
 
 
 @subroutine
-def shade_block_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
+def shade_portion_backward(sums, unit, ambient, diffuse, softness, albedo, grad_color, grad_albedo, grad_sums, totals):
     """Fill the gradients of albedo and sums; add to totals (5,) those of the unit direction, ambient and diffuse.
 
     The reverse of scaling to length 1 is the projection off the normal over the length.
@@ -299,24 +301,32 @@ def _cross(ax, ay, az, bx, by, bz):
 
 
 @formula
+def _corners(faces, face):
+    """Return the places of three vertices in an array of (V, 3)."""
+    place = 3 * face
+    return 3 * np.int64(at(faces, place)), 3 * np.int64(at(faces, place + 1)), 3 * np.int64(at(faces, place + 2))
+
+
+@formula
 def _edge(vertices, a, b):
     return (
-        np.float64(vertices[b, 0]) - np.float64(vertices[a, 0]),
-        np.float64(vertices[b, 1]) - np.float64(vertices[a, 1]),
-        np.float64(vertices[b, 2]) - np.float64(vertices[a, 2]),
+        np.float64(at(vertices, b)) - np.float64(at(vertices, a)),
+        np.float64(at(vertices, b + 1)) - np.float64(at(vertices, a + 1)),
+        np.float64(at(vertices, b + 2)) - np.float64(at(vertices, a + 2)),
     )
 
 
 @formula
-def _add(sums, vertex, value):
-    for axis in range(3):
-        sums[vertex, axis] += value[axis]
+def _add(sums, place, value):
+    put(sums, place, at(sums, place) + value[0])
+    put(sums, place + 1, at(sums, place + 1) + value[1])
+    put(sums, place + 2, at(sums, place + 2) + value[2])
 
 
 @kernel
 def _add_normals(vertices, faces, sums):
     for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        a, b, c = _corners(faces, face)
         crossed = _cross(*_edge(vertices, a, b), *_edge(vertices, a, c))
         _add(sums, a, crossed)
         _add(sums, b, crossed)
@@ -327,10 +337,10 @@ def _add_normals(vertices, faces, sums):
 def add_normals_backward(vertices, faces, grad_sums, grad_vertices):
     """Add to grad_vertices (V, 3): the reverse of e1 x e2 is (e2 x g, g x e1)."""
     for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        gx = grad_sums[a, 0] + grad_sums[b, 0] + grad_sums[c, 0]
-        gy = grad_sums[a, 1] + grad_sums[b, 1] + grad_sums[c, 1]
-        gz = grad_sums[a, 2] + grad_sums[b, 2] + grad_sums[c, 2]
+        a, b, c = _corners(faces, face)
+        gx = at(grad_sums, a) + at(grad_sums, b) + at(grad_sums, c)
+        gy = at(grad_sums, a + 1) + at(grad_sums, b + 1) + at(grad_sums, c + 1)
+        gz = at(grad_sums, a + 2) + at(grad_sums, b + 2) + at(grad_sums, c + 2)
         first = _cross(*_edge(vertices, a, c), gx, gy, gz)
         second = _cross(gx, gy, gz, *_edge(vertices, a, b))
         _add(grad_vertices, b, first)
@@ -343,7 +353,7 @@ def _add_normals_tangent(vertices, faces, moved, tangent):
     for d in range(len(moved)):
         ways, sums = moved[d], tangent[d]
         for face in range(len(faces)):
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            a, b, c = _corners(faces, face)
             x, y, z = _cross(*_edge(ways, a, b), *_edge(vertices, a, c))
             u, v, w = _cross(*_edge(vertices, a, b), *_edge(ways, a, c))
             crossed = (x + u, y + v, z + w)

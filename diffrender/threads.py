@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .formulas.constants import BLOCK
+from .formulas.constants import PORTION
 
 _crew: "_Crew | None" = None
 _threads: int | None = None
@@ -67,13 +67,13 @@ def parts_of(count: int) -> int:
     return max(1, min(get_num_threads(), count // _LEAST))
 
 
-def blocks_of(vertices: int) -> int:
-    """Return in how many blocks so many vertices are summed up."""
-    return -(-vertices // BLOCK)
+def portions_of(vertices: int) -> int:
+    """Return in how many portions so many vertices are summed up."""
+    return -(-vertices // PORTION)
 
 
 def added_up(rows: Any) -> Any:
-    """Return the sums over all blocks, of rows (N, ...) for each."""
+    """Return the sums over all portions, of rows (N, ...) for each."""
     return rows[0] if len(rows) == 1 else rows.sum(axis=0)  # NumPy adds whole rows one by one
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .backend import RasterGradients
 from .camera import Camera, is_bare, project_views, project_views_backward
+from .channels import rows_with_color
 from .checks import check_finite
 from .corners import split_corners
 from .cpu.rasterize import draw_views
@@ -26,10 +27,8 @@ from .rendering import (
     albedo_of,
     eye_of,
     front_of,
-    join_channels,
     near_plane,
     raster_settings,
-    split_gradient,
     view_gradients,
 )
 from .shading import Light, ShadingGradients, light_gradients, normal_sums, shade_with
@@ -65,11 +64,9 @@ class Together:
         faces = _numbered(faces, ranges)
         size = self._cameras[0].size
         how = raster_settings(settings, 3 if painted else None, pixel.dtype)
-        alpha = None if painted else image.reshape(-1, size[1])
-        drawn = draw_views(pixel, faces, ranges, size, how, colors, alpha=alpha)
+        into = image.reshape(-1, *image.shape[2:])
+        drawn = draw_views(pixel, faces, ranges, size, how, colors, into=into)
         self._raster, self._drawn_ranges = Raster(drawn, "cpu", gradient_shapes(pixel, colors)), ranges
-        if drawn.color is not None:
-            run_on_workers(join_channels, drawn.color, drawn.alpha, image.reshape(-1, size[1], 4))
 
     @property
     def _is_shared(self) -> bool:
@@ -138,15 +135,15 @@ class Together:
 
     def _raster_backward(self, grad: np.ndarray) -> RasterGradients:
         alpha = self._raster.alpha
-        grad_color, grad_alpha, any_color = split_gradient(grad.reshape(*alpha.shape, 4), alpha.dtype)
-        painted = any_color.reshape(self.count, -1).any(axis=1)
+        grad_image = np.ascontiguousarray(grad.reshape(*alpha.shape, 4), alpha.dtype)
+        painted = rows_with_color(grad_image).reshape(self.count, -1).any(axis=1)
         if painted.all():
-            return self._raster.backward(grad_alpha, grad_color)
-        of_alpha = self._raster.backward(grad_alpha)
+            return self._raster.image_backward(grad_image)
+        of_alpha = self._raster.backward(grad_image[..., 3])
         if not painted.any():
             return of_alpha
         # Views with a gradient of alpha alone go the way of the silhouette, whose rounding is another.
-        whole = self._raster.backward(grad_alpha, grad_color)
+        whole = self._raster.image_backward(grad_image)
         at_vertices = np.repeat(painted, np.diff(self._drawn_ranges.vertices))[:, None]
         assert whole.attributes is not None and of_alpha.attributes is not None
         return RasterGradients(

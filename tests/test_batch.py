@@ -237,3 +237,35 @@ def test_errors_name_the_view():
         dr.render_batch(mesh, camera).backward(np.zeros((*SIZE, 4)))
     with pytest.raises(ValueError, match=r"grad_alpha must have shape \(1, 37, 44\), got \(37, 44\)"):
         dr.render_silhouette_batch(mesh, camera).backward(np.zeros(SIZE))
+
+
+@pytest.mark.parametrize("settings", [SOFT, dr.Hard(near=0.1)])
+def test_forward_mode_is_the_transpose_of_the_backward(settings):
+    mesh, random = bumpy(1), np.random.default_rng(5)
+    batch = dr.render_batch(mesh, around(), settings, LIGHT)
+    grad = random.normal(size=batch.image.shape)
+    grads = batch.backward(grad)
+    shared = {name: random.normal(size=mesh.vertices.shape) for name in ("vertices", "vertex_colors")}
+    own = {name: [random.normal(size=3) for _ in grads] for name in ("rotation", "translation")}
+    tangent = batch.jvp(**shared, **own)
+    expected = sum((getattr(grads.summed(), name) * shared[name]).sum() for name in shared)
+    expected += sum((getattr(of, name) * own[name][view]).sum() for name in own for view, of in enumerate(grads))
+    assert tangent.shape == grad.shape and (grad * tangent).sum() == pytest.approx(expected, rel=1e-9)
+    for view, camera in enumerate(around()):
+        single = dr.render(mesh, camera, settings, LIGHT)
+        assert same_bits(tangent[view], single.jvp(**shared, **{name: own[name][view] for name in own}))
+
+
+def test_forward_mode_of_silhouettes_takes_several_directions_at_once():
+    batch = dr.render_silhouette_batch(bumpy(1), around(), SOFT)
+    tangents = batch.jvp(rotation=np.eye(3))
+    assert tangents.shape == (3, 3, *SIZE) and tangents.any(axis=(2, 3)).all()
+    assert same_bits(tangents[1, 2], dr.render_silhouette(bumpy(1), around()[1], SOFT).jvp(rotation=np.eye(3)[2]))
+
+
+def test_forward_mode_names_the_view_that_a_direction_does_not_fit():
+    batch = dr.render_batch(bumpy(1), around(), SOFT)
+    with pytest.raises(ValueError, match="rotation has directions for 2 views, but there are 3"):
+        batch.jvp(rotation=[np.zeros(3)] * 2)
+    with pytest.raises(ValueError, match=r"view 1: the direction of rotation must have shape \(3,\).*got \(4,\)"):
+        batch.jvp(rotation=[np.zeros(3), np.zeros(4), np.zeros(3)])

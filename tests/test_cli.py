@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from diffrender.cli import main as cli
+from diffrender.cli.progress import progress
 from meshes import bumpy, disc_view
 from PIL import Image
 
@@ -305,3 +307,16 @@ def test_auto_draws_on_the_cpu_after_one_line(tmp_path, monkeypatch, capsys):
     )
     assert status == 0 and out.exists()
     assert errors == "diffrender: backend 'auto' uses the CPU: no NVIDIA driver was found\n"
+
+
+def test_a_bar_whose_work_needed_fewer_steps_ends_full(capsys):
+    with progress("fitting", 0) as report:
+        report(SimpleNamespace(step=3, steps=10, loss=0.25))
+    assert "10/10 loss 0.2500" in capsys.readouterr().out
+
+
+def test_a_bar_that_is_interrupted_stays_where_it_was(capsys):
+    with pytest.raises(KeyboardInterrupt), progress("fitting", 0) as report:
+        report(SimpleNamespace(step=3, steps=10, loss=0.25))
+        raise KeyboardInterrupt
+    assert "3/10 loss 0.2500" in capsys.readouterr().out

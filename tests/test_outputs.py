@@ -117,3 +117,36 @@ def test_bad_attributes_are_named(attributes, settings, message):
         dr.render_attributes(MESH, CAMERA, attributes, settings)
     with pytest.raises(ValueError, match=r"grad_image must have shape \(31, 44, 1\), got \(31, 44\)"):
         dr.render_attributes(MESH, CAMERA, "depth", SOFT).backward(np.ones((31, 44)))
+
+
+@pytest.mark.parametrize(
+    "settings", [SOFT, replace(SOFT, clip_near=3.6 / SOFT.far), dr.Hard(near=0.1), dr.Hard(near=3.6)]
+)
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_forward_mode_is_the_transpose_of_the_backward(name, settings):
+    mesh, random = _with_uv(), np.random.default_rng(6)
+    attributes = random.normal(size=(len(mesh.vertices), 2)) if name is None else name
+    rendering = dr.render_attributes(
+        mesh, CAMERA, attributes, settings, background=(0.7,) * 2 if name is None else None
+    )
+    grad_image, grad_alpha = random.normal(size=rendering.image.shape), random.normal(size=rendering.alpha.shape)
+    grads = rendering.backward(grad_image, grad_alpha)
+    directions = {
+        field: random.normal(size=grad.shape)
+        for field, grad in grads._asdict().items()
+        if grad is not None and grad.any()
+    }
+    assert {"vertices", "rotation", "translation", "K"} <= directions.keys()
+    assert ("attributes" in directions) == (name in (None, "uv"))
+    directions["K"] *= np.array([[1, 1, 1], [0, 1, 1], [0, 0, 0]])
+    image, alpha = rendering.jvp(**directions)
+    expected = sum((getattr(grads, field) * direction).sum() for field, direction in directions.items())
+    assert (grad_image * image).sum() + (grad_alpha * alpha).sum() == pytest.approx(expected, rel=1e-8)
+    several = rendering.jvp(**{field: np.stack([direction, 2 * direction]) for field, direction in directions.items()})
+    np.testing.assert_allclose(several.image, [image, 2 * image], rtol=1e-9, atol=1e-9 * np.abs(image).max())
+
+
+def test_forward_mode_refuses_directions_of_what_comes_from_the_mesh():
+    rendering = dr.render_attributes(MESH, CAMERA, "depth", SOFT)
+    with pytest.raises(ValueError, match="a direction of attributes was given, but there is no attributes"):
+        rendering.jvp(attributes=np.zeros((len(MESH.vertices), 1)))

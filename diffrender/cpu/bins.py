@@ -5,6 +5,7 @@ that slots are written by one thread and summed in a fixed order, whatever the n
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from ..jit import formula, kernel
 from ..kernel_memory import aligned
 from ..lanes import at, higher, lower, put
 from ..memory import empty
-from ..ranges import Ranges, most_by_view
+from ..ranges import Ranges
 from ..spin import lead, publish
 from ..threads import parts_of, run_on_workers
+from .depths import put_depths
 from .spans import GEOMETRY, INVERSE_AREA
 from .strips import STRIP_ROWS
 
@@ -37,6 +39,23 @@ class Bins:
     radius: float  # px, how far from a face a pixel can still count
 
 
+class Depths(NamedTuple):
+    """Depths in B views. See `diffrender.cpu.depths`."""
+
+    nearest: np.ndarray  # (B,) float64 the least one
+    per_depth: np.ndarray  # (B,) float64 slices of a unit of depth
+    ahead: np.ndarray  # (B,) float64 the least one in front of the camera
+    logits: np.ndarray  # (V,) zbar / gamma relative to that
+
+
+def sort_depths(vertices: np.ndarray, ranges: Ranges, scale: float) -> Depths:
+    """Return the depths of vertices (V, 3) of B views, for scale = 1 / ((far - near) gamma)."""
+    nearest, per_depth, ahead = np.empty((3, ranges.views))
+    depths = Depths(nearest, per_depth, ahead, empty((len(vertices),), vertices.dtype))
+    put_depths(vertices, ranges.vertices, _SLICES, scale, *depths)
+    return depths
+
+
 def sort_into_bins(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -44,12 +63,11 @@ def sort_into_bins(
     size: tuple[int, int],
     radius: float,
     cull_backfaces: bool,
-    nearest: np.ndarray | None,
+    depths: Depths | None,
 ) -> Bins:
     """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of images of size (H, W), of a view each.
 
-    With `nearest` (B,), the least depth in each view, the faces of a strip come in _SLICES slices of depth, the nearest first:
-    what they hide can be left out sooner.
+    With `depths` the faces of a strip come in slices of depth, the nearest first: what they hide can be left out sooner.
     """
     height, width = size
     count, views = len(faces), ranges.views
@@ -57,17 +75,14 @@ def sort_into_bins(
     geometry = empty((count, GEOMETRY), vertices.dtype)
     bounds = empty((count, 4), np.int32)
     radius += CULLING_MARGIN
-    if nearest is None:
-        depths = (np.zeros(views), np.zeros(views))
-    else:
-        depths = (nearest, np.array(_slices_per_depth(nearest, most_by_view(vertices[:, 2], ranges.vertices))))
+    in_slices = (np.zeros(views), np.zeros(views)) if depths is None else (depths.nearest, depths.per_depth)
     slices = empty((count,), np.uint8)
     slots = empty((count + 1,), np.int64)
     per_view = _SLICES * -(-height // STRIP_ROWS)
     # Each part of the faces counts for itself: whoever fills the slices knows where each part's entries begin.
     parts = parts_of(count)
     counts = np.zeros((parts, views * per_view), np.int64)
-    arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *depths)
+    arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *in_slices)
     run_on_workers(_prepare, *arguments, corners, geometry, bounds, slices, slots, per_view, counts, most=parts)
     starts = np.empty(views * per_view + 1, np.int64)
     entries = empty((int(counts.sum()),), np.int32)
@@ -75,11 +90,6 @@ def sort_into_bins(
     starts = starts[::_SLICES].copy()
     order = np.argsort(starts[:-1] - starts[1:], kind="stable")
     return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
-
-
-def _slices_per_depth(nearest: np.ndarray, farthest: np.ndarray) -> list[float]:
-    pairs = zip(nearest.tolist(), farthest.tolist(), strict=True)
-    return [_SLICES / (last - first) if last > first else 0.0 for first, last in pairs]
 
 
 @kernel

@@ -42,8 +42,9 @@ from .blocks import (
     put_corner_gradients,
     save_nearest,
 )
+from .color_rows import put_upstream_image, take_image
 from .kept import keep, kept_of, note, room_for, take_blocks
-from .rows import put_rows, put_upstream, second_of, take_alpha
+from .rows import put_rows
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
 from .union import alpha_backward, begin_peaks, covered_backward, join, take_owners
@@ -136,38 +137,6 @@ def add_corners(sums, place, ua, ub, uc, hx, hy, ba, bb, bc, grad_log):
     add_products(sums, place + 8 * LANES, bc, grad_log)
 
 
-@formula
-def take_color(total, maximum, blend, size, place, row, bottom, color, maxima, inverse_sums):
-    """Fill a pair of rows of color (H, W, C) and of the softmax's maximum and inverse sum (H, W) from the strip."""
-    width, channels = maxima.shape[1], color.shape[2]
-    for parity in range(lower(2, bottom - row)):
-        begin = place + parity
-        row_inverse, row_maxima, row_color = inverse_sums[row + parity], maxima[row + parity], color[row + parity]
-        for column in range(width):
-            row_inverse[column] = ONE / at(total, begin + 2 * column)
-            row_maxima[column] = at(maximum, begin + 2 * column)
-        for channel in range(channels):
-            hues = channel * size + begin
-            for column in range(width):
-                row_color[column, channel] = at(blend, hues + 2 * column) * row_inverse[column]
-
-
-@formula
-def put_upstream_color(color, grad_color, row, bottom, upstream_color, mean, size, place):
-    """Write a pair of rows of grad_color (H, W, C) to the strip, and add its products with the colour to `mean`."""
-    width, channels = color.shape[1], color.shape[2]
-    last, there = second_of(row, bottom)
-    color0, color1, grad0, grad1 = color[row], color[last], grad_color[row], grad_color[last]
-    for channel in range(channels):
-        hues = channel * size + place
-        for column in range(width):
-            hue0, hue1 = grad0[column, channel], grad1[column, channel] * there
-            put(upstream_color, hues + 2 * column, hue0)
-            put(upstream_color, hues + 2 * column + 1, hue1)
-            mean[place + 2 * column] += hue0 * color0[column, channel]
-            mean[place + 2 * column + 1] += hue1 * color1[column, channel]
-
-
 @kernel
 def color_forward(
     share,
@@ -192,13 +161,12 @@ def color_forward(
     attributes,
     background_logits,
     background,
-    alpha,
+    image,
     transmittance,
-    color,
     maxima,
     inverse_sums,
 ):
-    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of the strips that this share gets.
+    """Fill the image (H, W, C + 1), T and the softmax's maximum and inverse sum (H, W) of the strips that this share gets.
 
     `turn` (1,) counts the strips that have been taken, in `order`.
     """
@@ -206,7 +174,7 @@ def color_forward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    width, strips = alpha.shape[1], strips_of(height)
+    width, strips = image.shape[1], strips_of(height)
     channels = attributes.shape[1]
     stride = stride_of(width)
     size = strip_size(width)
@@ -300,10 +268,10 @@ def color_forward(
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
-            take_alpha(odds, place, row, after, lowest, shape, owners, alpha, transmittance)
             if len(owners) != 0:
                 take_owners(owner, place, row, after, owners[0])
-            take_color(total, maximum, blend, size, place, row, after, color, maxima, inverse_sums)
+            images = (image, transmittance, maxima, inverse_sums)
+            take_image(odds, total, maximum, blend, size, place, row, after, lowest, shape, owners, *images)
 
 
 @kernel
@@ -331,19 +299,18 @@ def color_backward(
     depth_logits,
     attributes,
     transmittance,
-    color,
+    image,
     maxima,
     inverse_sums,
-    grad_alpha,
-    grad_color,
+    grad_image,
     entry_gradients,
 ):
-    """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes."""
+    """Fill one slot (9 + 3 C,) per entry from grad_image (H, W, C + 1): of each corner x, y, the depth logit, C attributes."""
     if share < 0:
         lead(publish(board))
         return
     prefer_wide_vectors()
-    width, strips = grad_alpha.shape[1], strips_of(height)
+    width, strips = grad_image.shape[1], strips_of(height)
     channels = attributes.shape[1]
     stride = stride_of(width)
     size = strip_size(width)
@@ -354,6 +321,7 @@ def color_backward(
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
     mean = aligned(size, geometry)  # sum_c grad_color_c color_c
+    fill(mean, 0, size, ZERO)
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
@@ -377,15 +345,14 @@ def color_backward(
             break
         strip = order[claimed]
         _, top, bottom, begin, after = rows_of(strip, strips, height)
-        fill(mean, 0, size, ZERO)
         for row in range(begin, after, 2):
             place = (row - begin) * stride
-            put_upstream(transmittance, grad_alpha, row, after, vanished, upstream, place)
+            from_rows = (transmittance, image, grad_image, row, after, vanished)
+            put_upstream_image(*from_rows, upstream, upstream_color, mean, size, place)
             if len(owners) != 0:
                 put_rows(owners[0], row, after, -ONE, owner, place)
             put_rows(maxima, row, after, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, after, ZERO, inverse_sum, place)
-            put_upstream_color(color, grad_color, row, after, upstream_color, mean, size, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)

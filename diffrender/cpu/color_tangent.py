@@ -45,15 +45,15 @@ _SAVED = 8 * LANES  # numbers of two blocks: what `save_nearest` writes, and the
 
 
 @formula
-def put_hues(color, row, bottom, hues, size, place):
-    """Write a pair of rows of color (H, W, C) to C strips."""
+def put_hues(image, row, bottom, hues, size, place):
+    """Write the colours of a pair of rows of an image (H, W, C + 1) to C strips."""
     last, _ = second_of(row, bottom)
-    color0, color1 = color[row], color[last]
-    for channel in range(color.shape[2]):
+    image0, image1 = image[row], image[last]
+    for channel in range(image.shape[2] - 1):
         into = channel * size + place
-        for column in range(color.shape[1]):
-            put(hues, into + 2 * column, color0[column, channel])
-            put(hues, into + 2 * column + 1, color1[column, channel])
+        for column in range(image.shape[1]):
+            put(hues, into + 2 * column, image0[column, channel])
+            put(hues, into + 2 * column + 1, image1[column, channel])
 
 
 @kernel
@@ -86,7 +86,7 @@ def color_tangent(
     texture_of_log_q,
     transmittance,
     ones,
-    color,
+    image,
     maxima,
     inverse_sums,
     motions,
@@ -150,7 +150,7 @@ def color_tangent(
                 put_rows(owners[0], row, bottom, -ONE, owner, place)
             put_rows(maxima, row, bottom, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, bottom, ZERO, inverse_sum, place)
-            put_hues(color, row, bottom, hues, size, place)
+            put_hues(image, row, bottom, hues, size, place)
         begin_tangents(tangents, directions * (channels + 1) * size)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:

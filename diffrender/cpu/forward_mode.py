@@ -21,7 +21,7 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
     tangent = np.empty((count, *drawn.alpha.shape, channels + 1), dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
     arguments = (bins.corners, *binned, *saved.coverage, dtype.type(saved.vanished))
-    image = (saved.transmittance, np.ones_like(drawn.alpha))
+    image = (saved.transmittance, np.ones(drawn.alpha.shape, dtype))
     if saved.depth is None:
         from .silhouette_tangent import silhouette_tangent
 
@@ -43,7 +43,7 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
         *saved.depth,
         *_surface(saved),
         *image,
-        drawn.color,
+        drawn.image,
         *saved.softmax,
         motions,
         painted,

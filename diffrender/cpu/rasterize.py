@@ -14,9 +14,9 @@ from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..memory import empty, empty_like, zeros
 from ..pyramid import CHANNELS
-from ..ranges import Ranges, least_by_view, one_view
+from ..ranges import Ranges, one_view
 from ..threads import run_on_workers, share_out
-from .bins import Bins, sort_into_bins
+from .bins import Bins, sort_depths, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
 from .gather import gather
 from .kept import new_kept
@@ -77,9 +77,10 @@ def draw_views(
     settings: RasterSettings,
     attributes: np.ndarray | None,
     textured: TexturedFaces | None = None,
-    alpha: np.ndarray | None = None,
+    into: np.ndarray | None = None,
 ) -> Drawn:
-    """Return what `draw` returns for each of B views, alpha (B H, W), which may be given to be filled, and color (B H, W, C).
+    """Return what `draw` returns for each of B views, alpha (B H, W) and, with attributes, an image (B H, W, C + 1) of color and
+    alpha; `into` may be the one or the other, to be filled.
 
     Each view has its own vertices and faces, by `ranges`, and its image lies below those before. Bits are those of views drawn
     one by one.
@@ -87,31 +88,32 @@ def draw_views(
     real = vertices.dtype.type
     limits = limits_of(vertices.dtype)
     lowest, radius = reach_of(settings)
-    nearest = None if attributes is None else least_by_view(vertices[:, 2], ranges.vertices)
-    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, nearest)
+    scale = 1 / ((settings.far - settings.near) * settings.gamma)
+    depths = None if attributes is None else sort_depths(vertices, ranges, scale)
+    bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, depths)
     height, width = size
-    if alpha is None:
-        alpha = empty((ranges.views * height, width), vertices.dtype)
-    transmittance = empty_like(alpha)
+    transmittance = empty((ranges.views * height, width), vertices.dtype)
     coverage = (
         real(bins.radius),
         real(1 / math.sqrt(settings.sigma)),
         real(lowest),
         shape_of(settings.coverage, vertices.dtype),
-        _new_owners(alpha, len(faces), settings.union),
+        _new_owners(transmittance, len(faces), settings.union),
     )
     vanished = least_factor(settings, vertices.dtype)
     kept = new_kept(bins)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
-    if attributes is None or nearest is None:
+    if attributes is None or depths is None:
+        alpha = empty_like(transmittance) if into is None else into
         run_on_workers(_silhouette().silhouette_forward, *binned, *coverage, kept, alpha, transmittance)
         saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, None, 0.0, (), kept)
         return Drawn(alpha, None, saved)
-    scale = 1 / ((settings.far - settings.near) * settings.gamma)
-    depth_logits, background_logits = _depth_logits(vertices[:, 2], nearest, ranges, scale, settings)
-    depth = (real(limits.lowest_depth), depth_logits, attributes)
-    color = empty((*alpha.shape, attributes.shape[1]), vertices.dtype)
-    softmax = (empty_like(alpha), empty_like(alpha))
+    of_far = BACKGROUND_DEPTH / settings.gamma
+    background = [of_far - (settings.far - ahead) * scale for ahead in depths.ahead.tolist()]
+    background_logits = np.array(background, vertices.dtype)
+    depth = (real(limits.lowest_depth), depths.logits, attributes)
+    image = empty((*transmittance.shape, attributes.shape[1] + 1), vertices.dtype) if into is None else into
+    softmax = (empty_like(transmittance), empty_like(transmittance))
     surface = None
     if settings.perspective_correct or textured is not None:
         forward = _of_surfaces().surface_forward
@@ -128,13 +130,12 @@ def draw_views(
         *(() if surface is None else surface.arguments),
         background_logits,
         settings.background,
-        alpha,
+        image,
         transmittance,
-        color,
         *softmax,
     )
     saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, kept, surface)
-    return Drawn(alpha, color, saved)
+    return Drawn(image[..., -1], image[..., :-1], saved, image)
 
 
 # Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.
@@ -159,14 +160,14 @@ def _of_surfaces() -> ModuleType:
     return surface
 
 
-def _new_owners(alpha: np.ndarray, faces: int, union: str) -> tuple:
+def _new_owners(like: np.ndarray, faces: int, union: str) -> tuple:
     """Return what kernels take as owners. Raises ValueError for more faces than their numbers' precision can tell apart."""
     if union == "probabilistic":
         return ()
-    most = 2 ** (np.finfo(alpha.dtype).nmant + 1)
+    most = 2 ** (np.finfo(like.dtype).nmant + 1)
     if faces > most:
-        raise ValueError(f"union 'max' takes at most {most} faces in {alpha.dtype} on the CPU, got {faces}")
-    return (empty_like(alpha),)
+        raise ValueError(f"union 'max' takes at most {most} faces in {like.dtype} on the CPU, got {faces}")
+    return (empty_like(like),)
 
 
 def _surface(
@@ -195,29 +196,6 @@ def _surface(
     return _Surface((q, pyramid.arguments, space[0], face_uv, textured.uv), (of_log_q, space[1]), textured)
 
 
-def _depth_logits(
-    depth: np.ndarray, nearest: np.ndarray, ranges: Ranges, scale: float, settings: RasterSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return zbar / gamma per vertex and for each view's background (B,), all relative to the view's nearest vertex.
-
-    A softmax does not see the shift, and float32 keeps the differences that matter: zbar / gamma itself is in the
-    thousands for a small gamma.
-    """
-    if nearest.min() <= 0:  # it is the nearest one in front of the camera that counts
-        nearest = np.array([_nearest(part) for part in _by_view(depth, ranges.vertices)])
-    logits = np.subtract(_for_vertices(nearest, ranges), depth, dtype=np.float64)
-    logits *= scale
-    of_far = BACKGROUND_DEPTH / settings.gamma
-    background = [of_far - (settings.far - value) * scale for value in nearest.tolist()]
-    return logits.astype(depth.dtype), np.array(background, depth.dtype)
-
-
-def _nearest(depth: np.ndarray) -> float:
-    """Return the least depth in front of the camera, or 0."""
-    ahead = depth[depth > 0]
-    return float(ahead.min()) if len(ahead) else 0.0
-
-
 def _by_view(values: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
     return [values[begin:end] for begin, end in pairwise(starts.tolist())]
 
@@ -229,38 +207,52 @@ def _for_vertices(of_views: np.ndarray, ranges: Ranges) -> np.ndarray:
 
 def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.ndarray | None) -> RasterGradients:
     """Return the gradients for grad_alpha (H, W) and grad_color (H, W, C); None means zero."""
-    saved: _Saved = drawn.saved
-    bins = saved.bins
-    dtype = drawn.alpha.dtype
-    vanished = dtype.type(saved.vanished)
-    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
-    binned = (bins.geometry, bins.bounds, *strips)
-    count = int(saved.ranges.vertices[-1])
-    if grad_alpha is None:
-        grad_alpha = zeros(drawn.alpha.shape, dtype)
-    grad_vertices = empty((count, 3), dtype)
     if grad_color is None:
-        entry_gradients = empty((len(bins.entries), 6), dtype)
-        run_on_workers(
-            _silhouette().silhouette_backward,
-            *binned,
-            *saved.coverage,
-            saved.kept,
-            vanished,
-            saved.transmittance,
-            grad_alpha,
-            entry_gradients,
-        )
-        nothing = np.empty((0, 0), dtype)
-        share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing)
-        plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
-        return plain if saved.surface is None else _without_texture(plain, saved.surface)
+        assert grad_alpha is not None
+        return _outline_backward(drawn, grad_alpha)
+    grad_image = empty_like(drawn.image)
+    grad_image[..., :-1], grad_image[..., -1] = grad_color, 0 if grad_alpha is None else grad_alpha
+    return draw_image_backward(drawn, grad_image)
+
+
+def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
+    """Return the gradients for grad_alpha (H, W): they go the way of the silhouette, at half the cost."""
+    saved: _Saved = drawn.saved
+    bins, dtype = saved.bins, drawn.alpha.dtype
+    entry_gradients = empty((len(bins.entries), 6), dtype)
+    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
+    run_on_workers(
+        _silhouette().silhouette_backward,
+        bins.geometry,
+        bins.bounds,
+        *strips,
+        *saved.coverage,
+        saved.kept,
+        dtype.type(saved.vanished),
+        saved.transmittance,
+        grad_alpha,
+        entry_gradients,
+    )
+    grad_vertices, nothing = empty((int(saved.ranges.vertices[-1]), 3), dtype), np.empty((0, 0), dtype)
+    share_out(
+        gather, len(grad_vertices), *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing
+    )
+    plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
+    return plain if saved.surface is None else _without_texture(plain, saved.surface)
+
+
+def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients:
+    """Return the gradients for grad_image (H, W, C + 1) of what was drawn with attributes."""
+    saved: _Saved = drawn.saved
     assert saved.depth is not None
-    channels = grad_color.shape[2]
+    bins, dtype, channels = saved.bins, drawn.image.dtype, drawn.image.shape[2] - 1
+    count = int(saved.ranges.vertices[-1])
+    grad_vertices, grad_attributes = empty((count, 3), dtype), empty((count, channels), dtype)
     entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
-    grad_attributes = empty((count, channels), dtype)
-    arguments = (bins.corners, *binned, *saved.coverage, saved.kept, vanished, *saved.depth)
-    image = (saved.transmittance, drawn.color, *saved.softmax, grad_alpha, grad_color)
+    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
+    binned = (bins.corners, bins.geometry, bins.bounds, *strips)
+    arguments = (*binned, *saved.coverage, saved.kept, dtype.type(saved.vanished), *saved.depth)
+    image = (saved.transmittance, drawn.image, *saved.softmax, grad_image)
     grad_uv = grad_texture = None
     if saved.surface is None:
         run_on_workers(_color().color_backward, *arguments, *image, entry_gradients)
@@ -292,7 +284,7 @@ def _surface_backward(
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    unit = grid_unit(image[-1], saved.depth[2])
+    unit = grid_unit(image[-1][..., :-1], saved.depth[2])
     entry_uv = empty((len(bins.entries), 6), dtype)
     grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
     grad_uv = empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth

@@ -40,9 +40,10 @@ from .blocks import (
     put_corner_gradients,
     save_nearest,
 )
-from .color import BEHIND, add_corners, list_hidden, list_seen, put_tint, put_upstream_color, take_color, weight_slopes
+from .color import BEHIND, add_corners, list_hidden, list_seen, put_tint, weight_slopes
+from .color_rows import put_upstream_image, take_image
 from .kept import keep, kept_of, note, room_for, take_blocks
-from .rows import put_rows, put_upstream, take_alpha
+from .rows import put_rows
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
 from .spans import BATCH, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
 from .strips import fill, rows_of, slot_of, stride_of, strip_size, strips_of
@@ -86,13 +87,12 @@ def surface_forward(
     uv,
     background_logits,
     background,
-    alpha,
+    image,
     transmittance,
-    color,
     maxima,
     inverse_sums,
 ):
-    """Fill alpha, T, color (H, W, C) and the softmax's maximum and inverse sum (H, W) of the strips that this share gets.
+    """Fill the image (H, W, C + 1), T and the softmax's maximum and inverse sum (H, W) of the strips that this share gets.
 
     q and texture_q (V,) are 1 / depth, or 1 where weights are those in the image; `texture` is what `sample` takes, for three
     channels, or None.
@@ -101,7 +101,7 @@ def surface_forward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    width, strips = alpha.shape[1], strips_of(height)
+    width, strips = image.shape[1], strips_of(height)
     channels = attributes.shape[1]
     stride = stride_of(width)
     size = strip_size(width)
@@ -211,10 +211,10 @@ def surface_forward(
             entry += batch
         for row in range(begin, after, 2):
             place = (row - begin) * stride
-            take_alpha(odds, place, row, after, lowest, shape, owners, alpha, transmittance)
             if len(owners) != 0:
                 take_owners(owner, place, row, after, owners[0])
-            take_color(total, maximum, blend, size, place, row, after, color, maxima, inverse_sums)
+            images = (image, transmittance, maxima, inverse_sums)
+            take_image(odds, total, maximum, blend, size, place, row, after, lowest, shape, owners, *images)
 
 
 @formula
@@ -279,11 +279,10 @@ def surface_backward(
     of_log_q,
     texture_of_log_q,
     transmittance,
-    color,
+    image,
     maxima,
     inverse_sums,
-    grad_alpha,
-    grad_color,
+    grad_image,
     entry_gradients,
     entry_uv,
     grids,
@@ -299,7 +298,7 @@ def surface_backward(
         lead(publish(board))
         return
     prefer_wide_vectors()
-    width, strips = grad_alpha.shape[1], strips_of(height)
+    width, strips = grad_image.shape[1], strips_of(height)
     channels = attributes.shape[1]
     stride = stride_of(width)
     size = strip_size(width)
@@ -310,6 +309,7 @@ def surface_backward(
     fill(maximum, 0, size, ZERO)
     fill(inverse_sum, 0, size, ZERO)
     mean = aligned(size, geometry)  # sum_c grad_color_c color_c
+    fill(mean, 0, size, ZERO)
     upstream_color = aligned(channels * size, geometry)
     fill(upstream_color, 0, len(upstream_color), ZERO)
     lists = new_lists(width, _BACKWARD, geometry)
@@ -336,15 +336,14 @@ def surface_backward(
             break
         strip = order[claimed]
         _, top, bottom, begin, after = rows_of(strip, strips, height)
-        fill(mean, 0, size, ZERO)
         for row in range(begin, after, 2):
             place = (row - begin) * stride
-            put_upstream(transmittance, grad_alpha, row, after, vanished, upstream, place)
+            from_rows = (transmittance, image, grad_image, row, after, vanished)
+            put_upstream_image(*from_rows, upstream, upstream_color, mean, size, place)
             if len(owners) != 0:
                 put_rows(owners[0], row, after, -ONE, owner, place)
             put_rows(maxima, row, after, -BEHIND, maximum, place)
             put_rows(inverse_sums, row, after, ZERO, inverse_sum, place)
-            put_upstream_color(color, grad_color, row, after, upstream_color, mean, size, place)
         entry, end = starts[strip], starts[strip + 1]
         while entry < end:
             batch = lower(BATCH, end - entry)

@@ -16,4 +16,4 @@ AB = np.int64(0)
 BC = np.int64(1)
 CA = np.int64(2)
 
-BLOCK = 1024  # vertices whose sums are a row of their own: rows are added up in order, whoever has made them
+PORTION = 1024  # vertices whose sums are a row of their own: rows are added up in order, whoever has made them
