@@ -99,8 +99,9 @@ def _slopes(lists, count, repeats, image, saved, sums):
 @_loop
 def _sums(lists, count, repeats, image, saved, sums):
     prefer_wide_vectors()
+    all_faces = np.int64(-1)  # have sums already
     for _ in range(repeats):
-        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums, np.int64(0))
+        blocks.add_nearest(lists, (), count // 2, saved, blocks.SAVED_NEAREST, sums, all_faces)
 
 
 @_loop
