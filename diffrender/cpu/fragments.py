@@ -15,10 +15,10 @@ from ..jit import borrower, kernel
 from ..lanes import at, put, select
 from ..spin import claim, lead, publish
 from .hard import RING, ROWS
-from .quads import add_quad, add_times, load_quad, number_of, product_of_three, quad_of, store_quad, times, with_last
+from .quads import add_quad, add_times, load_quad, number_of, product_of_four, product_of_three, quad_of, store_quad, times, with_last
 
 QUADS = 12  # numbers of a slot with three channels
-_AT_ONCE = 4  # pixels of a row
+_SHARES = 18  # and of what its corners get
 
 
 @borrower
@@ -117,6 +117,29 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
 
 
 @borrower
+def _row_of_three(attributes, row, last):
+    """Return three attributes and one number more."""
+    return quad_of(np.float64(attributes[row, 0]), np.float64(attributes[row, 1]), np.float64(attributes[row, 2]), last)
+
+
+@borrower
+def _fill_planes_of_three(points, faces, face, perspective, attributes, attribute_faces, slot, flat):
+    """Do what `_fill_planes` does for three channels."""
+    corners = corners_of(points, faces, face)
+    slopes = barycentric_slopes(*corners)
+    qa, qb, qc = qs_of(points, faces, face, perspective)
+    at_a = times(_row_of_three(attributes, attribute_faces[face, 0], 1.0), qa)
+    to_b = add_times(times(_row_of_three(attributes, attribute_faces[face, 1], 1.0), qb), at_a, -1.0)
+    to_c = add_times(times(_row_of_three(attributes, attribute_faces[face, 2], 1.0), qc), at_a, -1.0)
+    sx = add_times(times(to_b, slopes[2]), to_c, slopes[4])
+    sy = add_times(times(to_b, slopes[3]), to_c, slopes[5])
+    place = QUADS * slot
+    store_quad(flat, place, add_times(add_times(at_a, sx, -corners[0]), sy, -corners[1]))
+    store_quad(flat, place + 4, sx)
+    store_quad(flat, place + 8, sy)
+
+
+@borrower
 def _plane_of_nothing(background, planes):
     """Fill planes (3, C + 1) of what sees nothing: the background everywhere, over q = 1."""
     channels = len(background)
@@ -130,9 +153,10 @@ def _fill_background(background, begin, end, values):
     """Fill values [begin, end) of pixels that see nothing."""
     channels = len(background)
     if channels == 3 and values.shape[1] == 4:
-        r, g, b = background[0], background[1], background[2]
+        flat = values.reshape(-1)
+        nothing = quad_of(np.float64(background[0]), np.float64(background[1]), np.float64(background[2]), 0.0)
         for into in range(begin, end):
-            values[into, 0], values[into, 1], values[into, 2], values[into, 3] = r, g, b, 0
+            store_quad(flat, np.int64(4 * into), nothing)
         return
     for into in range(begin, end):
         for channel in range(channels):
@@ -200,6 +224,15 @@ def _fill_any(planes, first, slots, row, begin, end, width, values):
 
 
 @borrower
+def _grad_of_three(grad_values, place, stride):
+    """Return the gradients of three channels, and one number more."""
+    if stride == 4:
+        return load_quad(grad_values, place)
+    r, g, b = at(grad_values, place), at(grad_values, place + 1), at(grad_values, place + 2)
+    return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
+
+
+@borrower
 def _add_three(flat, first, slot, corners, x, y, grad, sums):
     """Add what one pixel gives to the sums of `interpolate_centers_backward`, for three channels."""
     quad = _quad_at(flat, first + slot, x, y)
@@ -210,6 +243,30 @@ def _add_three(flat, first, slot, corners, x, y, grad, sums):
     add_quad(sums, place, grad)
     add_quad(sums, place + 4, times(grad, x - at(corners, 2 * slot)))
     add_quad(sums, place + 8, times(grad, y - at(corners, 2 * slot + 1)))
+
+
+@borrower
+def _add_row_of_three(flat, first, slots, ends, runs, row, width, corners, flat_grads, stride, sums):
+    """Do `_add_three` for the pixels of a row that see faces, run by run: sums of a run stay in registers, and its pixels have
+    one y."""
+    y, begin = row + 0.5, np.int64(ends[0])
+    for run in range(1, runs - 1):
+        end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
+        if slot > 0:
+            place, corner_x, corner_y = QUADS * (first + slot), at(corners, 2 * slot), at(corners, 2 * slot + 1)
+            on_row, along = add_times(load_quad(flat, place), load_quad(flat, place + 8), y), load_quad(flat, place + 4)
+            total, by_x = quad_of(0.0, 0.0, 0.0, 0.0), quad_of(0.0, 0.0, 0.0, 0.0)
+            for column in range(begin - RING, end - RING):
+                x = column + 0.5
+                quad = add_times(on_row, along, x)
+                inverse = 1.0 / number_of(quad, 3)
+                grad = times(_grad_of_three(flat_grads, (row * width + column) * stride, stride), inverse)
+                grad = with_last(grad, product_of_three(grad, quad) * inverse)
+                total, by_x = add_times(total, grad, 1.0), add_times(by_x, grad, x - corner_x)
+            add_quad(sums, place, total)
+            add_quad(sums, place + 4, by_x)
+            add_quad(sums, place + 8, times(total, y - corner_y))
+        begin = end
 
 
 @borrower
@@ -270,7 +327,10 @@ def interpolate_centers(
         _plane_of_nothing(background, planes[first])
         for slot in range(first + 1, slot_starts[strip + 1]):
             face = slot_faces[strip, slot - first]
-            _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
+            if channels == 3:
+                _fill_planes_of_three(points, faces, face, perspective, attributes, attribute_faces, slot, flat)
+            else:
+                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
             _fill_background(background, row * width, row * width + begin, values)
@@ -299,15 +359,6 @@ def interpolate_places(
             values[first + place, channel] = (
                 wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
             )
-
-
-@borrower
-def _grad_of_three(grad_values, place, stride):
-    """Return the gradients of three channels, and one number more."""
-    if stride == 4:
-        return load_quad(grad_values, place)
-    r, g, b = at(grad_values, place), at(grad_values, place + 1), at(grad_values, place + 2)
-    return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
 
 
 @borrower
@@ -349,6 +400,37 @@ def _give_corners(points, faces, face, attributes, attribute_faces, perspective,
         shares_of[slot, j, channels + 2] = own * inverse if perspective else 0.0
 
 
+@borrower
+def _give_corners_of_three(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of):
+    """Do what `_give_corners` does for three channels, with sums and shares_of flat."""
+    sax, say, sbx, sby, scx, scy = barycentric_slopes(*corners_of(points, faces, face))
+    qa, qb, qc = qs_of(points, faces, face, perspective)
+    # What lies along the value is taken off.
+    at_a = _row_of_three(attributes, attribute_faces[face, 0], -1.0)
+    at_b = _row_of_three(attributes, attribute_faces[face, 1], -1.0)
+    at_c = _row_of_three(attributes, attribute_faces[face, 2], -1.0)
+    place, into = QUADS * slot, _SHARES * slot
+    total, by_x, by_y = load_quad(sums, place), load_quad(sums, place + 4), load_quad(sums, place + 8)
+    for j in range(3):
+        q, start = select(j == 0, qa, select(j == 1, qb, qc)), select(j == 0, qa, 0.0)
+        sx = q * select(j == 0, sax, select(j == 1, sbx, scx))
+        sy = q * select(j == 0, say, select(j == 1, sby, scy))
+        of_corner = add_times(add_times(times(total, start), by_x, sx), by_y, sy)
+        along_a, along_b, along_c = (
+            product_of_four(of_corner, at_a),
+            product_of_four(of_corner, at_b),
+            product_of_four(of_corner, at_c),
+        )
+        inverse = 1.0 / q
+        own = select(j == 0, along_a, select(j == 1, along_b, along_c))
+        along_a, along_b, along_c = along_a * qa * inverse, along_b * qb * inverse, along_c * qc * inverse
+        # The fourth is written over.
+        store_quad(shares_of, into + 6 * j, of_corner)
+        put(shares_of, into + 6 * j + 3, -(sax * along_a + sbx * along_b + scx * along_c))
+        put(shares_of, into + 6 * j + 4, -(say * along_a + sby * along_b + scy * along_c))
+        put(shares_of, into + 6 * j + 5, own * inverse if perspective else 0.0)
+
+
 @kernel
 def interpolate_centers_backward(
     share,
@@ -388,7 +470,7 @@ def interpolate_centers_backward(
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels, stride = planes.shape[2] - 1, grad_values.shape[1]
     flat, into = planes.reshape(-1), sums.reshape(-1)
-    flat_grads, flat_more = grad_values.reshape(-1), more_values.reshape(-1)
+    flat_grads, flat_more, flat_shares = grad_values.reshape(-1), more_values.reshape(-1), shares_of.reshape(-1)
     corners = np.zeros(2 * slot_faces.shape[1])
     while True:
         strip = claim(turn)
@@ -402,21 +484,15 @@ def interpolate_centers_backward(
                 for axis in range(3):
                     sums[first + slot, axis, channel] = 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            here = slots[row + RING]
+            if channels == 3:
+                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
+                _add_row_of_three(flat, first, here, ends, runs, row, width, corners, flat_grads, stride, into)
+                continue
             begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
-            here, y = slots[row + RING], row + 0.5
-            # From several places at once: pixels beside each other add to the same sums, and would wait for each other.
-            part = (max(end - begin, 0) + _AT_ONCE - 1) // _AT_ONCE
-            for step in range(part):
-                for turn_of in range(_AT_ONCE):
-                    column = begin + step + turn_of * part
-                    if column >= end:
-                        continue
-                    slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
-                    if channels == 3:
-                        grad = _grad_of_three(flat_grads, pixel * stride, stride)
-                        _add_three(flat, first, slot_here, corners, column + 0.5, y, grad, into)
-                    else:
-                        _add_any(planes, first, slot_here, corners, column + 0.5, y, row, grad_values, pixel, sums)
+            for column in range(begin, end):
+                slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
+                _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
         for number in range(more_starts[strip], more_starts[strip + 1]):
             row, column = more_pixels[number] // width, more_pixels[number] % width
             slot_here = np.int64(slots[row + RING, column + RING])
@@ -427,7 +503,11 @@ def interpolate_centers_backward(
                 _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
         given = (attributes, attribute_faces, perspective)
         for slot in range(first + 1, slot_starts[strip + 1]):
-            _give_corners(points, faces, slot_faces[strip, slot - first], *given, slot, sums, shares_of)
+            face = slot_faces[strip, slot - first]
+            if channels == 3:
+                _give_corners_of_three(points, faces, face, *given, slot, into, flat_shares)
+            else:
+                _give_corners(points, faces, face, *given, slot, sums, shares_of)
 
 
 @kernel

@@ -143,3 +143,15 @@ def product_of_three(typing_context, first, second):  # type: ignore[no-untyped-
         return builder.fadd(builder.fadd(one, two, flags=()), three, flags=())
 
     return types.float64(_QUAD, _QUAD), generate
+
+
+@intrinsic
+def product_of_four(typing_context, first, second):  # type: ignore[no-untyped-def]
+    """Return the sum of products of all four numbers."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        products = builder.fmul(*arguments, flags=_FLAGS)
+        one, two, three, four = (builder.extract_element(products, _INT32(k)) for k in range(4))
+        return builder.fadd(builder.fadd(one, two, flags=()), builder.fadd(three, four, flags=()), flags=())
+
+    return types.float64(_QUAD, _QUAD), generate
