@@ -11,11 +11,23 @@ import numpy as np
 from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
-from ..jit import borrower, kernel
-from ..lanes import at, put, select
+from ..jit import borrower, kernel, prefer_wide_vectors
+from ..lanes import BLOCK, at, put, select
 from ..spin import claim, lead, publish
 from .hard import RING, ROWS
-from .quads import add_quad, add_times, load_quad, number_of, product_of_four, product_of_three, quad_of, store_quad, times, with_last
+from .quads import (
+    add_quad,
+    add_times,
+    load_quad,
+    number_of,
+    product_of_four,
+    product_of_three,
+    quad_of,
+    store_quad,
+    times,
+    with_last,
+)
+from .run_lanes import add_run, fill_run
 
 QUADS = 12  # numbers of a slot with three channels
 _SHARES = 18  # and of what its corners get
@@ -192,20 +204,31 @@ def _quad_at(flat, slot, x, y):
 
 
 @borrower
-def _fill_three(flat, first, slots, row, begin, end, width, into, values):
-    """Fill the values of pixels in a row for three channels, the most frequent number: without a branch, since where one face
-    ends and the next begins cannot be guessed."""
-    stride, y = values.shape[1], row + 0.5
-    for column in range(begin, end):
-        slot = np.int64(at(slots, column + RING))
-        quad = _quad_at(flat, first + slot, column + 0.5, y)
-        quad = times(quad, 1.0 / number_of(quad, 3))
-        place = (row * width + column) * stride
-        if stride == 4:
-            store_quad(into, place, with_last(quad, np.float64(slot > 0)))
-        else:
-            for channel in range(3):
-                put(into, place + channel, number_of(quad, channel))
+def _fill_three(flat, first, slots, ends, runs, row, width, background, values):
+    """Fill the values of a row of pixels for three channels, the most frequent number, run by run.
+
+    Pixels beyond a run's end are written over by the next.
+    """
+    into, stride, y, begin = values.reshape(-1), values.shape[1], row + 0.5, np.int64(ends[0])
+    for run in range(1, runs - 1):
+        end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
+        column, last, place = begin - RING, end - RING, QUADS * (first + slot)
+        begin = end
+        if slot == 0:
+            _fill_background(background, row * width + column, row * width + last, values)
+            continue
+        while stride == 4 and column < last and column + BLOCK <= width:
+            fill_run(flat, place, column + 0.5, y, into, (row * width + column) * stride)
+            column += BLOCK
+        for rest in range(column, last):
+            quad = _quad_at(flat, first + slot, rest + 0.5, y)
+            quad = times(quad, 1.0 / number_of(quad, 3))
+            place_of = (row * width + rest) * stride
+            if stride == 4:
+                store_quad(into, place_of, with_last(quad, 1.0))
+            else:
+                for channel in range(3):
+                    put(into, place_of + channel, number_of(quad, channel))
 
 
 @borrower
@@ -247,26 +270,22 @@ def _add_three(flat, first, slot, corners, x, y, grad, sums):
 
 @borrower
 def _add_row_of_three(flat, first, slots, ends, runs, row, width, corners, flat_grads, stride, sums):
-    """Do `_add_three` for the pixels of a row that see faces, run by run: sums of a run stay in registers, and its pixels have
-    one y."""
+    """Do `_add_three` for the pixels of a row that see faces, run by run."""
     y, begin = row + 0.5, np.int64(ends[0])
     for run in range(1, runs - 1):
         end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
-        if slot > 0:
-            place, corner_x, corner_y = QUADS * (first + slot), at(corners, 2 * slot), at(corners, 2 * slot + 1)
-            on_row, along = add_times(load_quad(flat, place), load_quad(flat, place + 8), y), load_quad(flat, place + 4)
-            total, by_x = quad_of(0.0, 0.0, 0.0, 0.0), quad_of(0.0, 0.0, 0.0, 0.0)
-            for column in range(begin - RING, end - RING):
-                x = column + 0.5
-                quad = add_times(on_row, along, x)
-                inverse = 1.0 / number_of(quad, 3)
-                grad = times(_grad_of_three(flat_grads, (row * width + column) * stride, stride), inverse)
-                grad = with_last(grad, product_of_three(grad, quad) * inverse)
-                total, by_x = add_times(total, grad, 1.0), add_times(by_x, grad, x - corner_x)
-            add_quad(sums, place, total)
-            add_quad(sums, place + 4, by_x)
-            add_quad(sums, place + 8, times(total, y - corner_y))
+        column, last = begin - RING, end - RING
         begin = end
+        if slot == 0:
+            continue
+        place, corner_x, dy = QUADS * (first + slot), at(corners, 2 * slot), y - at(corners, 2 * slot + 1)
+        while stride == 4 and column < last and column + BLOCK <= width:
+            x, pixel = column + 0.5, row * width + column
+            add_run(flat, place, x, y, x - corner_x, dy, flat_grads, pixel * stride, last - column, sums)
+            column += BLOCK
+        for rest in range(column, last):
+            grad = _grad_of_three(flat_grads, (row * width + rest) * stride, stride)
+            _add_three(flat, first, slot, corners, rest + 0.5, y, grad, sums)
 
 
 @borrower
@@ -314,9 +333,10 @@ def interpolate_centers(
     if share < 0:
         lead(publish(board))
         return
+    prefer_wide_vectors()
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels = attributes.shape[1]
-    flat, into = planes.reshape(-1), values.reshape(-1)
+    flat = planes.reshape(-1)
     if share == 0:
         _fill_background(background, height * width, height * width + 1, values)
     while True:
@@ -332,13 +352,14 @@ def interpolate_centers(
             else:
                 _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            if channels == 3:
+                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
+                _fill_three(flat, first, slots[row + RING], ends, runs, row, width, background, values)
+                continue
             begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
             _fill_background(background, row * width, row * width + begin, values)
             _fill_background(background, row * width + max(begin, end), row * width + width, values)
-            if channels == 3:
-                _fill_three(flat, first, slots[row + RING], row, begin, end, width, into, values)
-            else:
-                _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
+            _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
 
 
 @kernel
@@ -467,6 +488,7 @@ def interpolate_centers_backward(
     if share < 0:
         lead(publish(board))
         return
+    prefer_wide_vectors()
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels, stride = planes.shape[2] - 1, grad_values.shape[1]
     flat, into = planes.reshape(-1), sums.reshape(-1)
