@@ -109,21 +109,22 @@ class HardRaster:
         """Return the gradients for grad_image (H, W, C + 1). Raises ValueError for another shape."""
         fragments, drawn = self._fragments, self._drawn
         grad_image = check_gradient(grad_image, "grad_image", self.image, "cpu")
-        flat, grad_points = grad_image.reshape(fragments.face_ids.size, -1), np.zeros(fragments.points.shape)
+        flat = grad_image.reshape(fragments.face_ids.size, -1)
+        if drawn is not None and self._layer is None:
+            assert self._background is not None
+            given = (FAINT, self._background, self.image.reshape(flat.shape), self._jumps)
+            return RasterGradients(*drawn.blended_backward(*given, flat))
+        grad_points = np.zeros(fragments.points.shape)
         changes, grad_places = self._outlines_backward(flat, grad_points)
-        grad_uv = grad_texture = None
         if drawn is None:
-            grad_attributes = np.empty((0, 1))
-        elif self._layer is None:
-            grad_attributes = drawn.centers_backward(flat, changes, grad_places, grad_points)
-        else:
-            grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
-            grad_values[fragments.changed.pixels] += changes
-            by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
-            by_values, grad_attributes = drawn.points_backward(grad_values)
-            grad_points += by_places + by_values
-        grad_vertices, grad_attributes = fragments.gradients(grad_points, grad_attributes)
-        return RasterGradients(grad_vertices, None if drawn is None else grad_attributes, grad_uv, grad_texture)
+            return RasterGradients(fragments.gradients(grad_points, np.empty((0, 1)))[0], None)
+        assert self._layer is not None
+        grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
+        grad_values[fragments.changed.pixels] += changes
+        by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
+        by_values, grad_attributes = drawn.points_backward(grad_values)
+        grad_points += by_places + by_values
+        return RasterGradients(*fragments.gradients(grad_points, grad_attributes), grad_uv, grad_texture)
 
     def _outlines_backward(self, grad_image: np.ndarray, grad_points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what the gradient of the values at changed pixels' centres (M, C + 1) is more than grad_image (H W, C + 1), and

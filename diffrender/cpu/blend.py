@@ -208,8 +208,8 @@ def _to_straight_alpha_backward(pixel, floor, background, image, grad_image, k, 
         grads[k, channels] -= grad * (background[channel] if alpha < floor else image[pixel, channel])
 
 
-@kernel
-def outlines_backward(
+@subroutine
+def add_outlines(
     points,
     faces,
     width,
@@ -262,3 +262,31 @@ def outlines_backward(
                 grad_places[near - first_place, channel] -= moved
         px, py = pixel % width + 0.5, pixel // width + 0.5
         area_backward(points, faces, px, py, owners, numbers, cutters, pair, total, grad_points)
+
+
+@kernel
+def outlines_backward(
+    points,
+    faces,
+    width,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    changed,
+    changed_of,
+    jumps,
+    floor,
+    background,
+    image,
+    grad_image,
+    changes,
+    grad_places,
+    grad_points,
+):
+    """Do `add_outlines`."""
+    pairs = (pixels, sides, areas, owners, numbers, cutters, changed, changed_of, jumps)
+    given = (floor, background, image, grad_image)
+    add_outlines(points, faces, width, *pairs, *given, changes, grad_places, grad_points)

@@ -11,9 +11,9 @@ import numpy as np
 from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
-from ..jit import borrower, kernel, prefer_wide_vectors
+from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, put, select
-from ..spin import claim, lead, publish
+from ..spin import claim, finish, lead, publish
 from .hard import RING, ROWS
 from .quads import (
     add_quad,
@@ -126,6 +126,13 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
         sy = slopes[3] * (at_b - at_a) + slopes[5] * (at_c - at_a)
         planes[0, channel] = at_a - sx * corners[0] - sy * corners[1]
         planes[1, channel], planes[2, channel] = sx, sy
+
+
+@borrower
+def _corner_of(points, faces, face):
+    """Return x and y of a face's first corner; for no face, -1, of any."""
+    vertex = faces[max(face, 0), 0]
+    return points[vertex, 0], points[vertex, 1]
 
 
 @borrower
@@ -256,16 +263,16 @@ def _grad_of_three(grad_values, place, stride):
 
 
 @borrower
-def _add_three(flat, first, slot, corners, x, y, grad, sums):
-    """Add what one pixel gives to the sums of `interpolate_centers_backward`, for three channels."""
+def _add_three(flat, first, slot, corner_x, corner_y, x, y, grad, sums):
+    """Add what one pixel gives to the sums of `sum_centers`, for three channels."""
     quad = _quad_at(flat, first + slot, x, y)
     inverse = 1.0 / number_of(quad, 3)
     grad = times(grad, inverse)
     grad = with_last(grad, product_of_three(grad, quad) * inverse)
     place = QUADS * (first + slot)
     add_quad(sums, place, grad)
-    add_quad(sums, place + 4, times(grad, x - at(corners, 2 * slot)))
-    add_quad(sums, place + 8, times(grad, y - at(corners, 2 * slot + 1)))
+    add_quad(sums, place + 4, times(grad, x - corner_x))
+    add_quad(sums, place + 8, times(grad, y - corner_y))
 
 
 @borrower
@@ -278,21 +285,21 @@ def _add_row_of_three(flat, first, slots, ends, runs, row, width, corners, flat_
         begin = end
         if slot == 0:
             continue
-        place, corner_x, dy = QUADS * (first + slot), at(corners, 2 * slot), y - at(corners, 2 * slot + 1)
+        place, corner_x, corner_y = QUADS * (first + slot), at(corners, 2 * slot), at(corners, 2 * slot + 1)
         while stride == 4 and column < last and column + BLOCK <= width:
             x, pixel = column + 0.5, row * width + column
-            add_run(flat, place, x, y, x - corner_x, dy, flat_grads, pixel * stride, last - column, sums)
+            add_run(flat, place, x, y, x - corner_x, y - corner_y, flat_grads, pixel * stride, last - column, sums)
             column += BLOCK
         for rest in range(column, last):
             grad = _grad_of_three(flat_grads, (row * width + rest) * stride, stride)
-            _add_three(flat, first, slot, corners, rest + 0.5, y, grad, sums)
+            _add_three(flat, first, slot, corner_x, corner_y, rest + 0.5, y, grad, sums)
 
 
 @borrower
-def _add_any(planes, first, slot, corners, x, y, row, grad_values, pixel, sums):
+def _add_any(planes, first, slot, corner_x, corner_y, x, y, row, grad_values, pixel, sums):
     """Do what `_add_three` does for any number of channels."""
     channels, into = planes.shape[2] - 1, first + slot
-    dx, dy = x - corners[2 * slot], y - corners[2 * slot + 1]
+    dx, dy = x - corner_x, y - corner_y
     q, slope_q = _on_row(planes[into], channels, row)
     inverse, along = 1.0 / (q + x * slope_q), 0.0
     for channel in range(channels + 1):
@@ -391,7 +398,7 @@ def _weighed(sums, slot, channel, start, sx, sy):
 @borrower
 def _give_corners(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of):
     """Fill shares_of (N, 3, C + 3) of a slot with the gradients of attributes and points, x, y and 1 / depth, at a face's corners
-    that its sums give, see `interpolate_centers_backward`.
+    that its sums give, see `sum_centers`.
 
     The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
     and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
@@ -452,56 +459,28 @@ def _give_corners_of_three(points, faces, face, attributes, attribute_faces, per
         put(shares_of, into + 6 * j + 5, own * inverse if perspective else 0.0)
 
 
-@kernel
-def interpolate_centers_backward(
-    share,
-    shares,
-    board,
-    turn,
-    points,
-    faces,
-    attributes,
-    attribute_faces,
-    perspective,
-    run_ends,
-    run_counts,
-    slots,
-    slot_faces,
-    slot_starts,
-    planes,
-    grad_values,
-    more_starts,
-    more_pixels,
-    more_values,
-    is_begun,
-    sums,
-    shares_of,
+@subroutine
+def sum_centers(
+    stage, points, faces, run_ends, run_counts, slots, slot_faces, slot_starts, planes, grad_values, is_begun, sums
 ):
-    """Fill shares_of (N, 3, C + 3) of the faces seen in each strip, see `_give_corners`.
+    """Fill sums (N, 3, C + 1) of the faces seen in each strip, strip by strip.
 
-    What is linear in the image, over q, needs only sums (N, 3, C + 1) over a face's pixels: of g / q for each channel and, last,
+    What is linear in the image, over q, needs only sums over a face's pixels: of g / q for each channel and, last,
     g . value / q, with g the gradient of the pixel's value; and of these times x and y from the face's first corner. If sums
     are begun, these come on top.
-
-    More gradients are those of more_pixels (N,), in the order of strips, those of which begin at more_starts (S + 1,).
     """
-    if share < 0:
-        lead(publish(board))
-        return
     prefer_wide_vectors()
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels, stride = planes.shape[2] - 1, grad_values.shape[1]
-    flat, into = planes.reshape(-1), sums.reshape(-1)
-    flat_grads, flat_more, flat_shares = grad_values.reshape(-1), more_values.reshape(-1), shares_of.reshape(-1)
+    flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
     corners = np.zeros(2 * slot_faces.shape[1])
     while True:
-        strip = claim(turn)
+        strip = claim(stage)
         if strip >= len(slot_starts) - 1:
             break
         first = slot_starts[strip]
         for slot in range(slot_starts[strip + 1] - first):
-            face = max(slot_faces[strip, slot], 0)
-            corners[2 * slot], corners[2 * slot + 1] = points[faces[face, 0], 0], points[faces[face, 0], 1]
+            corners[2 * slot], corners[2 * slot + 1] = _corner_of(points, faces, slot_faces[strip, slot])
             for channel in range(0 if is_begun else channels + 1):
                 for axis in range(3):
                     sums[first + slot, axis, channel] = 0.0
@@ -514,15 +493,50 @@ def interpolate_centers_backward(
             begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
             for column in range(begin, end):
                 slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
-                _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
+                corner = corners[2 * slot_here], corners[2 * slot_here + 1]
+                _add_any(planes, first, slot_here, *corner, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
+        finish(stage)
+
+
+@subroutine
+def give_centers(
+    stage,
+    points,
+    faces,
+    attributes,
+    attribute_faces,
+    perspective,
+    slots,
+    slot_faces,
+    slot_starts,
+    planes,
+    more_starts,
+    more_pixels,
+    more_values,
+    sums,
+    shares_of,
+):
+    """Fill shares_of (N, 3, C + 3) of the faces seen in each strip with what their sums give, see `_give_corners`.
+
+    More gradients that are added to the sums are those of more_pixels (N,), in the order of strips, those of which begin at
+    more_starts (S + 1,).
+    """
+    width, channels, stride = slots.shape[1] - 2 * RING, planes.shape[2] - 1, more_values.shape[1]
+    flat, into = planes.reshape(-1), sums.reshape(-1)
+    flat_more, flat_shares = more_values.reshape(-1), shares_of.reshape(-1)
+    while True:
+        strip = claim(stage)
+        if strip >= len(slot_starts) - 1:
+            break
+        first = slot_starts[strip]
         for number in range(more_starts[strip], more_starts[strip + 1]):
             row, column = more_pixels[number] // width, more_pixels[number] % width
-            slot_here = np.int64(slots[row + RING, column + RING])
+            slot = np.int64(slots[row + RING, column + RING])
+            corner, x, y = _corner_of(points, faces, slot_faces[strip, slot]), column + 0.5, row + 0.5
             if channels == 3:
-                grad = _grad_of_three(flat_more, number * stride, stride)
-                _add_three(flat, first, slot_here, corners, column + 0.5, row + 0.5, grad, into)
+                _add_three(flat, first, slot, *corner, x, y, _grad_of_three(flat_more, number * stride, stride), into)
             else:
-                _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
+                _add_any(planes, first, slot, *corner, x, y, row, more_values, number, sums)
         given = (attributes, attribute_faces, perspective)
         for slot in range(first + 1, slot_starts[strip + 1]):
             face = slot_faces[strip, slot - first]
@@ -530,23 +544,41 @@ def interpolate_centers_backward(
                 _give_corners_of_three(points, faces, face, *given, slot, into, flat_shares)
             else:
                 _give_corners(points, faces, face, *given, slot, sums, shares_of)
+        finish(stage)
 
 
-@kernel
-def gather_centers(faces, attribute_faces, slot_faces, slot_starts, shares_of, grad_points, grad_attributes):
-    """Add to grad_points (V, 3) and grad_attributes (T, C) what the faces' corners get, see `_give_corners`, in their order."""
-    channels = grad_attributes.shape[1]
+@borrower
+def _gather(rows_of, slot_faces, slot_starts, shares_of, first, grads):
+    """Add to the rows of grads (T, C) that rows_of (F, 3) names what the faces' corners get, from channel `first` on, in their
+    order."""
     for strip in range(len(slot_starts) - 1):
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             face = slot_faces[strip, slot - slot_starts[strip]]
             if face < 0:
                 continue
             for j in range(3):
-                row, vertex = attribute_faces[face, j], faces[face, j]
-                for channel in range(channels):
-                    grad_attributes[row, channel] += shares_of[slot, j, channel]
-                for axis in range(3):
-                    grad_points[vertex, axis] += shares_of[slot, j, channels + axis]
+                row = rows_of[face, j]
+                for channel in range(grads.shape[1]):
+                    grads[row, channel] += shares_of[slot, j, first + channel]
+
+
+@subroutine
+def gather_attributes(attribute_faces, slot_faces, slot_starts, shares_of, grad_attributes):
+    """Add to grad_attributes (T, C) what the faces' corners get, see `_give_corners`."""
+    _gather(attribute_faces, slot_faces, slot_starts, shares_of, 0, grad_attributes)
+
+
+@subroutine
+def gather_points(faces, slot_faces, slot_starts, shares_of, grad_points):
+    """Add to grad_points (V, 3) what the faces' corners get, see `_give_corners`."""
+    _gather(faces, slot_faces, slot_starts, shares_of, shares_of.shape[2] - 3, grad_points)
+
+
+@kernel
+def gather_corners(faces, attribute_faces, slot_faces, slot_starts, shares_of, grad_points, grad_attributes):
+    """Do `gather_attributes` and `gather_points`."""
+    gather_attributes(attribute_faces, slot_faces, slot_starts, shares_of, grad_attributes)
+    gather_points(faces, slot_faces, slot_starts, shares_of, grad_points)
 
 
 @kernel
@@ -566,8 +598,8 @@ def add_moved(grad_points, faces, face, weights, hx, hy):
         grad_points[vertex, 1] -= weights[k] * hy
 
 
-@kernel
-def interpolate_places_backward(
+@subroutine
+def add_places(
     points,
     faces,
     place_faces,
@@ -638,12 +670,24 @@ def interpolate_places_backward(
         grad_points[end, 1] += to_start[3]
 
 
-@kernel
-def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
-    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2, and of attributes (T, C)."""
-    for vertex in range(len(points)):
+@subroutine
+def finish_points(points, grad_points, of_vertices):
+    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2."""
+    for vertex in range(len(of_vertices)):
         of_vertices[vertex, 0], of_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
         of_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2
+
+
+@subroutine
+def finish_attributes(grad_attributes, of_attributes):
+    """Fill the gradients of attributes (T, C), in their precision."""
     for row in range(len(of_attributes)):
         for channel in range(of_attributes.shape[1]):
             of_attributes[row, channel] = grad_attributes[row, channel]
+
+
+@kernel
+def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
+    """Do `finish_points` and `finish_attributes`."""
+    finish_points(points, grad_points, of_vertices)
+    finish_attributes(grad_attributes, of_attributes)
