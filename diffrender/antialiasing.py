@@ -61,12 +61,23 @@ def antialias(fragments: "Fragments | DeviceFragments", values: Any) -> "Antiali
     return Antialiased(fragments, image.reshape(*fragments.size, -1), jumps)
 
 
-def blend(fragments: Fragments, values: np.ndarray, image: np.ndarray) -> np.ndarray:
+def blend(
+    fragments: Fragments,
+    values: np.ndarray,
+    image: np.ndarray,
+    floor: float = 0.0,
+    background: np.ndarray | None = None,
+) -> np.ndarray:
     """Blend the values (S, C) on both sides of boundaries into an image (H W, C) of the pixels' centres, in place; return their
-    differences (N, C), which the way back needs."""
+    differences (N, C), which the way back needs.
+
+    With a background (C - 1,), the last channel is alpha, by which the others are then divided where there are boundaries; below
+    `floor` the background comes in.
+    """
     from .cpu.blend import blend as kernel
 
-    pairs = fragments.pairs
+    pairs, changed = fragments.pairs, fragments.changed.pixels
     jumps = np.empty((len(pairs.pixels), values.shape[1]), values.dtype)
-    kernel(pairs.pixels, pairs.sides, pairs.areas, values, image, jumps)
+    colors = np.empty(0, values.dtype) if background is None else background
+    kernel(pairs.pixels, pairs.sides, pairs.areas, changed, floor, colors, values, image, jumps)
     return jumps

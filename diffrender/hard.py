@@ -91,13 +91,9 @@ class HardRaster:
             run_on_workers(multiply, lit, layer.sampled.values, values)
         # The image is the first rows of the values, and takes their memory.
         image = values[:pixels]
-        self._jumps = blend(fragments, values, image)
-        if background is not None:
-            from .cpu.blend import to_straight_alpha
-
-            if background.any():
-                image[image[:, -1] == 0, :-1] = background
-            to_straight_alpha(fragments.changed.pixels, FAINT, background, image)
+        self._jumps = blend(fragments, values, image, FAINT, background)
+        if background is not None and background.any():
+            image[image[:, -1] == 0, :-1] = background
         self.image = image.reshape(*fragments.size, -1)
 
     @property

@@ -201,10 +201,8 @@ def fill(
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
     planes = np.empty((fragments.seen.starts[-1], 3, attributes.shape[1] + 1))
-    centers = (*surface, *given, *fragments.seen)
-    run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
-    places = fragments.places
-    kernels.interpolate_places(*surface, places.faces, places.corners, places.at, *given, values)
+    at_fragments = (*surface, *given, *fragments.seen, *fragments.places[:3])
+    run_on_workers(kernels.interpolate_all, np.zeros(1, np.int64), *at_fragments, colors, planes, values)
     return Interpolation(fragments, given, planes, values)
 
 

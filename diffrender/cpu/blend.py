@@ -20,8 +20,8 @@ def _add_depth_difference(points, faces, face, x, y, grad, grad_points):
     add_moved(grad_points, faces, face, weights, grad * sx, grad * sy)
 
 
-@kernel
-def blend(pixels, sides, areas, values, image, jumps):
+@subroutine
+def _blend(pixels, sides, areas, values, image, jumps):
     """Fill jumps (N, C) with beyond - near of each pair, and add area * jump to the image (H W, C), in their order.
 
     The image may be the values themselves.
@@ -197,8 +197,8 @@ def blend_backward(
     _at_vertices(points, faces, owners, cutters, True, grad_points, grad_vertices)
 
 
-@kernel
-def to_straight_alpha(pixels, floor, background, image):
+@subroutine
+def _to_straight_alpha(pixels, floor, background, image):
     """Divide the colours in an image (H W, C + 1) by its last channel, alpha, in pixels with boundaries; below alpha = floor the
     background (C,) comes in."""
     channels = image.shape[1] - 1
@@ -207,6 +207,14 @@ def to_straight_alpha(pixels, floor, background, image):
         rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
         for channel in range(channels):
             image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
+
+
+@kernel
+def blend(pixels, sides, areas, changed, floor, background, values, image, jumps):
+    """Do `_blend` and, with a background (C,), not (0,), for images (H W, C + 1), `_to_straight_alpha` of changed pixels (M,)."""
+    _blend(pixels, sides, areas, values, image, jumps)
+    if len(background) > 0:
+        _to_straight_alpha(changed, floor, background, image)
 
 
 @borrower

@@ -313,63 +313,7 @@ def _add_any(planes, first, slot, corner_x, corner_y, x, y, row, grad_values, pi
         sums[into, 2, channel] += grad * dy
 
 
-@kernel
-def interpolate_centers(
-    share,
-    shares,
-    board,
-    turn,
-    points,
-    faces,
-    attributes,
-    attribute_faces,
-    perspective,
-    run_ends,
-    run_counts,
-    slots,
-    slot_faces,
-    slot_starts,
-    background,
-    planes,
-    values,
-):
-    """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,).
-
-    And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
-    """
-    if share < 0:
-        lead(publish(board))
-        return
-    prefer_wide_vectors()
-    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
-    channels = attributes.shape[1]
-    flat = planes.reshape(-1)
-    if share == 0:
-        _fill_background(background, height * width, height * width + 1, values)
-    while True:
-        strip = claim(turn)
-        if strip >= len(slot_starts) - 1:
-            break
-        first = slot_starts[strip]
-        _plane_of_nothing(background, planes[first])
-        for slot in range(first + 1, slot_starts[strip + 1]):
-            face = slot_faces[strip, slot - first]
-            if channels == 3:
-                _fill_planes_of_three(points, faces, face, perspective, attributes, attribute_faces, slot, flat)
-            else:
-                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
-        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            if channels == 3:
-                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
-                _fill_three(flat, first, slots[row + RING], ends, runs, row, width, background, values)
-                continue
-            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
-            _fill_background(background, row * width, row * width + begin, values)
-            _fill_background(background, row * width + max(begin, end), row * width + width, values)
-            _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
-
-
-@kernel
+@subroutine
 def interpolate_places(
     points, faces, place_faces, place_corners, places, attributes, attribute_faces, perspective, values
 ):
@@ -387,6 +331,68 @@ def interpolate_places(
             values[first + place, channel] = (
                 wa * attributes[a, channel] + wb * attributes[b, channel] + wc * attributes[c, channel]
             )
+
+
+@kernel
+def interpolate_all(
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    attributes,
+    attribute_faces,
+    perspective,
+    run_ends,
+    run_counts,
+    slots,
+    slot_faces,
+    slot_starts,
+    place_faces,
+    place_corners,
+    places,
+    background,
+    planes,
+    values,
+):
+    """Fill values (S, C): those of pixels of an image, the one for nothing, `background` (C,), and those of places.
+
+    And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    prefer_wide_vectors()
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
+    channels = attributes.shape[1]
+    flat = planes.reshape(-1)
+    given = (attributes, attribute_faces, perspective)
+    while True:
+        strip = claim(turn) - 1
+        if strip >= len(slot_starts) - 1:
+            break
+        if strip < 0:
+            _fill_background(background, height * width, height * width + 1, values)
+            interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
+            continue
+        first = slot_starts[strip]
+        _plane_of_nothing(background, planes[first])
+        for slot in range(first + 1, slot_starts[strip + 1]):
+            face = slot_faces[strip, slot - first]
+            if channels == 3:
+                _fill_planes_of_three(points, faces, face, perspective, attributes, attribute_faces, slot, flat)
+            else:
+                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
+        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            if channels == 3:
+                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
+                _fill_three(flat, first, slots[row + RING], ends, runs, row, width, background, values)
+                continue
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            _fill_background(background, row * width, row * width + begin, values)
+            _fill_background(background, row * width + max(begin, end), row * width + width, values)
+            _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
 
 
 @borrower

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT
-from ..formulas.edge import is_inside, side_of
+from ..formulas.edge import is_after, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
@@ -455,21 +455,11 @@ def _is_marked(before, bounds, face, first_row):
 
 
 @borrower
-def _draw_pixel_under(points, face, corners, row, column, pixel, highest, marks, nearest, under, depths):
-    """Do `draw_under` for one pixel of one face."""
-    if marks[pixel] < 0 or highest <= depths[pixel]:
-        return
-    a, b, c = corners
-    x, y = column - RING + 0.5, row - RING + 0.5
-    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-    cx, cy = points[c, 0], points[c, 1]
-    if not (is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)):
-        return
-    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
-    side2 = side_of(ax, ay, bx, by, x, y)
-    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (side0 + side1 + side2)
-    if depths[pixel] < near < NEARER * nearest[row, column]:
-        under[pixel], depths[pixel] = face, near
+def _ordered(ax, ay, bx, by):
+    """Return an edge's ends in the order that `is_inside` takes them, and -1 if that turned them, else 1."""
+    turned = is_after(ax, ay, bx, by)
+    first_x, first_y = select(turned, bx, ax), select(turned, by, ay)
+    return first_x, first_y, select(turned, ax, bx), select(turned, ay, by), select(turned, -1.0, 1.0)
 
 
 @borrower
@@ -480,17 +470,31 @@ def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, u
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     if sign < 0:
         b, c = c, b
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
+    x0, y0, x1, y1, turn_a = _ordered(bx, by, cx, cy)
+    x2, y2, x3, y3, turn_b = _ordered(cx, cy, ax, ay)
+    x4, y4, x5, y5, turn_c = _ordered(ax, ay, bx, by)
+    kept_a, kept_b, kept_c = _kept_at(bx, by, cx, cy), _kept_at(cx, cy, ax, ay), _kept_at(ax, ay, bx, by)
     highest = max(points[a, 2], points[b, 2], points[c, 2])
     for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-        on_row = (row - RING) * width - RING
+        on_row, y = (row - RING) * width - RING, row - RING + 0.5
         first_column, last_column = max(bounds[face, 0], RING), min(bounds[face, 1], width)
         for begin in range(first_column, last_column + 1, BLOCK):
             if all_negative(marks, np.int64(on_row + begin)):
                 continue  # as most are
             for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
-                _draw_pixel_under(
-                    points, face, (a, b, c), row, column, on_row + column, highest, marks, nearest, under, depths
-                )
+                pixel, x = np.int64(on_row + column), column - RING + 0.5
+                at_a = turn_a * side_of(x0, y0, x1, y1, x, y)
+                at_b = turn_b * side_of(x2, y2, x3, y3, x, y)
+                at_c = turn_c * side_of(x4, y4, x5, y5, x, y)
+                # One branch: which pixels have marks, and which lie within a face, cannot be guessed.
+                within = (at_a >= kept_a) & (at_b >= kept_b) & (at_c >= kept_c)
+                if not (within & (at(marks, pixel) >= 0) & (highest > at(depths, pixel))):
+                    continue
+                near = (at_a * points[a, 2] + at_b * points[b, 2] + at_c * points[c, 2]) / (at_a + at_b + at_c)
+                if depths[pixel] < near < NEARER * nearest[row, column]:
+                    under[pixel], depths[pixel] = face, near
 
 
 @subroutine
