@@ -9,7 +9,7 @@ import numpy as np
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
 from .spin import new_stages
-from .surface_links import Surface, link_surface
+from .surface_links import Surface, known_links, link_surface
 from .threads import run_on_workers
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def rasterize_hard(
     if chosen == "cpu" and (on_device(vertices_pixel) or on_device(faces)):
         raise ValueError("a CUDA array was given to backend 'cpu': copy it to the host, or use backend='cuda'")
     vertices = check_vertices(vertices_pixel)
-    faces = check_faces(faces, len(vertices))
+    known = known_links(faces, len(vertices)) if chosen == "cpu" else None
+    faces = check_faces(faces, len(vertices)) if known is None else faces
     size = check_size(size)
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
     if chosen == "cuda":
@@ -201,7 +202,7 @@ def rasterize_hard(
         if starts[-1] <= room:
             break
         room = starts[-1]
-    surface = link_surface(faces, vertices, corners)
+    surface = link_surface(faces, vertices, corners, known)
     boundaries = _boundaries(surface, binned, int(seen_sign[0]), (nearest, ids, seen.run_ends, farthest, last))
     return Fragments(vertices, faces, size, points, nearest, ids, seen, *boundaries)
 

@@ -17,6 +17,7 @@ and back, in the reverse order:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -233,7 +234,7 @@ def draw_hard(
     if attribute_faces is None:
         attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
-    background, nothing = check_background(settings.background, channels, dtype), np.zeros(channels, dtype)
+    background, nothing = _background_of(settings, channels, dtype), np.zeros(channels, dtype)
     drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
     layer = None
     if cover is not None:
@@ -242,3 +243,15 @@ def draw_hard(
         slopes = uv.slopes if cover.texture.filter == "trilinear" else None
         layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
     return HardRaster(fragments, drawn, background, layer)
+
+
+def _background_of(settings: Hard, channels: int, dtype: np.dtype) -> np.ndarray:
+    background = settings.background
+    if isinstance(background, tuple) and all(isinstance(number, float) for number in background):
+        return _checked_background(background, channels, dtype)
+    return check_background(background, channels, dtype)
+
+
+@lru_cache  # the same one is checked for image after image
+def _checked_background(background: tuple[float, ...], channels: int, dtype: np.dtype) -> np.ndarray:
+    return check_background(background, channels, dtype)
