@@ -185,10 +185,14 @@ def _clear(depths, numbers, stride, rows, width, first_column, last_column):
     """Let a strip of `rows` rows see nothing in a range of columns. What is beside the image is nearer than any face."""
     end = min((last_column // TILE + 1) * TILE + BLOCK, stride)
     for row in range(ROWS):
-        for column in range(first_column // TILE * TILE, end):
-            is_within = row < rows and column < width
-            put(depths, row * stride + column, 0.0 if is_within else np.inf)
-            put(numbers, row * stride + column, np.int32(-1))
+        begin, place = first_column // TILE * TILE, row * stride
+        within = max(begin, min(end, width)) if row < rows else begin
+        for column in range(begin, within):
+            put(depths, place + column, 0.0)
+        for column in range(within, end):
+            put(depths, place + column, np.inf)
+        for column in range(begin, end):
+            put(numbers, place + column, np.int32(-1))
     for column in range(first_column // TILE * TILE, end):
         put(depths, ROWS * stride + column, np.inf)
 
@@ -236,9 +240,12 @@ def _draw_face(
 @borrower
 def _see_nothing(near, ids, slots, begin, end):
     """Let a row of the image see nothing in a range of columns."""
+    # A loop each: LLVM does not look whether so many arrays overlap, and would go one by one.
     for column in range(begin, end):
         put(near, column, 0.0)
+    for column in range(begin, end):
         put(ids, column, np.int32(-1))
+    for column in range(begin, end):
         put(slots, column, np.int32(0))
 
 
@@ -357,7 +364,9 @@ def draw_ids(
             _see_nothing(near, ids_here, slots_here, max(begin, end), width)
             for column in range(begin, end):
                 put(near, column, at(depths, place + column))
+            for column in range(begin, end):
                 put(ids_here, column, at(numbers, place + column))
+            for column in range(begin, end):
                 put(slots_here, column, np.int32(0))
             runs = _find_runs(ids_here, width, begin, end, ends)
             run_counts[row] = runs
