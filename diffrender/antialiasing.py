@@ -55,8 +55,7 @@ def antialias(fragments: "Fragments | DeviceFragments", values: Any) -> "Antiali
         from .cuda.antialiasing import antialias as there
 
         return there(fragments, values)
-    image = empty((fragments.face_ids.size, values.shape[1]), values.dtype)
-    np.copyto(image, values[: len(image)])
+    image = values[: fragments.face_ids.size].copy()
     jumps = blend(fragments, values, image)
     return Antialiased(fragments, image.reshape(*fragments.size, -1), jumps)
 
