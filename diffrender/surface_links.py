@@ -19,7 +19,7 @@ class Links(NamedTuple):
     seconds: np.ndarray  # (E,) int32 the other, if there are two and they run in opposite directions, else -1
     is_open: bool  # whether an edge has but one face
     pieces: np.ndarray  # (F,) int32 the first face of the piece that each face is in
-    count: int  # of vertices, as far as is known: no face names others
+    vertices: int  # as many are known to be enough: no face names others
 
 
 class Surface(NamedTuple):
@@ -37,7 +37,7 @@ def known_links(faces: Any, count: int) -> Links | None:
     """Return the links of faces (F, 3) int32 of `count` vertices if they are remembered: such faces need no other check."""
     if type(faces) is np.ndarray and faces.dtype == np.int32 and faces.flags.c_contiguous:
         links = _remembered_links(faces)
-        return None if links is None or links.count > count else links
+        return None if links is None or links.vertices > count else links
     return None
 
 

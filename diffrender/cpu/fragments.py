@@ -537,12 +537,12 @@ def give_centers(
         first = slot_starts[strip]
         for number in range(more_starts[strip], more_starts[strip + 1]):
             row, column = more_pixels[number] // width, more_pixels[number] % width
-            slot = np.int64(slots[row + RING, column + RING])
-            corner, x, y = _corner_of(points, faces, slot_faces[strip, slot]), column + 0.5, row + 0.5
+            here = np.int64(slots[row + RING, column + RING])
+            corner, x, y = _corner_of(points, faces, slot_faces[strip, here]), column + 0.5, row + 0.5
             if channels == 3:
-                _add_three(flat, first, slot, *corner, x, y, _grad_of_three(flat_more, number * stride, stride), into)
+                _add_three(flat, first, here, *corner, x, y, _grad_of_three(flat_more, number * stride, stride), into)
             else:
-                _add_any(planes, first, slot, *corner, x, y, row, more_values, number, sums)
+                _add_any(planes, first, here, *corner, x, y, row, more_values, number, sums)
         given = (attributes, attribute_faces, perspective)
         for slot in range(first + 1, slot_starts[strip + 1]):
             face = slot_faces[strip, slot - first]
