@@ -174,31 +174,15 @@ def rasterize_hard(
         np.empty((strips, hard.ROWS * width + 2), np.int32),
         np.zeros(strips + 1, np.int64),
     )
-    facing, farthest = (
-        np.empty((strips, 2), np.bool_),
-        np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE))),
-    )
-    last, seen_sign = np.empty(height * width + hard.BLOCK, np.int32), np.zeros(1, np.int64)
+    farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
+    facing, last = np.empty((strips, 2), np.bool_), np.empty(height * width + hard.BLOCK, np.int32)
+    seen_sign = np.zeros(1, np.int64)
     given, room = (vertices, faces, height, width, bool(cull_backfaces)), _ENTRIES * len(faces) + _SPARE
     while True:
         counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
         binned = (points, faces, signs, bounds, starts, np.empty(room, np.int32))
-        into = (
-            points,
-            signs,
-            bounds,
-            counts,
-            starts,
-            binned[5],
-            nearest,
-            ids,
-            *seen,
-            facing,
-            farthest,
-            last,
-            seen_sign,
-        )
-        run_on_workers(hard.see_faces, new_stages(5), *given, *into)
+        into = (points, signs, bounds, counts, starts, binned[5], nearest, ids)
+        run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
         if starts[-1] <= room:
             break
         room = starts[-1]

@@ -174,11 +174,8 @@ def blend_backward(
     grad_values,
     grad_vertices,
 ):
-    """Fill grad_values (S, C) with the gradient of the values for that of an image (H W, C), and add to grad_vertices (V, 3), in
-    pixel space, what the areas give; grad_points (V, 3) is for its sums, and may hold anything.
-
-    Pixels only read their own gradient.
-    """
+    """Fill grad_values (S, C) with the gradient of the values for that of an image (H W, C), and rows of grad_vertices (V, 3),
+    zeros, with what the areas give, in pixel space; grad_points (V, 3) is for its sums, and may hold anything."""
     channels, given, flat = grad_image.shape[1], grad_image.reshape(-1), grad_values.reshape(-1)
     for k in range(len(given)):
         put(flat, k, at(given, k))

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..lanes import BLOCK, address_of, indices, sums_of
-from .quads import _FLAGS
+from .quads import FLAGS
 
 _DOUBLES = ir.VectorType(ir.DoubleType(), BLOCK)
 _INT32 = ir.IntType(32)
@@ -21,12 +21,16 @@ def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     return builder.shuffle_vector(builder.insert_element(undefined, scalar, _INT32(0)), undefined, indices([0] * BLOCK))
 
 
+def _first_four(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    return builder.shuffle_vector(value, value, indices([0, 1, 2, 3]))
+
+
 def _times(builder: ir.IRBuilder, *factors: ir.Value) -> ir.Value:
-    return builder.fmul(*factors, flags=_FLAGS)
+    return builder.fmul(*factors, flags=FLAGS)
 
 
 def _plus(builder: ir.IRBuilder, *terms: ir.Value) -> ir.Value:
-    return builder.fadd(*terms, flags=_FLAGS)
+    return builder.fadd(*terms, flags=FLAGS)
 
 
 def _along(builder: ir.IRBuilder, start: ir.Value) -> ir.Value:
@@ -34,21 +38,15 @@ def _along(builder: ir.IRBuilder, start: ir.Value) -> ir.Value:
     return _plus(builder, _spread(builder, start), ir.Constant(_DOUBLES, [float(lane) for lane in range(BLOCK)]))
 
 
-def _planes_at(context: Any, builder: ir.IRBuilder, kind: Any, planes: ir.Value, place: ir.Value, x: ir.Value, y: Any):
+def _planes_at(
+    context: Any, builder: ir.IRBuilder, kind: Any, planes: ir.Value, place: ir.Value, x: ir.Value, y: ir.Value
+) -> list[ir.Value]:
     """Return the four numbers of a slot at (x, y), ..., each in lanes."""
     start, by_x, by_y = (
         builder.load(address_of(context, builder, kind, (planes, builder.add(place, place.type(4 * k))), 4), align=8)
         for k in range(3)
     )
-    on_row = _plus(
-        builder,
-        start,
-        _times(
-            builder,
-            by_y,
-            builder.shuffle_vector(_spread(builder, y), ir.Constant(_DOUBLES, ir.Undefined), indices([0] * 4)),
-        ),
-    )
+    on_row = _plus(builder, start, _times(builder, by_y, _first_four(builder, _spread(builder, y))))
     return [
         _plus(
             builder,
@@ -60,7 +58,7 @@ def _planes_at(context: Any, builder: ir.IRBuilder, kind: Any, planes: ir.Value,
 
 
 def _inverse(builder: ir.IRBuilder, q: ir.Value) -> ir.Value:
-    return builder.fdiv(ir.Constant(_DOUBLES, [1.0] * BLOCK), q, flags=_FLAGS)
+    return builder.fdiv(ir.Constant(_DOUBLES, [1.0] * BLOCK), q, flags=FLAGS)
 
 
 @intrinsic
@@ -112,11 +110,8 @@ def add_run(typing_context, planes, slot_place, x, y, dx, dy, grads, place, coun
         from_corner = _along(builder, dx)
         totals = sums_of(builder, [*weighed, *(_times(builder, value, from_corner) for value in weighed)])
         _add_to(context, builder, sums, into, slot_place, totals)
-        first = builder.shuffle_vector(totals, totals, indices([0, 1, 2, 3]))
-        level = builder.shuffle_vector(_spread(builder, dy), ir.Constant(_DOUBLES, ir.Undefined), indices([0] * 4))
-        _add_to(
-            context, builder, sums, into, builder.add(slot_place, slot_place.type(BLOCK)), _times(builder, first, level)
-        )
+        by_y = _times(builder, _first_four(builder, totals), _first_four(builder, _spread(builder, dy)))
+        _add_to(context, builder, sums, into, builder.add(slot_place, slot_place.type(BLOCK)), by_y)
         return context.get_dummy_value()
 
     numbers = (types.float64,) * 4
