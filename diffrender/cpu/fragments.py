@@ -262,7 +262,7 @@ def _grad_of_three(grad_values, place, stride):
     return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
 
 
-@borrower
+@subroutine
 def _add_three(flat, first, slot, corner_x, corner_y, x, y, grad, sums):
     """Add what one pixel gives to the sums of `sum_centers`, for three channels."""
     quad = _quad_at(flat, first + slot, x, y)
@@ -295,7 +295,7 @@ def _add_row_of_three(flat, first, slots, ends, runs, row, width, corners, flat_
             _add_three(flat, first, slot, corner_x, corner_y, rest + 0.5, y, grad, sums)
 
 
-@borrower
+@subroutine
 def _add_any(planes, first, slot, corner_x, corner_y, x, y, row, grad_values, pixel, sums):
     """Do what `_add_three` does for any number of channels."""
     channels, into = planes.shape[2] - 1, first + slot
