@@ -6,6 +6,7 @@ import numpy as np
 
 from .checks import check_rows
 from .fragments import Fragments
+from .memory import empty, zeros
 
 if TYPE_CHECKING:
     from .cuda.antialiasing import DeviceAntialiased
@@ -30,17 +31,15 @@ class Antialiased:
         """Return the gradients for grad_image (H, W, C). Raises ValueError for another shape."""
         if np.shape(grad_image) != self.image.shape:
             raise ValueError(f"grad_image must have shape {self.image.shape}, got {np.shape(grad_image)}")
-        from .cpu.blend import vertices_backward
+        from .cpu.blend import blend_backward
 
-        fragments, channels = self._fragments, self.image.shape[2]
-        pixels, pairs = fragments.face_ids.size, fragments.pairs
-        grad_values = np.empty((fragments.count, channels), self.image.dtype)
-        grad_values[:pixels] = np.reshape(grad_image, (-1, channels))
-        grad_values[pixels:] = 0
-        grad_points = np.zeros(fragments.points.shape)
-        blend_backward(fragments, self._jumps, grad_values, grad_points)
-        grad_vertices = np.zeros(fragments.vertices_pixel.shape, self.image.dtype)
-        vertices_backward(fragments.points, fragments.faces, pairs.owners, pairs.cutters, grad_points, grad_vertices)
+        fragments, dtype, channels = self._fragments, self.image.dtype, self.image.shape[2]
+        flat = np.ascontiguousarray(grad_image, dtype).reshape(-1, channels)
+        grad_values = empty((fragments.count, channels), dtype)
+        shape = fragments.points.shape
+        sums, grad_vertices = empty(shape, np.float64), zeros(shape, dtype)
+        surface = (fragments.points, fragments.faces, fragments.size[1])
+        blend_backward(*surface, *fragments.pairs, self._jumps, flat, sums, grad_values, grad_vertices)
         return AntialiasGradients(grad_vertices, grad_values)
 
 
@@ -61,25 +60,23 @@ def antialias(fragments: "Fragments | DeviceFragments", values: Any) -> "Antiali
     return Antialiased(fragments, image.reshape(*fragments.size, -1), jumps)
 
 
-def blend(fragments: Fragments, values: np.ndarray, image: np.ndarray) -> np.ndarray:
+def blend(
+    fragments: Fragments,
+    values: np.ndarray,
+    image: np.ndarray,
+    floor: float = 0.0,
+    background: np.ndarray | None = None,
+) -> np.ndarray:
     """Blend the values (S, C) on both sides of boundaries into an image (H W, C) of the pixels' centres, in place; return their
-    differences (N, C), which `blend_backward` needs."""
+    differences (N, C), which the way back needs.
+
+    With a background (C - 1,), the last channel is alpha, by which the others are then divided where there are boundaries; below
+    `floor` the background comes in.
+    """
     from .cpu.blend import blend as kernel
 
-    pairs = fragments.pairs
+    pairs, changed = fragments.pairs, fragments.changed.pixels
     jumps = np.empty((len(pairs.pixels), values.shape[1]), values.dtype)
-    kernel(pairs.pixels, pairs.sides, pairs.areas, values, image, jumps)
+    colors = np.empty(0, values.dtype) if background is None else background
+    kernel(pairs.pixels, pairs.sides, pairs.areas, changed, floor, colors, values, image, jumps)
     return jumps
-
-
-def blend_backward(fragments: Fragments, jumps: np.ndarray, grad_values: np.ndarray, grad_points: np.ndarray) -> None:
-    """Turn the gradient of an image, in the first rows of grad_values (S, C), into that of the values, in place, and add to
-    grad_points (V, 3) what the areas give."""
-    from .cpu.blend import areas_backward
-    from .cpu.blend import blend_backward as kernel
-
-    pairs = fragments.pairs
-    grad_areas = np.empty(len(pairs.areas))
-    kernel(pairs.pixels, pairs.sides, pairs.areas, jumps, grad_values, grad_areas)
-    surface, given = (fragments.points, fragments.faces), (pairs.owners, pairs.numbers, pairs.cutters, grad_areas)
-    areas_backward(*surface, pairs.pixels, fragments.size[1], *given, grad_points)

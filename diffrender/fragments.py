@@ -8,14 +8,15 @@ import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
-from .surface_links import Surface, link_surface
-from .threads import run_on_workers, share_out
+from .spin import new_stages
+from .surface_links import Surface, known_links, link_surface
+from .threads import run_on_workers
 
 if TYPE_CHECKING:
     from .cuda.hard import DeviceFragments
 
 _PORTIONS = 8  # of faces, and of pixels with outlines, the unit of work of a thread
-_LEAST = 64  # such pixels of a thread: fewer are done sooner than shared out
+_ENTRIES = 4  # strips that a face has room in at first
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
 _OF_SEAM = 6  # pixels that a seam passes
 
@@ -151,7 +152,8 @@ def rasterize_hard(
     if chosen == "cpu" and (on_device(vertices_pixel) or on_device(faces)):
         raise ValueError("a CUDA array was given to backend 'cpu': copy it to the host, or use backend='cuda'")
     vertices = check_vertices(vertices_pixel)
-    faces = check_faces(faces, len(vertices))
+    known = known_links(faces, len(vertices)) if chosen == "cpu" else None
+    faces = check_faces(faces, len(vertices)) if known is None else faces
     size = check_size(size)
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
     if chosen == "cuda":
@@ -163,13 +165,6 @@ def rasterize_hard(
     height, width = size
     strips = -(-(height + 2 * hard.RING) // hard.ROWS)
     points, signs, bounds = np.empty(vertices.shape), np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
-    counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
-    prepared = (points, signs, bounds, counts)
-    given = (vertices, faces, height, width, bool(cull_backfaces))
-    share_out(hard.prepare_faces, len(faces), np.zeros(1, np.int64), *given, *prepared)
-    hard.start_entries(counts, starts)
-    entries = np.empty(starts[-1], np.int32)
-    share_out(hard.fill_entries, len(faces), np.zeros(1, np.int64), bounds, counts, entries)
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
     seen = Seen(
@@ -179,14 +174,20 @@ def rasterize_hard(
         np.empty((strips, hard.ROWS * width + 2), np.int32),
         np.zeros(strips + 1, np.int64),
     )
-    facing, turn = np.empty((strips, 2), np.bool_), np.zeros(1, np.int64)
     farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
-    binned = (points, faces, signs, bounds, starts, entries)
-    last = np.empty(height * width + hard.BLOCK, np.int32)
-    run_on_workers(hard.draw_ids, turn, *binned, nearest, ids, *seen, facing, farthest, last)
-    seen_sign = hard.number_slots(seen.starts, facing)
-    surface = link_surface(faces, vertices, corners)
-    boundaries = _boundaries(surface, binned, seen_sign, (nearest, ids, seen.run_ends, farthest, last))
+    facing, last = np.empty((strips, 2), np.bool_), np.empty(height * width + hard.BLOCK, np.int32)
+    seen_sign = np.zeros(1, np.int64)
+    given, room = (vertices, faces, height, width, bool(cull_backfaces)), _ENTRIES * len(faces) + _SPARE
+    while True:
+        counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
+        binned = (points, faces, signs, bounds, starts, np.empty(room, np.int32))
+        into = (points, signs, bounds, counts, starts, binned[5], nearest, ids)
+        run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
+        if starts[-1] <= room:
+            break
+        room = starts[-1]
+    surface = link_surface(faces, vertices, corners, known)
+    boundaries = _boundaries(surface, binned, int(seen_sign[0]), (nearest, ids, seen.run_ends, farthest, last))
     return Fragments(vertices, faces, size, points, nearest, ids, seen, *boundaries)
 
 
@@ -202,9 +203,10 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
 
 
 def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
-    from .cpu import cross, hard, resolve, seams
+    from .cpu import resolve, seams
+    from .cpu.boundaries import find_boundaries
 
-    points, faces, signs, *_ = binned
+    points, faces, signs, *bins = binned
     nearest, ids, run_ends, farthest, last = centers
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
@@ -213,50 +215,40 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
     marked_tiles = np.zeros(farthest.shape, np.bool_)
     order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
     suspects = (np.empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
+    most = 2 * room  # pairs
     while True:
         outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
-        into = (nearest, ids, farthest, marked_tiles, last, order, under, depths, *outlines)
-        totals = np.zeros(2, np.int64)
+        into = (farthest, marked_tiles, last, order, under, depths, *outlines)
+        totals, found, portions = np.zeros(2, np.int64), np.zeros(4, np.int64), np.empty((_PORTIONS, 2), np.int64)
         if len(linked.seams):  # first: those of a pixel are read last
-            totals[:] = seams.find_seam_candidates(*surface, links.pieces, linked.seams, seen_sign, *into)
-        edges, turn = (links.heads, links.seconds, seen_sign), np.zeros(1, np.int64)
-        run_on_workers(
-            cross.look_for_boundaries, turn, *surface, links.pieces, *edges, *into, totals, run_ends, *suspects
-        )
-        count, found = totals.tolist()
-        if count <= room:
-            break
-        room = count
-        last.fill(-1)
-    room = max(room, 2 * count)  # portions of pixels have a share of it, and not all have as many
-    marks, turn = (seen_sign, marked_tiles, last), np.zeros(1, np.int64)
-    run_on_workers(hard.draw_under, turn, *binned, *marks, nearest, under, depths)
-    while True:
+            given = (*surface, links.pieces, linked.seams, seen_sign, nearest, ids)
+            totals[:] = seams.find_seam_candidates(*given, *into)
         pairs = Pairs(
-            np.empty(room, np.int32),
-            np.empty((room, 2), np.int32),
-            np.empty(room),
-            np.empty((room, 2), np.int32),
-            np.empty((room, resolve.NUMBERS)),
-            np.empty((room, 4), np.int32),
+            np.empty(most, np.int32),
+            np.empty((most, 2), np.int32),
+            np.empty(most),
+            np.empty((most, 2), np.int32),
+            np.empty((most, resolve.NUMBERS)),
+            np.empty((most, 4), np.int32),
         )
         places = Places(
-            np.empty(2 * room, np.int32),
-            np.empty(2 * room, np.int32),
-            np.empty((2 * room, 2)),
-            np.empty(2 * room, np.int32),
+            np.empty(2 * most, np.int32),
+            np.empty(2 * most, np.int32),
+            np.empty((2 * most, 2)),
+            np.empty(2 * most, np.int32),
         )
-        changed = Changed(np.empty(room, np.int32), np.empty_like(binned[4]), np.empty(room, np.int32))
-        counts, around = np.empty((_PORTIONS, 2), np.int64), (nearest, ids, under, last, order[:found])
-        turn = np.zeros(1, np.int64)
-        given, filled = (*surface, linked.charts, *binned[3:], seen_sign, *around, *outlines), (*pairs, *places)
-        run_on_workers(resolve.resolve_outlines, turn, *given, *filled, counts, most=found // _LEAST)
-        candidates = (last, outlines[0], outlines[2])
-        n, m, pixels, needed = cross.finish_boundaries(counts, *surface, ids, *suspects, *candidates, *filled, *changed)
-        if needed <= room:
+        changed = Changed(np.empty(most, np.int32), np.empty_like(bins[1]), np.empty(most, np.int32))
+        edges, filled = (links.pieces, linked.charts, links.heads, links.seconds), (*pairs, *places, *changed)
+        seen = (*bins, seen_sign, nearest, ids, run_ends)
+        run_on_workers(
+            find_boundaries, new_stages(4), *surface, *edges, *seen, *into, totals, *suspects, portions, *filled, found
+        )
+        candidates, (n, m, pixels, needed) = int(totals[0]), found.tolist()
+        if max(2 * candidates, needed) <= most and candidates <= room:
             return (
                 Pairs(*(part[:n] for part in pairs)),
                 Places(*(part[:m] for part in places)),
                 Changed(changed.pixels[:pixels], changed.starts, changed.of_pairs[:n]),
             )
-        room = needed
+        room, most = max(room, candidates), max(most, 2 * candidates, needed)
+        last.fill(-1)

@@ -17,6 +17,7 @@ and back, in the reverse order:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,13 +93,9 @@ class HardRaster:
             run_on_workers(multiply, lit, layer.sampled.values, values)
         # The image is the first rows of the values, and takes their memory.
         image = values[:pixels]
-        self._jumps = blend(fragments, values, image)
-        if background is not None:
-            from .cpu.blend import to_straight_alpha
-
-            if background.any():
-                image[image[:, -1] == 0, :-1] = background
-            to_straight_alpha(fragments.changed.pixels, FAINT, background, image)
+        self._jumps = blend(fragments, values, image, FAINT, background)
+        if background is not None and background.any():
+            image[image[:, -1] == 0, :-1] = background
         self.image = image.reshape(*fragments.size, -1)
 
     @property
@@ -110,21 +107,22 @@ class HardRaster:
         """Return the gradients for grad_image (H, W, C + 1). Raises ValueError for another shape."""
         fragments, drawn = self._fragments, self._drawn
         grad_image = check_gradient(grad_image, "grad_image", self.image, "cpu")
-        flat, grad_points = grad_image.reshape(fragments.face_ids.size, -1), np.zeros(fragments.points.shape)
+        flat = grad_image.reshape(fragments.face_ids.size, -1)
+        if drawn is not None and self._layer is None:
+            assert self._background is not None
+            given = (FAINT, self._background, self.image.reshape(flat.shape), self._jumps)
+            return RasterGradients(*drawn.blended_backward(*given, flat))
+        grad_points = np.zeros(fragments.points.shape)
         changes, grad_places = self._outlines_backward(flat, grad_points)
-        grad_uv = grad_texture = None
         if drawn is None:
-            grad_attributes = np.empty((0, 1))
-        elif self._layer is None:
-            grad_attributes = drawn.centers_backward(flat, changes, grad_places, grad_points)
-        else:
-            grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
-            grad_values[fragments.changed.pixels] += changes
-            by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
-            by_values, grad_attributes = drawn.points_backward(grad_values)
-            grad_points += by_places + by_values
-        grad_vertices, grad_attributes = fragments.gradients(grad_points, grad_attributes)
-        return RasterGradients(grad_vertices, None if drawn is None else grad_attributes, grad_uv, grad_texture)
+            return RasterGradients(fragments.gradients(grad_points, np.empty((0, 1)))[0], None)
+        assert self._layer is not None
+        grad_values = np.concatenate([flat, np.zeros((1, flat.shape[1]), flat.dtype), grad_places])
+        grad_values[fragments.changed.pixels] += changes
+        by_places, grad_uv, grad_texture = self._layer_backward(self._layer, grad_values)
+        by_values, grad_attributes = drawn.points_backward(grad_values)
+        grad_points += by_places + by_values
+        return RasterGradients(*fragments.gradients(grad_points, grad_attributes), grad_uv, grad_texture)
 
     def _outlines_backward(self, grad_image: np.ndarray, grad_points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what the gradient of the values at changed pixels' centres (M, C + 1) is more than grad_image (H W, C + 1), and
@@ -238,7 +236,7 @@ def draw_hard(
     if attribute_faces is None:
         attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
-    background, nothing = check_background(settings.background, channels, dtype), np.zeros(channels, dtype)
+    background, nothing = _background_of(settings, channels, dtype), np.zeros(channels, dtype)
     drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
     layer = None
     if cover is not None:
@@ -247,3 +245,15 @@ def draw_hard(
         slopes = uv.slopes if cover.texture.filter == "trilinear" else None
         layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
     return HardRaster(fragments, drawn, background, layer)
+
+
+def _background_of(settings: Hard, channels: int, dtype: np.dtype) -> np.ndarray:
+    background = settings.background
+    if isinstance(background, tuple) and all(isinstance(number, float) for number in background):
+        return _checked_background(background, channels, dtype)
+    return check_background(background, channels, dtype)
+
+
+@lru_cache  # the same one is checked for image after image
+def _checked_background(background: tuple[float, ...], channels: int, dtype: np.dtype) -> np.ndarray:
+    return check_background(background, channels, dtype)

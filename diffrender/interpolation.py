@@ -8,6 +8,7 @@ import numpy as np
 from .backend import on_device
 from .checks import check_attributes, check_background
 from .fragments import Fragments
+from .spin import new_stages
 from .threads import run_on_workers
 
 if TYPE_CHECKING:
@@ -72,49 +73,58 @@ class Interpolation:
         shrinking, by_slopes = np.zeros(len(fragments.places.faces)), None
         if grad_slopes is not None:
             by_slopes = self._slopes_backward(grad_slopes, grad_values, shrinking)
-        nothing_more = (np.zeros(len(fragments.seen.starts), np.int64), np.empty(0, np.int32), grad_values[:0])
-        grad_points = np.zeros(fragments.points.shape)
+        grad_points, grad_attributes = np.zeros(fragments.points.shape), np.zeros(self.attributes.shape)
         places = grad_values[len(grad_values) - len(shrinking) :]
-        return grad_points, self._backward(grad_values, nothing_more, by_slopes, places, shrinking, grad_points)
+        nothing = (grad_points[:0].astype(grad_values.dtype), grad_attributes[:0].astype(grad_values.dtype))
+        outlines = self._no_outlines(grad_values)
+        self._backward(outlines, (places, shrinking), by_slopes, (grad_points, grad_attributes, *nothing))
+        return grad_points, grad_attributes
 
-    def centers_backward(
-        self, grad_image: np.ndarray, changes: np.ndarray, grad_places: np.ndarray, grad_points: np.ndarray
-    ) -> np.ndarray:
-        """Return the gradient of the attributes, and add to grad_points (V, 3), for that of values at pixels' centres, which is
-        grad_image (H W, C or more) and, for changed pixels, changes (M, C or more) besides, and at places (N, C or more)."""
-        changed, shrinking = self._fragments.changed, np.zeros(len(grad_places))
-        more = (changed.starts, changed.pixels, changes)
-        return self._backward(grad_image, more, None, grad_places, shrinking, grad_points)
+    def blended_backward(
+        self, floor: float, background: np.ndarray, image: np.ndarray, jumps: np.ndarray, grad_image: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of vertices in pixel space (V, 3) and of attributes for that of an image (H W, C + 1) of straight
+        colours and alpha, into which the values have been blended, see `diffrender.cpu.blend.add_outlines`."""
+        fragments, dtype = self._fragments, image.dtype
+        changed, places, vertices = fragments.changed, len(fragments.places.faces), fragments.points.shape
+        changes, grad_places = (
+            np.empty((len(changed.pixels), image.shape[1]), dtype),
+            np.empty((places, image.shape[1]), dtype),
+        )
+        of_changed = (changed.pixels, changed.starts, changed.of_pairs, jumps)
+        outlines = (*fragments.pairs, *of_changed, floor, background, image, grad_image, changes)
+        finished = np.empty(vertices, dtype), np.empty(self.attributes.shape, dtype)
+        into = (np.zeros(vertices), np.zeros(self.attributes.shape), *finished)
+        self._backward(outlines, (grad_places, np.zeros(places)), None, into)
+        return finished
 
-    def _backward(
-        self,
-        grad_values: np.ndarray,
-        more: tuple,
-        by_slopes: tuple | None,
-        grad_places: np.ndarray,
-        shrinking: np.ndarray,
-        grad_points: np.ndarray,
-    ) -> np.ndarray:
+    def _no_outlines(self, grad_values: np.ndarray) -> tuple:
+        """Return the arguments of `go_back` about outlines, for values that have not been blended."""
+        pairs, changed = self._fragments.pairs, self._fragments.changed
+        none = (*(part[:0] for part in pairs), changed.pixels[:0], np.zeros_like(changed.starts), changed.of_pairs[:0])
+        rows = grad_values[:0]
+        return (*none, rows, 0.0, np.empty(0, grad_values.dtype), rows, grad_values, rows)
+
+    def _backward(self, outlines: tuple, at_places: tuple, by_slopes: tuple | None, into: tuple) -> None:
         from .cpu import fragments as kernels
+        from .cpu.way_back import go_back
 
         fragments, given = self._fragments, self._arguments
         surface, planes, seen = (fragments.points, fragments.faces), self._planes, fragments.seen
         # What slopes give are sums too, of centres and of places.
         is_begun, sums, of_places = (False, np.empty_like(planes), None) if by_slopes is None else (True, *by_slopes)
         shares_of = np.empty((len(planes), 3, self.attributes.shape[1] + 3))
-        centers = (*surface, *given, *seen, planes, grad_values, *more, is_begun, sums, shares_of)
-        run_on_workers(kernels.interpolate_centers_backward, np.zeros(1, np.int64), *centers)
-        into = (grad_points, np.zeros(self.attributes.shape))
-        meeting = (fragments.faces, given[1])
         if of_places is not None:
             places = fragments.places.faces
             of_corners = np.empty((len(places), *shares_of.shape[1:]))
             kernels.give_corners(*surface, *given, places, of_places, of_corners)
-            kernels.gather_centers(*meeting, places[None], np.array([0, len(places)]), of_corners, *into)
-        kernels.gather_centers(*meeting, *seen[3:], shares_of, *into)
-        width = fragments.size[1]
-        kernels.interpolate_places_backward(*surface, *fragments.places, width, *given, grad_places, shrinking, *into)
-        return into[1]
+            ends = np.array([0, len(places)])
+            kernels.gather_corners(fragments.faces, given[1], places[None], ends, of_corners, *into[:2])
+        *pairs, grad_values, changes = outlines
+        centers = (*given, *seen, planes, is_begun, sums, shares_of, *fragments.places)
+        run_on_workers(
+            go_back, new_stages(6), *surface, *pairs, grad_values, changes, at_places[0], *centers, at_places[1], *into
+        )
 
     def points_jvp(
         self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False
@@ -139,7 +149,7 @@ class Interpolation:
     def _slopes_backward(
         self, grad_slopes: np.ndarray, grad_values: np.ndarray, shrinking: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Add what slopes give to grad_values, fill `shrinking`, and return sums for `gather_centers`: of faces and of places."""
+        """Add what slopes give to grad_values, fill `shrinking`, and return sums for `gather_corners`: of faces and of places."""
         from .cpu.slopes import slope_centers_backward, slope_places_backward
 
         fragments, given = self._fragments, self._arguments
@@ -191,10 +201,8 @@ def fill(
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
     planes = np.empty((fragments.seen.starts[-1], 3, attributes.shape[1] + 1))
-    centers = (*surface, *given, *fragments.seen)
-    run_on_workers(kernels.interpolate_centers, np.zeros(1, np.int64), *centers, colors, planes, values)
-    places = fragments.places
-    kernels.interpolate_places(*surface, places.faces, places.corners, places.at, *given, values)
+    at_fragments = (*surface, *given, *fragments.seen, *fragments.places[:3])
+    run_on_workers(kernels.interpolate_all, np.zeros(1, np.int64), *at_fragments, colors, planes, values)
     return Interpolation(fragments, given, planes, values)
 
 

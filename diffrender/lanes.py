@@ -600,13 +600,13 @@ def sum_up(typing_context, sums, place, totals, count):  # type: ignore[no-untyp
                 values.append(builder.fadd(*halves_of(builder, value), flags=_FLAGS))
             into = ir.Constant(arguments[1].type, begin)
             address = address_of(context, builder, totals, (arguments[2], into), BLOCK)
-            builder.store(_sums(builder, values), address, align=align)
+            builder.store(sums_of(builder, values), address, align=align)
         return context.get_dummy_value()
 
     return types.none(sums, types.intp, totals, count), generate
 
 
-def _sums(builder: ir.IRBuilder, values: list) -> ir.Value:
+def sums_of(builder: ir.IRBuilder, values: list) -> ir.Value:
     """Return, for up to BLOCK vectors of BLOCK numbers, the total of the k-th as the k-th number."""
     # Each round halves the partial sums of two vectors and lays them side by side in one.
     width = BLOCK

@@ -221,3 +221,46 @@ def serve(board, seen):
 def claim(turn):
     """Return turn[0] (int64) and add 1 to it, in one step that threads cannot do at the same time."""
     return _add(turn, 0, 1)
+
+
+def new_stages(count: int) -> np.ndarray:
+    """Return what a kernel needs that does `count` stages one after the other: of each, tasks that are claimed, and done."""
+    return np.zeros((count, 2 * _LINE), np.int64)
+
+
+@formula
+def finish(stage):
+    """Count one task of a stage as done, see `await_tasks`."""
+    _add(stage, _LINE, 1)
+
+
+@intrinsic
+def _give_way(typing_context):  # type: ignore[no-untyped-def]
+    """Let another thread have this core, if one waits for it."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        if platform.system() != "Windows":
+            kind = ir.FunctionType(_INT32, [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@subroutine
+def await_tasks(stage, tasks, share, board):
+    """Wait until all tasks of a stage are done, and return True; or False if this share is not needed any more.
+
+    Others do these tasks, in shares of the same job. Share 0 waits for them however long that takes, unless one got no memory;
+    the others go after about a millisecond.
+    """
+    waited = 0
+    while _load(stage, _LINE) < tasks:
+        if waited < _SPINS:
+            _pause()
+            waited += 1
+            continue
+        if share > 0 or _load(board, ERROR) != 0:
+            return False
+        _give_way()
+    return True

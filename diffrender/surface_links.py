@@ -1,7 +1,7 @@
 """Which faces a surface goes on to across each edge, remembered for the meshes drawn last: a fit draws one mesh many times."""
 
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Links(NamedTuple):
     seconds: np.ndarray  # (E,) int32 the other, if there are two and they run in opposite directions, else -1
     is_open: bool  # whether an edge has but one face
     pieces: np.ndarray  # (F,) int32 the first face of the piece that each face is in
+    vertices: int  # as many are known to be enough: no face names others
 
 
 class Surface(NamedTuple):
@@ -32,13 +33,30 @@ class Surface(NamedTuple):
 _seams: list[tuple[Links, Links, Surface]] = []
 
 
-def link_surface(faces: np.ndarray, vertices: np.ndarray, attribute_faces: np.ndarray) -> Surface:
+def known_links(faces: Any, count: int) -> Links | None:
+    """Return the links of faces (F, 3) int32 of `count` vertices if they are remembered: such faces need no other check."""
+    if type(faces) is np.ndarray and faces.dtype == np.int32 and faces.flags.c_contiguous:
+        links = _remembered_links(faces)
+        return None if links is None or links.vertices > count else links
+    return None
+
+
+def _remembered_links(faces: np.ndarray) -> Links | None:
+    for links in list(_remembered):
+        if links.faces.shape == faces.shape and (links.faces == faces).all():
+            return links
+    return None
+
+
+def link_surface(
+    faces: np.ndarray, vertices: np.ndarray, attribute_faces: np.ndarray, known: Links | None = None
+) -> Surface:
     """Return the links of faces (F, 3), whose open edges are joined where vertices (V, 3) are in the same place.
 
     So a seam, where vertices are there twice with different attributes, is no outline. attribute_faces (F, 3) names the rows of
-    attributes for each face's corners: where these are other ones across an edge, it is a seam.
+    attributes for each face's corners: where these are other ones across an edge, it is a seam. `known` are the faces' own links.
     """
-    links = links_of(faces, len(vertices))
+    links = links_of(faces, len(vertices)) if known is None else known
     charts = links if attribute_faces is faces else links_of(attribute_faces, int(attribute_faces.max(initial=0)) + 1)
     if links.is_open:
         from .cpu.half_edges import join_places
@@ -68,9 +86,9 @@ def _with_seams(links: Links, charts: Links) -> Surface:
 
 def links_of(faces: np.ndarray, count: int) -> Links:
     """Return the links of faces (F, 3) with `count` vertices by their indices alone."""
-    for links in list(_remembered):
-        if links.faces.shape == faces.shape and np.array_equal(links.faces, faces):
-            return links
+    remembered = _remembered_links(faces)
+    if remembered is not None:
+        return remembered
     from .cpu.half_edges import label_pieces, link_half_edges, pair_half_edges
 
     ring, heads = (np.empty(faces.size, np.int32) for _ in range(2))
@@ -79,7 +97,7 @@ def links_of(faces: np.ndarray, count: int) -> Links:
     pair_half_edges(faces, ring, heads, seconds)
     pieces = np.empty(len(faces), np.int32)
     label_pieces(ring, pieces)
-    links = Links(faces.copy(), ring, heads, seconds, single > 0, pieces)
+    links = Links(faces.copy(), ring, heads, seconds, single > 0, pieces, count)
     with _turn:
         _remembered.insert(0, links)
         del _remembered[_KEPT:]

@@ -317,12 +317,49 @@ def test_the_same_bits_at_any_number_of_threads():
     assert results[0] == results[1] == results[2]
 
 
+def test_runs_of_any_length_and_place_give_what_single_channels_do():
+    """A fan whose runs of pixels are 1 to 30 long and end at the image's right border, too; float64, to rounding."""
+    size, random = (18, 37), np.random.default_rng(0)
+    around = np.linspace(0, 2 * np.pi, 14)[:-1]
+    rim = np.column_stack([20 + 40 * np.cos(around), 8 + 40 * np.sin(around), random.uniform(2, 5, 13)])
+    vertices = np.concatenate([[(11.3, 6.2, 3)], rim])
+    faces = np.array([(0, k + 1, (k + 1) % 13 + 1) for k in range(13)], np.int32)
+    attributes, grad = random.uniform(size=(14, 3)), random.normal(size=(*size, 4))
+    together = draw_hard(vertices, faces, size, dr.Hard(), attributes)
+    assert (together.alpha > 0).all()
+    grads, by_vertices = together.backward(grad), 0
+    for channel in range(3):
+        alone = draw_hard(vertices, faces, size, dr.Hard(), attributes[:, [channel]])
+        np.testing.assert_allclose(together.image[..., channel], alone.image[..., 0], rtol=1e-13)
+        given = np.stack([grad[..., channel], grad[..., 3] if channel == 0 else 0 * grad[..., 3]], axis=-1)
+        of_channel = alone.backward(given)
+        np.testing.assert_allclose(grads.attributes[:, [channel]], of_channel.attributes, rtol=1e-10, atol=1e-11)
+        by_vertices = by_vertices + of_channel.vertices_pixel
+    np.testing.assert_allclose(grads.vertices_pixel, by_vertices, rtol=1e-10, atol=1e-11)
+
+
+def test_a_gradient_beside_a_face_has_no_part_in_its_own():
+    """Pixels are gone over eight at a time: what is no number where nothing is seen must not reach a face beside it."""
+    mesh, camera = bumpy(1), tilted_camera()
+    rendering = dr.render(mesh, camera, dr.Hard())
+    grad = np.random.default_rng(0).normal(size=rendering.image.shape)
+    nothing = rendering.image[..., 3] == 0
+    assert nothing.any()
+    grad[nothing] = 0
+    expected = rendering.backward(grad)
+    grad[nothing] = np.nan
+    actual = rendering.backward(grad)
+    np.testing.assert_array_equal(actual.vertices, expected.vertices)
+    np.testing.assert_array_equal(actual.vertex_colors, expected.vertex_colors)
+
+
 def test_too_little_room_at_first_makes_no_difference(monkeypatch):
     vertices, faces, attributes, size = boxes()
     grad = np.random.default_rng(0).normal(size=(*size, 4))
     enough = draw_hard(vertices, faces, size, dr.Hard(), attributes)
     monkeypatch.setattr("diffrender.fragments._ROOM", 0)
     monkeypatch.setattr("diffrender.fragments._SPARE", 8)
+    monkeypatch.setattr("diffrender.fragments._ENTRIES", 0)
     scarce = draw_hard(vertices, faces, size, dr.Hard(), attributes)
     assert len(enough._fragments.pairs.pixels) > 64
     np.testing.assert_array_equal(scarce.image, enough.image)

@@ -12,7 +12,7 @@ import pytest
 import diffrender as dr
 from diffrender import threads
 from diffrender.jit import CacheFile
-from diffrender.spin import lead, publish
+from diffrender.spin import await_tasks, claim, finish, lead, new_stages, publish
 from diffrender.threads import run_on_workers
 
 pytestmark = pytest.mark.filterwarnings("ignore:Code running in object mode")
@@ -130,6 +130,52 @@ def test_every_share_is_done_once_whoever_sleeps(set_threads):
             assert _run(3, seconds) == [1, 1, 1]
             time.sleep(pause)
     assert [_run(3) for _ in range(300)] == [[1, 1, 1]] * 300
+
+
+@numba.njit(nogil=True)
+def _in_stages(share, shares, board, stages, seconds, fail, parts, totals):
+    """Fill parts (N,) task by task, after a wait for each, then, in the next stage, totals (N,) with their sum; a share may fail."""
+    if share < 0:
+        lead(publish(board))
+        return
+    while True:
+        task = claim(stages[0])
+        if task >= len(parts):
+            break
+        if share == fail:
+            raise ValueError
+        with numba.objmode():
+            time.sleep(seconds[task])
+        parts[task] = task + 1
+        finish(stages[0])
+    if not await_tasks(stages[0], len(parts), share, board):
+        return
+    while True:
+        task = claim(stages[1])
+        if task >= len(parts):
+            break
+        totals[task] = parts.sum()
+
+
+def _run_stages(seconds, fail=-1):
+    parts, totals = np.zeros(6, np.int64), np.zeros(6, np.int64)
+    run_on_workers(_in_stages, new_stages(2), np.array(seconds, float), fail, parts, totals)
+    return totals.tolist()
+
+
+def test_a_stage_begins_when_the_one_before_is_done(set_threads):
+    for workers in (1, 2, 3):
+        set_threads(workers)
+        for seconds in ([0] * 6, [0.005] * 6, [0.05, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0.05]):
+            assert _run_stages(seconds) == [21] * 6
+    assert [_run_stages([0] * 6) for _ in range(100)] == [[21] * 6] * 100
+
+
+def test_nobody_waits_for_a_share_that_failed_in_a_stage(set_threads):
+    set_threads(3)
+    with pytest.raises(MemoryError, match="a kernel got no memory"):
+        _run_stages([0.005] * 6, fail=0)
+    assert _run_stages([0] * 6) == [21] * 6
 
 
 @numba.njit(nogil=True)

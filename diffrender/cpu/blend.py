@@ -4,6 +4,7 @@ import numpy as np
 
 from ..formulas.edge import barycentric_slopes, crossing_backward, shadow_area_backward
 from ..jit import borrower, kernel, subroutine
+from ..lanes import at, put
 from .fragments import add_moved, barycentrics_at, corners_of, depth_slopes
 
 
@@ -19,8 +20,8 @@ def _add_depth_difference(points, faces, face, x, y, grad, grad_points):
     add_moved(grad_points, faces, face, weights, grad * sx, grad * sy)
 
 
-@kernel
-def blend(pixels, sides, areas, values, image, jumps):
+@subroutine
+def _blend(pixels, sides, areas, values, image, jumps):
     """Fill jumps (N, C) with beyond - near of each pair, and add area * jump to the image (H W, C), in their order.
 
     The image may be the values themselves.
@@ -32,28 +33,6 @@ def blend(pixels, sides, areas, values, image, jumps):
     for pair in range(len(pixels)):
         for channel in range(image.shape[1]):
             image[pixels[pair], channel] += areas[pair] * jumps[pair, channel]
-
-
-@kernel
-def blend_backward(pixels, sides, areas, jumps, grad_values, grad_areas):
-    """Turn the gradient of an image in the first rows of grad_values (S, C) into that of the values, and fill grad_areas (N,).
-
-    Pixels only read their own gradient, so it is kept for each pair before any is changed.
-    """
-    channels = grad_values.shape[1]
-    moved = np.empty((len(pixels), channels))
-    for pair in range(len(pixels)):
-        total = 0.0
-        for channel in range(channels):
-            grad = np.float64(grad_values[pixels[pair], channel])
-            total += grad * jumps[pair, channel]
-            moved[pair, channel] = grad * areas[pair]
-        grad_areas[pair] = total
-    for pair in range(len(pixels)):
-        near, beyond = sides[pair, 0], sides[pair, 1]
-        for channel in range(channels):
-            grad_values[beyond, channel] += moved[pair, channel]
-            grad_values[near, channel] -= moved[pair, channel]
 
 
 @subroutine
@@ -144,25 +123,21 @@ def area_backward(points, faces, px, py, owners, numbers, cutters, pair, grad, g
         _cut_backward(points, faces, a, b, t1, cutters[pair, 2], cutters[pair, 3], along, grad_points)
 
 
-@kernel
-def areas_backward(points, faces, pixels, width, owners, numbers, cutters, grad_areas, grad_points):
-    """Add to grad_points (V, 3) what the areas' gradients (N,) give."""
-    for pair in range(len(pixels)):
-        px, py = pixels[pair] % width + 0.5, pixels[pair] // width + 0.5
-        area_backward(points, faces, px, py, owners, numbers, cutters, pair, grad_areas[pair], grad_points)
-
-
 @borrower
-def _to_pixel_space(points, vertex, grad_points, grad_vertices):
+def _at_vertex(points, vertex, finished, grad_points, grad_vertices):
+    if not finished:
+        grad_points[vertex, 0], grad_points[vertex, 1], grad_points[vertex, 2] = 0.0, 0.0, 0.0
+        return
     grad_vertices[vertex, 0], grad_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
     grad_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2
 
 
-@kernel
-def vertices_backward(points, faces, owners, cutters, grad_points, grad_vertices):
-    """Fill grad_vertices (V, 3) where `areas_backward` has added to grad_points (V, 3): d(1 / z) = -dz / z^2.
+@subroutine
+def _at_vertices(points, faces, owners, cutters, finished, grad_points, grad_vertices):
+    """Clear the rows of grad_points (V, 3) that `area_backward` adds to, or, once it has `finished`, fill those of grad_vertices
+    (V, 3): d(1 / z) = -dz / z^2.
 
-    Boundaries have few of the vertices of a surface: the others are not looked at.
+    Boundaries have few of the vertices of a surface: the others are not looked at, however many overlap.
     """
     for pair in range(len(owners)):
         for end in range(3):
@@ -174,16 +149,53 @@ def vertices_backward(points, faces, owners, cutters, grad_points, grad_vertices
             elif end > 0 and first < 0:
                 continue
             if first >= 0:
-                _to_pixel_space(points, first, grad_points, grad_vertices)
-                _to_pixel_space(points, second, grad_points, grad_vertices)
+                _at_vertex(points, first, finished, grad_points, grad_vertices)
+                _at_vertex(points, second, finished, grad_points, grad_vertices)
                 continue
             for k in range(3):
-                _to_pixel_space(points, faces[-1 - first, k], grad_points, grad_vertices)
-                _to_pixel_space(points, faces[-1 - second, k], grad_points, grad_vertices)
+                _at_vertex(points, faces[-1 - first, k], finished, grad_points, grad_vertices)
+                _at_vertex(points, faces[-1 - second, k], finished, grad_points, grad_vertices)
 
 
 @kernel
-def to_straight_alpha(pixels, floor, background, image):
+def blend_backward(
+    points,
+    faces,
+    width,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    jumps,
+    grad_image,
+    grad_points,
+    grad_values,
+    grad_vertices,
+):
+    """Fill grad_values (S, C) with the gradient of the values for that of an image (H W, C), and rows of grad_vertices (V, 3),
+    zeros, with what the areas give, in pixel space; grad_points (V, 3) is for its sums, and may hold anything."""
+    channels, given, flat = grad_image.shape[1], grad_image.reshape(-1), grad_values.reshape(-1)
+    for k in range(len(given)):
+        put(flat, k, at(given, k))
+    for k in range(len(given), len(flat)):
+        put(flat, k, 0.0)
+    _at_vertices(points, faces, owners, cutters, False, grad_points, grad_vertices)
+    for pair in range(len(pixels)):
+        pixel, near, beyond, total = np.int64(pixels[pair]), sides[pair, 0], sides[pair, 1], 0.0
+        for channel in range(channels):
+            grad = np.float64(grad_image[pixel, channel])
+            total += grad * jumps[pair, channel]
+            grad_values[beyond, channel] += grad * areas[pair]
+            grad_values[near, channel] -= grad * areas[pair]
+        px, py = pixel % width + 0.5, pixel // width + 0.5
+        area_backward(points, faces, px, py, owners, numbers, cutters, pair, total, grad_points)
+    _at_vertices(points, faces, owners, cutters, True, grad_points, grad_vertices)
+
+
+@subroutine
+def _to_straight_alpha(pixels, floor, background, image):
     """Divide the colours in an image (H W, C + 1) by its last channel, alpha, in pixels with boundaries; below alpha = floor the
     background (C,) comes in."""
     channels = image.shape[1] - 1
@@ -192,6 +204,14 @@ def to_straight_alpha(pixels, floor, background, image):
         rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
         for channel in range(channels):
             image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
+
+
+@kernel
+def blend(pixels, sides, areas, changed, floor, background, values, image, jumps):
+    """Do `_blend` and, with a background (C,), not (0,), for images (H W, C + 1), `_to_straight_alpha` of changed pixels (M,)."""
+    _blend(pixels, sides, areas, values, image, jumps)
+    if len(background) > 0:
+        _to_straight_alpha(changed, floor, background, image)
 
 
 @borrower
@@ -208,8 +228,8 @@ def _to_straight_alpha_backward(pixel, floor, background, image, grad_image, k, 
         grads[k, channels] -= grad * (background[channel] if alpha < floor else image[pixel, channel])
 
 
-@kernel
-def outlines_backward(
+@subroutine
+def add_outlines(
     points,
     faces,
     width,
@@ -262,3 +282,31 @@ def outlines_backward(
                 grad_places[near - first_place, channel] -= moved
         px, py = pixel % width + 0.5, pixel // width + 0.5
         area_backward(points, faces, px, py, owners, numbers, cutters, pair, total, grad_points)
+
+
+@kernel
+def outlines_backward(
+    points,
+    faces,
+    width,
+    pixels,
+    sides,
+    areas,
+    owners,
+    numbers,
+    cutters,
+    changed,
+    changed_of,
+    jumps,
+    floor,
+    background,
+    image,
+    grad_image,
+    changes,
+    grad_places,
+    grad_points,
+):
+    """Do `add_outlines`."""
+    pairs = (pixels, sides, areas, owners, numbers, cutters, changed, changed_of, jumps)
+    given = (floor, background, image, grad_image)
+    add_outlines(points, faces, width, *pairs, *given, changes, grad_places, grad_points)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..formulas.edge import chord, nearest_on_edge, shadow_area, side_of
-from ..jit import borrower, kernel, subroutine
-from ..spin import claim, lead, publish
+from ..jit import borrower, subroutine
+from ..spin import claim, finish
 from .fragments import depth_slopes
 from .hard import RING, ROWS
 from .outline import find_outlines
@@ -96,12 +96,9 @@ def _suspect_crossings(points, faces, linked, signs, ring, ids, run_ends, first_
         counts[row] = found
 
 
-@kernel
+@subroutine
 def look_for_boundaries(
-    share,
-    shares,
-    board,
-    turn,
+    stage,
     points,
     faces,
     linked,
@@ -129,12 +126,9 @@ def look_for_boundaries(
 ):
     """Do `find_outlines`, which is for one thread, with totals (2,) of candidates and pixels, and `_suspect_crossings` beside it,
     strip by strip."""
-    if share < 0:
-        lead(publish(board))
-        return
     rows = len(nearest) - 1
     while True:
-        task = claim(turn)
+        task = claim(stage)
         if (task - 1) * ROWS >= rows:
             break
         if task > 0:
@@ -142,6 +136,7 @@ def look_for_boundaries(
             _suspect_crossings(
                 points, faces, linked, signs, ring, ids, run_ends, first_row, last_row, suspects, suspect_counts
             )
+            finish(stage)
             continue
         totals[0], totals[1] = find_outlines(
             points,
@@ -167,6 +162,7 @@ def look_for_boundaries(
             totals[0],
             totals[1],
         )
+        finish(stage)
 
 
 @subroutine
@@ -343,7 +339,7 @@ def _find_crossings(
     return pairs, count
 
 
-@kernel
+@subroutine
 def finish_boundaries(
     portions,
     points,

@@ -11,14 +11,26 @@ import numpy as np
 from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
-from ..jit import borrower, kernel
-from ..lanes import at, put, select
-from ..spin import claim, lead, publish
+from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
+from ..lanes import BLOCK, at, put, select
+from ..spin import claim, finish, lead, publish
 from .hard import RING, ROWS
-from .quads import add_quad, add_times, load_quad, number_of, product_of_three, quad_of, store_quad, times, with_last
+from .quads import (
+    add_quad,
+    add_times,
+    load_quad,
+    number_of,
+    product_of_four,
+    product_of_three,
+    quad_of,
+    store_quad,
+    times,
+    with_last,
+)
+from .run_lanes import add_run, fill_run
 
 QUADS = 12  # numbers of a slot with three channels
-_AT_ONCE = 4  # pixels of a row
+_SHARES = 18  # and of what its corners get
 
 
 @borrower
@@ -117,6 +129,36 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
 
 
 @borrower
+def _corner_of(points, faces, face):
+    """Return x and y of a face's first corner; for no face, -1, of any."""
+    vertex = faces[max(face, 0), 0]
+    return points[vertex, 0], points[vertex, 1]
+
+
+@borrower
+def _row_of_three(attributes, row, last):
+    """Return three attributes and one number more."""
+    return quad_of(np.float64(attributes[row, 0]), np.float64(attributes[row, 1]), np.float64(attributes[row, 2]), last)
+
+
+@borrower
+def _fill_planes_of_three(points, faces, face, perspective, attributes, attribute_faces, slot, flat):
+    """Do what `_fill_planes` does for three channels."""
+    corners = corners_of(points, faces, face)
+    slopes = barycentric_slopes(*corners)
+    qa, qb, qc = qs_of(points, faces, face, perspective)
+    at_a = times(_row_of_three(attributes, attribute_faces[face, 0], 1.0), qa)
+    to_b = add_times(times(_row_of_three(attributes, attribute_faces[face, 1], 1.0), qb), at_a, -1.0)
+    to_c = add_times(times(_row_of_three(attributes, attribute_faces[face, 2], 1.0), qc), at_a, -1.0)
+    sx = add_times(times(to_b, slopes[2]), to_c, slopes[4])
+    sy = add_times(times(to_b, slopes[3]), to_c, slopes[5])
+    place = QUADS * slot
+    store_quad(flat, place, add_times(add_times(at_a, sx, -corners[0]), sy, -corners[1]))
+    store_quad(flat, place + 4, sx)
+    store_quad(flat, place + 8, sy)
+
+
+@borrower
 def _plane_of_nothing(background, planes):
     """Fill planes (3, C + 1) of what sees nothing: the background everywhere, over q = 1."""
     channels = len(background)
@@ -130,9 +172,10 @@ def _fill_background(background, begin, end, values):
     """Fill values [begin, end) of pixels that see nothing."""
     channels = len(background)
     if channels == 3 and values.shape[1] == 4:
-        r, g, b = background[0], background[1], background[2]
+        flat = values.reshape(-1)
+        nothing = quad_of(np.float64(background[0]), np.float64(background[1]), np.float64(background[2]), 0.0)
         for into in range(begin, end):
-            values[into, 0], values[into, 1], values[into, 2], values[into, 3] = r, g, b, 0
+            store_quad(flat, np.int64(4 * into), nothing)
         return
     for into in range(begin, end):
         for channel in range(channels):
@@ -168,20 +211,31 @@ def _quad_at(flat, slot, x, y):
 
 
 @borrower
-def _fill_three(flat, first, slots, row, begin, end, width, into, values):
-    """Fill the values of pixels in a row for three channels, the most frequent number: without a branch, since where one face
-    ends and the next begins cannot be guessed."""
-    stride, y = values.shape[1], row + 0.5
-    for column in range(begin, end):
-        slot = np.int64(at(slots, column + RING))
-        quad = _quad_at(flat, first + slot, column + 0.5, y)
-        quad = times(quad, 1.0 / number_of(quad, 3))
-        place = (row * width + column) * stride
-        if stride == 4:
-            store_quad(into, place, with_last(quad, np.float64(slot > 0)))
-        else:
-            for channel in range(3):
-                put(into, place + channel, number_of(quad, channel))
+def _fill_three(flat, first, slots, ends, runs, row, width, background, values):
+    """Fill the values of a row of pixels for three channels, the most frequent number, run by run.
+
+    Pixels beyond a run's end are written over by the next.
+    """
+    into, stride, y, begin = values.reshape(-1), values.shape[1], row + 0.5, np.int64(ends[0])
+    for run in range(1, runs - 1):
+        end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
+        column, last, place = begin - RING, end - RING, QUADS * (first + slot)
+        begin = end
+        if slot == 0:
+            _fill_background(background, row * width + column, row * width + last, values)
+            continue
+        while stride == 4 and column < last and column + BLOCK <= width:
+            fill_run(flat, place, column + 0.5, y, into, (row * width + column) * stride)
+            column += BLOCK
+        for rest in range(column, last):
+            quad = _quad_at(flat, first + slot, rest + 0.5, y)
+            quad = times(quad, 1.0 / number_of(quad, 3))
+            place_of = (row * width + rest) * stride
+            if stride == 4:
+                store_quad(into, place_of, with_last(quad, 1.0))
+            else:
+                for channel in range(3):
+                    put(into, place_of + channel, number_of(quad, channel))
 
 
 @borrower
@@ -200,23 +254,52 @@ def _fill_any(planes, first, slots, row, begin, end, width, values):
 
 
 @borrower
-def _add_three(flat, first, slot, corners, x, y, grad, sums):
-    """Add what one pixel gives to the sums of `interpolate_centers_backward`, for three channels."""
+def _grad_of_three(grad_values, place, stride):
+    """Return the gradients of three channels, and one number more."""
+    if stride == 4:
+        return load_quad(grad_values, place)
+    r, g, b = at(grad_values, place), at(grad_values, place + 1), at(grad_values, place + 2)
+    return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
+
+
+@subroutine
+def _add_three(flat, first, slot, corner_x, corner_y, x, y, grad, sums):
+    """Add what one pixel gives to the sums of `sum_centers`, for three channels."""
     quad = _quad_at(flat, first + slot, x, y)
     inverse = 1.0 / number_of(quad, 3)
     grad = times(grad, inverse)
     grad = with_last(grad, product_of_three(grad, quad) * inverse)
     place = QUADS * (first + slot)
     add_quad(sums, place, grad)
-    add_quad(sums, place + 4, times(grad, x - at(corners, 2 * slot)))
-    add_quad(sums, place + 8, times(grad, y - at(corners, 2 * slot + 1)))
+    add_quad(sums, place + 4, times(grad, x - corner_x))
+    add_quad(sums, place + 8, times(grad, y - corner_y))
 
 
 @borrower
-def _add_any(planes, first, slot, corners, x, y, row, grad_values, pixel, sums):
+def _add_row_of_three(flat, first, slots, ends, runs, row, width, corners, flat_grads, stride, sums):
+    """Do `_add_three` for the pixels of a row that see faces, run by run."""
+    y, begin = row + 0.5, np.int64(ends[0])
+    for run in range(1, runs - 1):
+        end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
+        column, last = begin - RING, end - RING
+        begin = end
+        if slot == 0:
+            continue
+        place, corner_x, corner_y = QUADS * (first + slot), at(corners, 2 * slot), at(corners, 2 * slot + 1)
+        while stride == 4 and column < last and column + BLOCK <= width:
+            x, pixel = column + 0.5, row * width + column
+            add_run(flat, place, x, y, x - corner_x, y - corner_y, flat_grads, pixel * stride, last - column, sums)
+            column += BLOCK
+        for rest in range(column, last):
+            grad = _grad_of_three(flat_grads, (row * width + rest) * stride, stride)
+            _add_three(flat, first, slot, corner_x, corner_y, rest + 0.5, y, grad, sums)
+
+
+@subroutine
+def _add_any(planes, first, slot, corner_x, corner_y, x, y, row, grad_values, pixel, sums):
     """Do what `_add_three` does for any number of channels."""
     channels, into = planes.shape[2] - 1, first + slot
-    dx, dy = x - corners[2 * slot], y - corners[2 * slot + 1]
+    dx, dy = x - corner_x, y - corner_y
     q, slope_q = _on_row(planes[into], channels, row)
     inverse, along = 1.0 / (q + x * slope_q), 0.0
     for channel in range(channels + 1):
@@ -230,58 +313,7 @@ def _add_any(planes, first, slot, corners, x, y, row, grad_values, pixel, sums):
         sums[into, 2, channel] += grad * dy
 
 
-@kernel
-def interpolate_centers(
-    share,
-    shares,
-    board,
-    turn,
-    points,
-    faces,
-    attributes,
-    attribute_faces,
-    perspective,
-    run_ends,
-    run_counts,
-    slots,
-    slot_faces,
-    slot_starts,
-    background,
-    planes,
-    values,
-):
-    """Fill the rows of `values` (S, C) that belong to pixels of an image, and the one for nothing, `background` (C,).
-
-    And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
-    """
-    if share < 0:
-        lead(publish(board))
-        return
-    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
-    channels = attributes.shape[1]
-    flat, into = planes.reshape(-1), values.reshape(-1)
-    if share == 0:
-        _fill_background(background, height * width, height * width + 1, values)
-    while True:
-        strip = claim(turn)
-        if strip >= len(slot_starts) - 1:
-            break
-        first = slot_starts[strip]
-        _plane_of_nothing(background, planes[first])
-        for slot in range(first + 1, slot_starts[strip + 1]):
-            face = slot_faces[strip, slot - first]
-            _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
-        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
-            _fill_background(background, row * width, row * width + begin, values)
-            _fill_background(background, row * width + max(begin, end), row * width + width, values)
-            if channels == 3:
-                _fill_three(flat, first, slots[row + RING], row, begin, end, width, into, values)
-            else:
-                _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
-
-
-@kernel
+@subroutine
 def interpolate_places(
     points, faces, place_faces, place_corners, places, attributes, attribute_faces, perspective, values
 ):
@@ -301,13 +333,66 @@ def interpolate_places(
             )
 
 
-@borrower
-def _grad_of_three(grad_values, place, stride):
-    """Return the gradients of three channels, and one number more."""
-    if stride == 4:
-        return load_quad(grad_values, place)
-    r, g, b = at(grad_values, place), at(grad_values, place + 1), at(grad_values, place + 2)
-    return quad_of(np.float64(r), np.float64(g), np.float64(b), 0.0)
+@kernel
+def interpolate_all(
+    share,
+    shares,
+    board,
+    turn,
+    points,
+    faces,
+    attributes,
+    attribute_faces,
+    perspective,
+    run_ends,
+    run_counts,
+    slots,
+    slot_faces,
+    slot_starts,
+    place_faces,
+    place_corners,
+    places,
+    background,
+    planes,
+    values,
+):
+    """Fill values (S, C): those of pixels of an image, the one for nothing, `background` (C,), and those of places.
+
+    And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    prefer_wide_vectors()
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
+    channels = attributes.shape[1]
+    flat = planes.reshape(-1)
+    given = (attributes, attribute_faces, perspective)
+    while True:
+        strip = claim(turn) - 1
+        if strip >= len(slot_starts) - 1:
+            break
+        if strip < 0:
+            _fill_background(background, height * width, height * width + 1, values)
+            interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
+            continue
+        first = slot_starts[strip]
+        _plane_of_nothing(background, planes[first])
+        for slot in range(first + 1, slot_starts[strip + 1]):
+            face = slot_faces[strip, slot - first]
+            if channels == 3:
+                _fill_planes_of_three(points, faces, face, perspective, attributes, attribute_faces, slot, flat)
+            else:
+                _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
+        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            if channels == 3:
+                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
+                _fill_three(flat, first, slots[row + RING], ends, runs, row, width, background, values)
+                continue
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            _fill_background(background, row * width, row * width + begin, values)
+            _fill_background(background, row * width + max(begin, end), row * width + width, values)
+            _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
 
 
 @borrower
@@ -319,7 +404,7 @@ def _weighed(sums, slot, channel, start, sx, sy):
 @borrower
 def _give_corners(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of):
     """Fill shares_of (N, 3, C + 3) of a slot with the gradients of attributes and points, x, y and 1 / depth, at a face's corners
-    that its sums give, see `interpolate_centers_backward`.
+    that its sums give, see `sum_centers`.
 
     The sums W_j of w_j g and of w_j (g . value) come first: q times barycentric coordinate j is q_j at the first corner, or 0,
     and has its slopes. With M_jk = sum over pixels of w_j (g . (c_k - value)), the gradient of log q_k is M_kk, and corner j gets
@@ -349,102 +434,157 @@ def _give_corners(points, faces, face, attributes, attribute_faces, perspective,
         shares_of[slot, j, channels + 2] = own * inverse if perspective else 0.0
 
 
-@kernel
-def interpolate_centers_backward(
-    share,
-    shares,
-    board,
-    turn,
+@borrower
+def _give_corners_of_three(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of):
+    """Do what `_give_corners` does for three channels, with sums and shares_of flat."""
+    sax, say, sbx, sby, scx, scy = barycentric_slopes(*corners_of(points, faces, face))
+    qa, qb, qc = qs_of(points, faces, face, perspective)
+    # What lies along the value is taken off.
+    at_a = _row_of_three(attributes, attribute_faces[face, 0], -1.0)
+    at_b = _row_of_three(attributes, attribute_faces[face, 1], -1.0)
+    at_c = _row_of_three(attributes, attribute_faces[face, 2], -1.0)
+    place, into = QUADS * slot, _SHARES * slot
+    total, by_x, by_y = load_quad(sums, place), load_quad(sums, place + 4), load_quad(sums, place + 8)
+    for j in range(3):
+        q, start = select(j == 0, qa, select(j == 1, qb, qc)), select(j == 0, qa, 0.0)
+        sx = q * select(j == 0, sax, select(j == 1, sbx, scx))
+        sy = q * select(j == 0, say, select(j == 1, sby, scy))
+        of_corner = add_times(add_times(times(total, start), by_x, sx), by_y, sy)
+        along_a, along_b, along_c = (
+            product_of_four(of_corner, at_a),
+            product_of_four(of_corner, at_b),
+            product_of_four(of_corner, at_c),
+        )
+        inverse = 1.0 / q
+        own = select(j == 0, along_a, select(j == 1, along_b, along_c))
+        along_a, along_b, along_c = along_a * qa * inverse, along_b * qb * inverse, along_c * qc * inverse
+        # The fourth is written over.
+        store_quad(shares_of, into + 6 * j, of_corner)
+        put(shares_of, into + 6 * j + 3, -(sax * along_a + sbx * along_b + scx * along_c))
+        put(shares_of, into + 6 * j + 4, -(say * along_a + sby * along_b + scy * along_c))
+        put(shares_of, into + 6 * j + 5, own * inverse if perspective else 0.0)
+
+
+@subroutine
+def sum_centers(
+    stage, points, faces, run_ends, run_counts, slots, slot_faces, slot_starts, planes, grad_values, is_begun, sums
+):
+    """Fill sums (N, 3, C + 1) of the faces seen in each strip, strip by strip.
+
+    What is linear in the image, over q, needs only sums over a face's pixels: of g / q for each channel and, last,
+    g . value / q, with g the gradient of the pixel's value; and of these times x and y from the face's first corner. If sums
+    are begun, these come on top.
+    """
+    prefer_wide_vectors()
+    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
+    channels, stride = planes.shape[2] - 1, grad_values.shape[1]
+    flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
+    corners = np.zeros(2 * slot_faces.shape[1])
+    while True:
+        strip = claim(stage)
+        if strip >= len(slot_starts) - 1:
+            break
+        first = slot_starts[strip]
+        for slot in range(slot_starts[strip + 1] - first):
+            corners[2 * slot], corners[2 * slot + 1] = _corner_of(points, faces, slot_faces[strip, slot])
+            for channel in range(0 if is_begun else channels + 1):
+                for axis in range(3):
+                    sums[first + slot, axis, channel] = 0.0
+        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            here = slots[row + RING]
+            if channels == 3:
+                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
+                _add_row_of_three(flat, first, here, ends, runs, row, width, corners, flat_grads, stride, into)
+                continue
+            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
+            for column in range(begin, end):
+                slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
+                corner = corners[2 * slot_here], corners[2 * slot_here + 1]
+                _add_any(planes, first, slot_here, *corner, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
+        finish(stage)
+
+
+@subroutine
+def give_centers(
+    stage,
     points,
     faces,
     attributes,
     attribute_faces,
     perspective,
-    run_ends,
-    run_counts,
     slots,
     slot_faces,
     slot_starts,
     planes,
-    grad_values,
     more_starts,
     more_pixels,
     more_values,
-    is_begun,
     sums,
     shares_of,
 ):
-    """Fill shares_of (N, 3, C + 3) of the faces seen in each strip, see `_give_corners`.
+    """Fill shares_of (N, 3, C + 3) of the faces seen in each strip with what their sums give, see `_give_corners`.
 
-    What is linear in the image, over q, needs only sums (N, 3, C + 1) over a face's pixels: of g / q for each channel and, last,
-    g . value / q, with g the gradient of the pixel's value; and of these times x and y from the face's first corner. If sums
-    are begun, these come on top.
-
-    More gradients are those of more_pixels (N,), in the order of strips, those of which begin at more_starts (S + 1,).
+    More gradients that are added to the sums are those of more_pixels (N,), in the order of strips, those of which begin at
+    more_starts (S + 1,).
     """
-    if share < 0:
-        lead(publish(board))
-        return
-    height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
-    channels, stride = planes.shape[2] - 1, grad_values.shape[1]
+    width, channels, stride = slots.shape[1] - 2 * RING, planes.shape[2] - 1, more_values.shape[1]
     flat, into = planes.reshape(-1), sums.reshape(-1)
-    flat_grads, flat_more = grad_values.reshape(-1), more_values.reshape(-1)
-    corners = np.zeros(2 * slot_faces.shape[1])
+    flat_more, flat_shares = more_values.reshape(-1), shares_of.reshape(-1)
     while True:
-        strip = claim(turn)
+        strip = claim(stage)
         if strip >= len(slot_starts) - 1:
             break
         first = slot_starts[strip]
-        for slot in range(slot_starts[strip + 1] - first):
-            face = max(slot_faces[strip, slot], 0)
-            corners[2 * slot], corners[2 * slot + 1] = points[faces[face, 0], 0], points[faces[face, 0], 1]
-            for channel in range(0 if is_begun else channels + 1):
-                for axis in range(3):
-                    sums[first + slot, axis, channel] = 0.0
-        for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
-            here, y = slots[row + RING], row + 0.5
-            # From several places at once: pixels beside each other add to the same sums, and would wait for each other.
-            part = (max(end - begin, 0) + _AT_ONCE - 1) // _AT_ONCE
-            for step in range(part):
-                for turn_of in range(_AT_ONCE):
-                    column = begin + step + turn_of * part
-                    if column >= end:
-                        continue
-                    slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
-                    if channels == 3:
-                        grad = _grad_of_three(flat_grads, pixel * stride, stride)
-                        _add_three(flat, first, slot_here, corners, column + 0.5, y, grad, into)
-                    else:
-                        _add_any(planes, first, slot_here, corners, column + 0.5, y, row, grad_values, pixel, sums)
         for number in range(more_starts[strip], more_starts[strip + 1]):
             row, column = more_pixels[number] // width, more_pixels[number] % width
-            slot_here = np.int64(slots[row + RING, column + RING])
+            here = np.int64(slots[row + RING, column + RING])
+            corner, x, y = _corner_of(points, faces, slot_faces[strip, here]), column + 0.5, row + 0.5
             if channels == 3:
-                grad = _grad_of_three(flat_more, number * stride, stride)
-                _add_three(flat, first, slot_here, corners, column + 0.5, row + 0.5, grad, into)
+                _add_three(flat, first, here, *corner, x, y, _grad_of_three(flat_more, number * stride, stride), into)
             else:
-                _add_any(planes, first, slot_here, corners, column + 0.5, row + 0.5, row, more_values, number, sums)
+                _add_any(planes, first, here, *corner, x, y, row, more_values, number, sums)
         given = (attributes, attribute_faces, perspective)
         for slot in range(first + 1, slot_starts[strip + 1]):
-            _give_corners(points, faces, slot_faces[strip, slot - first], *given, slot, sums, shares_of)
+            face = slot_faces[strip, slot - first]
+            if channels == 3:
+                _give_corners_of_three(points, faces, face, *given, slot, into, flat_shares)
+            else:
+                _give_corners(points, faces, face, *given, slot, sums, shares_of)
+        finish(stage)
 
 
-@kernel
-def gather_centers(faces, attribute_faces, slot_faces, slot_starts, shares_of, grad_points, grad_attributes):
-    """Add to grad_points (V, 3) and grad_attributes (T, C) what the faces' corners get, see `_give_corners`, in their order."""
-    channels = grad_attributes.shape[1]
+@borrower
+def _gather(rows_of, slot_faces, slot_starts, shares_of, first, grads):
+    """Add to the rows of grads (T, C) that rows_of (F, 3) names what the faces' corners get, from channel `first` on, in their
+    order."""
     for strip in range(len(slot_starts) - 1):
         for slot in range(slot_starts[strip], slot_starts[strip + 1]):
             face = slot_faces[strip, slot - slot_starts[strip]]
             if face < 0:
                 continue
             for j in range(3):
-                row, vertex = attribute_faces[face, j], faces[face, j]
-                for channel in range(channels):
-                    grad_attributes[row, channel] += shares_of[slot, j, channel]
-                for axis in range(3):
-                    grad_points[vertex, axis] += shares_of[slot, j, channels + axis]
+                row = rows_of[face, j]
+                for channel in range(grads.shape[1]):
+                    grads[row, channel] += shares_of[slot, j, first + channel]
+
+
+@subroutine
+def gather_attributes(attribute_faces, slot_faces, slot_starts, shares_of, grad_attributes):
+    """Add to grad_attributes (T, C) what the faces' corners get, see `_give_corners`."""
+    _gather(attribute_faces, slot_faces, slot_starts, shares_of, 0, grad_attributes)
+
+
+@subroutine
+def gather_points(faces, slot_faces, slot_starts, shares_of, grad_points):
+    """Add to grad_points (V, 3) what the faces' corners get, see `_give_corners`."""
+    _gather(faces, slot_faces, slot_starts, shares_of, shares_of.shape[2] - 3, grad_points)
+
+
+@kernel
+def gather_corners(faces, attribute_faces, slot_faces, slot_starts, shares_of, grad_points, grad_attributes):
+    """Do `gather_attributes` and `gather_points`."""
+    gather_attributes(attribute_faces, slot_faces, slot_starts, shares_of, grad_attributes)
+    gather_points(faces, slot_faces, slot_starts, shares_of, grad_points)
 
 
 @kernel
@@ -464,8 +604,8 @@ def add_moved(grad_points, faces, face, weights, hx, hy):
         grad_points[vertex, 1] -= weights[k] * hy
 
 
-@kernel
-def interpolate_places_backward(
+@subroutine
+def add_places(
     points,
     faces,
     place_faces,
@@ -536,12 +676,24 @@ def interpolate_places_backward(
         grad_points[end, 1] += to_start[3]
 
 
-@kernel
-def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
-    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2, and of attributes (T, C)."""
-    for vertex in range(len(points)):
+@subroutine
+def finish_points(points, grad_points, of_vertices):
+    """Fill the gradients of vertices in pixel space (V, 3), d(1 / z) = -dz / z^2."""
+    for vertex in range(len(of_vertices)):
         of_vertices[vertex, 0], of_vertices[vertex, 1] = grad_points[vertex, 0], grad_points[vertex, 1]
         of_vertices[vertex, 2] = -grad_points[vertex, 2] * points[vertex, 2] ** 2
+
+
+@subroutine
+def finish_attributes(grad_attributes, of_attributes):
+    """Fill the gradients of attributes (T, C), in their precision."""
     for row in range(len(of_attributes)):
         for channel in range(of_attributes.shape[1]):
             of_attributes[row, channel] = grad_attributes[row, channel]
+
+
+@kernel
+def finish_gradients(points, grad_points, grad_attributes, of_vertices, of_attributes):
+    """Do `finish_points` and `finish_attributes`."""
+    finish_points(points, grad_points, of_vertices)
+    finish_attributes(grad_attributes, of_attributes)

@@ -9,11 +9,11 @@ import math
 import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT
-from ..formulas.edge import is_inside, side_of
+from ..formulas.edge import is_after, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
-from ..spin import claim, lead, publish
+from ..spin import await_tasks, claim, finish, lead, publish
 from .row_lanes import all_negative, columns_twice, cross_exactly, lowest_lane, put_pair_where
 
 ROWS = 16  # of a strip, the unit of work of a thread
@@ -50,21 +50,16 @@ def _bounds_of(vertices, faces, face, columns, rows, cull_backfaces):
     return sign, ((first_x, last_x, first_y, last_y) if first_x <= last_x else nothing)
 
 
-@kernel
-def prepare_faces(
-    share, shares, board, turn, vertices, faces, height, width, cull_backfaces, points, signs, bounds, counts
-):
+@subroutine
+def prepare_faces(stage, vertices, faces, height, width, cull_backfaces, points, signs, bounds, counts):
     """Fill points (V, 3) from vertices in pixel space, 1 / depth being 0 behind the camera; signs (F,) with 1 or -1 as the face's
     area is, 0 if it does not count; and bounds (F, 4) with the pixels it may cover, see `_bounds_of`.
 
     counts (P, S), zeros, is how many faces of each portion reach each strip.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     columns, rows, portions = np.float64(width + 2 * RING), np.float64(height + 2 * RING), len(counts)
     while True:
-        portion = claim(turn)
+        portion = claim(stage)
         if portion >= portions:
             break
         for vertex in range(len(points) * portion // portions, len(points) * (portion + 1) // portions):
@@ -77,9 +72,10 @@ def prepare_faces(
             bounds[face, 0], bounds[face, 1], bounds[face, 2], bounds[face, 3] = box
             for strip in range(box[2] // ROWS, box[3] // ROWS + 1):
                 counts[portion, strip] += 1
+        finish(stage)
 
 
-@kernel
+@subroutine
 def start_entries(counts, starts):
     """Fill starts (S + 1,) with the first entry of each strip, and turn counts (P, S) into the first of each portion there."""
     total = 0
@@ -92,24 +88,22 @@ def start_entries(counts, starts):
     starts[counts.shape[1]] = total
 
 
-@kernel
-def fill_entries(share, shares, board, turn, bounds, counts, entries):
+@subroutine
+def fill_entries(stage, bounds, counts, entries):
     """Fill entries (E,) with the faces of each strip, in their order."""
-    if share < 0:
-        lead(publish(board))
-        return
     portions = len(counts)
     while True:
-        portion = claim(turn)
+        portion = claim(stage)
         if portion >= portions:
             break
         for face in range(len(bounds) * portion // portions, len(bounds) * (portion + 1) // portions):
             for strip in range(bounds[face, 2] // ROWS, bounds[face, 3] // ROWS + 1):
                 entries[counts[portion, strip]] = face
                 counts[portion, strip] += 1
+        finish(stage)
 
 
-@kernel
+@subroutine
 def number_slots(starts, facing):
     """Turn counts into starts (S + 1,), of numbers that go on from strip to strip; return the sign of all faces that are seen, 0
     if there are both or none."""
@@ -191,10 +185,14 @@ def _clear(depths, numbers, stride, rows, width, first_column, last_column):
     """Let a strip of `rows` rows see nothing in a range of columns. What is beside the image is nearer than any face."""
     end = min((last_column // TILE + 1) * TILE + BLOCK, stride)
     for row in range(ROWS):
-        for column in range(first_column // TILE * TILE, end):
-            is_within = row < rows and column < width
-            put(depths, row * stride + column, 0.0 if is_within else np.inf)
-            put(numbers, row * stride + column, np.int32(-1))
+        begin, place = first_column // TILE * TILE, row * stride
+        within = max(begin, min(end, width)) if row < rows else begin
+        for column in range(begin, within):
+            put(depths, place + column, 0.0)
+        for column in range(within, end):
+            put(depths, place + column, np.inf)
+        for column in range(begin, end):
+            put(numbers, place + column, np.int32(-1))
     for column in range(first_column // TILE * TILE, end):
         put(depths, ROWS * stride + column, np.inf)
 
@@ -242,9 +240,12 @@ def _draw_face(
 @borrower
 def _see_nothing(near, ids, slots, begin, end):
     """Let a row of the image see nothing in a range of columns."""
+    # A loop each: LLVM does not look whether so many arrays overlap, and would go one by one.
     for column in range(begin, end):
         put(near, column, 0.0)
+    for column in range(begin, end):
         put(ids, column, np.int32(-1))
+    for column in range(begin, end):
         put(slots, column, np.int32(0))
 
 
@@ -261,12 +262,9 @@ def _find_runs(ids, width, begin, end, ends):
     return runs + 2
 
 
-@kernel
+@subroutine
 def draw_ids(
-    share,
-    shares,
-    board,
-    turn,
+    stage,
     points,
     faces,
     signs,
@@ -295,9 +293,6 @@ def draw_ids(
     Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
     stays in the cache: the image is written once.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     prefer_wide_vectors()
     rows, width = ids.shape
     mark = np.full(len(faces) + 1, -1, np.int32)
@@ -305,18 +300,18 @@ def draw_ids(
     stride = -(-width // TILE) * TILE + BLOCK
     depths, numbers = np.empty((ROWS + 1) * stride), np.empty((ROWS + 1) * stride, np.int32)
     spans = np.empty((3, ROWS // TILE, farthest.shape[1]))
-    if share == 0:
-        for pixel in range(len(last) - BLOCK, len(last)):
-            last[pixel] = -1
     strips, most = len(counts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
     # A strip's faces: those seen from their front and, from the end on, the others.
     by_side = np.empty(most + 1, np.int32)
     while True:
-        strip = claim(turn)
+        strip = claim(stage)
         if strip >= strips:
             break
+        if strip == 0:
+            for pixel in range(len(last) - BLOCK, len(last)):
+                last[pixel] = -1
         first_row, last_row = strip * ROWS, min(strip * ROWS + ROWS, rows) - 1
         first_column, last_column = width, np.int64(-1)
         begin, end = starts[strip], starts[strip + 1]
@@ -369,7 +364,9 @@ def draw_ids(
             _see_nothing(near, ids_here, slots_here, max(begin, end), width)
             for column in range(begin, end):
                 put(near, column, at(depths, place + column))
+            for column in range(begin, end):
                 put(ids_here, column, at(numbers, place + column))
+            for column in range(begin, end):
                 put(slots_here, column, np.int32(0))
             runs = _find_runs(ids_here, width, begin, end, ends)
             run_counts[row] = runs
@@ -390,6 +387,62 @@ def draw_ids(
             for column in range(max(begin, RING), min(end, width - RING)):
                 put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
         counts[strip + 1], facing[strip, 0], facing[strip, 1] = seen, front > 0, back > 0
+        finish(stage)
+
+
+@kernel
+def see_faces(
+    share,
+    shares,
+    board,
+    stages,
+    vertices,
+    faces,
+    height,
+    width,
+    cull_backfaces,
+    points,
+    signs,
+    bounds,
+    counts,
+    starts,
+    entries,
+    nearest,
+    ids,
+    run_ends,
+    run_counts,
+    slots,
+    slot_faces,
+    slot_starts,
+    facing,
+    farthest,
+    last,
+    seen_sign,
+):
+    """Do `prepare_faces`, `start_entries`, `fill_entries`, `draw_ids` and `number_slots`, whose sign is that of seen_sign (1,).
+
+    With less room for entries than starts (S + 1,) has in the end, nothing is drawn.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    prefer_wide_vectors()
+    prepare_faces(stages[0], vertices, faces, height, width, cull_backfaces, points, signs, bounds, counts)
+    if not await_tasks(stages[0], len(counts), share, board):
+        return
+    if claim(stages[1]) == 0:
+        start_entries(counts, starts)
+        finish(stages[1])
+    if not await_tasks(stages[1], 1, share, board) or starts[len(starts) - 1] > len(entries):
+        return
+    fill_entries(stages[2], bounds, counts, entries)
+    if not await_tasks(stages[2], len(counts), share, board):
+        return
+    binned = (points, faces, signs, bounds, starts, entries)
+    seen = (run_ends, run_counts, slots, slot_faces, slot_starts)
+    draw_ids(stages[3], *binned, nearest, ids, *seen, facing, farthest, last)
+    if await_tasks(stages[3], len(facing), share, board) and claim(stages[4]) == 0:
+        seen_sign[0] = number_slots(slot_starts, facing)
 
 
 @borrower
@@ -411,21 +464,11 @@ def _is_marked(before, bounds, face, first_row):
 
 
 @borrower
-def _draw_pixel_under(points, face, corners, row, column, pixel, highest, marks, nearest, under, depths):
-    """Do `draw_under` for one pixel of one face."""
-    if marks[pixel] < 0 or highest <= depths[pixel]:
-        return
-    a, b, c = corners
-    x, y = column - RING + 0.5, row - RING + 0.5
-    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-    cx, cy = points[c, 0], points[c, 1]
-    if not (is_inside(ax, ay, bx, by, x, y) and is_inside(bx, by, cx, cy, x, y) and is_inside(cx, cy, ax, ay, x, y)):
-        return
-    side0, side1 = side_of(bx, by, cx, cy, x, y), side_of(cx, cy, ax, ay, x, y)
-    side2 = side_of(ax, ay, bx, by, x, y)
-    near = (side0 * points[a, 2] + side1 * points[b, 2] + side2 * points[c, 2]) / (side0 + side1 + side2)
-    if depths[pixel] < near < NEARER * nearest[row, column]:
-        under[pixel], depths[pixel] = face, near
+def _ordered(ax, ay, bx, by):
+    """Return an edge's ends in the order that `is_inside` takes them, and -1 if that turned them, else 1."""
+    turned = is_after(ax, ay, bx, by)
+    first_x, first_y = select(turned, bx, ax), select(turned, by, ay)
+    return first_x, first_y, select(turned, ax, bx), select(turned, ay, by), select(turned, -1.0, 1.0)
 
 
 @borrower
@@ -436,25 +479,36 @@ def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, u
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     if sign < 0:
         b, c = c, b
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
+    x0, y0, x1, y1, turn_a = _ordered(bx, by, cx, cy)
+    x2, y2, x3, y3, turn_b = _ordered(cx, cy, ax, ay)
+    x4, y4, x5, y5, turn_c = _ordered(ax, ay, bx, by)
+    kept_a, kept_b, kept_c = _kept_at(bx, by, cx, cy), _kept_at(cx, cy, ax, ay), _kept_at(ax, ay, bx, by)
     highest = max(points[a, 2], points[b, 2], points[c, 2])
     for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-        on_row = (row - RING) * width - RING
+        on_row, y = (row - RING) * width - RING, row - RING + 0.5
         first_column, last_column = max(bounds[face, 0], RING), min(bounds[face, 1], width)
         for begin in range(first_column, last_column + 1, BLOCK):
             if all_negative(marks, np.int64(on_row + begin)):
                 continue  # as most are
             for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
-                _draw_pixel_under(
-                    points, face, (a, b, c), row, column, on_row + column, highest, marks, nearest, under, depths
-                )
+                pixel, x = np.int64(on_row + column), column - RING + 0.5
+                at_a = turn_a * side_of(x0, y0, x1, y1, x, y)
+                at_b = turn_b * side_of(x2, y2, x3, y3, x, y)
+                at_c = turn_c * side_of(x4, y4, x5, y5, x, y)
+                # One branch: which pixels have marks, and which lie within a face, cannot be guessed.
+                within = (at_a >= kept_a) & (at_b >= kept_b) & (at_c >= kept_c)
+                if not (within & (at(marks, pixel) >= 0) & (highest > at(depths, pixel))):
+                    continue
+                near = (at_a * points[a, 2] + at_b * points[b, 2] + at_c * points[c, 2]) / (at_a + at_b + at_c)
+                if depths[pixel] < near < NEARER * nearest[row, column]:
+                    under[pixel], depths[pixel] = face, near
 
 
-@kernel
+@subroutine
 def draw_under(
-    share,
-    shares,
-    board,
-    turn,
+    stage,
     points,
     faces,
     signs,
@@ -474,15 +528,12 @@ def draw_under(
 
     Of closed surfaces the faces turned away are left out: they lie right behind an outline.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     strips, most = len(starts) - 1, 0
     for strip in range(strips):
         most = max(most, starts[strip + 1] - starts[strip])
     chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
-        strip = claim(turn)
+        strip = claim(stage)
         if strip >= strips:
             break
         count = np.int64(0)
@@ -496,3 +547,4 @@ def draw_under(
         for number in range(count):
             face = np.int64(chosen[number])
             _draw_face_under(points, faces, face, signs[face], bounds, strip, marks, nearest, under, depths)
+        finish(stage)

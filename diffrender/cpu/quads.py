@@ -9,7 +9,7 @@ from numba.extending import intrinsic, register_model
 
 from ..lanes import address_of, indices
 
-_FLAGS = ("contract", "nsz", "arcp", "afn")
+FLAGS = ("contract", "nsz", "arcp", "afn")
 _DOUBLES = ir.VectorType(ir.DoubleType(), 4)
 _INT32 = ir.IntType(32)
 
@@ -97,7 +97,7 @@ def times(typing_context, quad, factor):  # type: ignore[no-untyped-def]
     """Return a quad times a number."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.fmul(arguments[0], _spread(builder, arguments[1]), flags=_FLAGS)
+        return builder.fmul(arguments[0], _spread(builder, arguments[1]), flags=FLAGS)
 
     return _QUAD(_QUAD, types.float64), generate
 
@@ -108,7 +108,7 @@ def add_times(typing_context, start, quad, factor):  # type: ignore[no-untyped-d
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         start, quad, factor = arguments
-        return builder.fadd(start, builder.fmul(quad, _spread(builder, factor), flags=_FLAGS), flags=_FLAGS)
+        return builder.fadd(start, builder.fmul(quad, _spread(builder, factor), flags=FLAGS), flags=FLAGS)
 
     return _QUAD(_QUAD, _QUAD, types.float64), generate
 
@@ -138,8 +138,20 @@ def product_of_three(typing_context, first, second):  # type: ignore[no-untyped-
     """Return the sum of products of the first three numbers."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        products = builder.fmul(*arguments, flags=_FLAGS)
+        products = builder.fmul(*arguments, flags=FLAGS)
         one, two, three = (builder.extract_element(products, _INT32(k)) for k in range(3))
         return builder.fadd(builder.fadd(one, two, flags=()), three, flags=())
+
+    return types.float64(_QUAD, _QUAD), generate
+
+
+@intrinsic
+def product_of_four(typing_context, first, second):  # type: ignore[no-untyped-def]
+    """Return the sum of products of all four numbers."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        products = builder.fmul(*arguments, flags=FLAGS)
+        one, two, three, four = (builder.extract_element(products, _INT32(k)) for k in range(4))
+        return builder.fadd(builder.fadd(one, two, flags=()), builder.fadd(three, four, flags=()), flags=())
 
     return types.float64(_QUAD, _QUAD), generate

@@ -6,8 +6,8 @@ beyond: the image is the centre's value plus the sum of area * (beyond - near).
 
 import numpy as np
 
-from ..jit import borrower, kernel
-from ..spin import claim, lead, publish
+from ..jit import borrower, subroutine
+from ..spin import claim, finish
 from .candidates import MOST, SHARE, find_front, join_sheets, read_candidates
 from .entangled import (
     MOST_FACES,
@@ -661,12 +661,9 @@ def resolve_pixel(
         to_faces = True
 
 
-@kernel
+@subroutine
 def resolve_outlines(
-    share,
-    shares,
-    board,
-    turn,
+    stage,
     points,
     faces,
     linked,
@@ -711,9 +708,6 @@ def resolve_outlines(
     with its face on the inner side, numbers (N, 4), cutters (N, 4) for each of its two ends those of the edge that cuts it there,
     or -2 - the face in which it goes under, or -1.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     nothing = height * width
     here, known, inner = np.empty(MOST, np.int64), np.empty((MOST, 9)), np.empty(MOST, np.bool_)
@@ -727,7 +721,7 @@ def resolve_outlines(
     parts, part_spans = np.empty((PARTS, 6), np.int64), np.empty((PARTS, 2))
     portions, room, place_room = len(counts), len(pixels) // len(counts), len(place_faces) // len(counts)
     while True:
-        portion = claim(turn)
+        portion = claim(stage)
         if portion >= portions:
             break
         first_pair, first_place = portion * room, portion * place_room
@@ -840,6 +834,7 @@ def resolve_outlines(
                 place_pixels,
             )
         counts[portion, 0], counts[portion, 1] = pairs - first_pair, used - first_place
+        finish(stage)
 
 
 @borrower

@@ -2,7 +2,7 @@
 
 Over a face q times a value, and q, are linear in the image (`planes`, see `diffrender.cpu.fragments`). So a value p / q has the
 slopes (p_x - value q_x) / q. Their gradients are such of the value, of q, and of what the planes are made of: sums as
-`gather_centers` takes them, the gradients of each plane's three numbers, of q with the opposite sign.
+`gather_corners` takes them, the gradients of each plane's three numbers, of q with the opposite sign.
 """
 
 import numpy as np

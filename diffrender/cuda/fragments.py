@@ -8,10 +8,10 @@ import numpy as np
 from numba import cuda
 
 from ..cpu.fragments import (
+    add_places,
     barycentrics_at,
     clipped_at,
     corners_of,
-    interpolate_places_backward,
     place_weights,
     qs_of,
 )
@@ -253,7 +253,7 @@ def _place_backward(
     grad_points,
     grad_attributes,
 ):
-    """Fill grad_points (N, 3, 3) and grad_attributes (N, 3, C) of a place: what `interpolate_places_backward` gives a face that
+    """Fill grad_points (N, 3, 3) and grad_attributes (N, 3, C) of a place: what `add_places` gives a face that
     has vertices of its own."""
     own_points, own_attributes, own_values = own
     face = places[0][place]
@@ -268,7 +268,7 @@ def _place_backward(
             own_attributes[place, corner, channel] = attributes[attribute_faces[face, corner], channel]
             grad_attributes[place, corner, channel] = 0.0
     last = place + 1
-    interpolate_places_backward(
+    add_places(
         own_points[place],
         alone,
         alone[0, :1],
