@@ -164,7 +164,7 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "find_meetings": (outline.find_meetings, (surface, ints2, ints, ints)),
         "resolve": (
             resolve.resolve,
-            (*around, ints, ints, scratch, i64, longs, ints, longs, into, places),
+            (*around, ints, ints, ints, scratch, i64, longs, ints, longs, into, places),
         ),
         "find_below": (resolve.find_below, (*around, ints, ints2, scratch, longs, ints)),
         "interpolate": (fragments.interpolate, (doubles2, ints2, ints2, places, *given, reals, reals2)),
