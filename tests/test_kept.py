@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import diffrender as dr
-from diffrender.cpu import kept, rasterize
+from diffrender.cpu import bins, kept, rasterize
 
 # Views in which the faces' blocks take several pieces of the room, and one where what lies inside is opaque.
 LARGE = [dr.Camera.look_at(eye, size=(200, 180)) for eye in ((0.5, 0.3, 3), (-2, 1, 2))]
@@ -80,3 +80,20 @@ def test_memory_does_not_grow_with_overlap_beyond_what_is_kept():
     out = dr.rasterize_soft(vertices, np.arange(300).reshape(-1, 3), (256, 256))
     per_entry = 32 * 4 + 64
     assert out.kept_bytes < 256 * 256 * 8 + 800 * per_entry + dr.get_num_threads() * 4 * PIECE + 20_000
+
+
+def test_faces_that_reach_into_more_strips_than_there_is_room_for(monkeypatch):
+    random = np.random.default_rng(3)
+    vertices = np.c_[random.uniform(-20, 160, (30, 2)), random.uniform(2, 4, 30)].astype(np.float32)
+    faces = np.arange(30).reshape(-1, 3)
+    grad = random.normal(size=(150, 90)).astype(np.float32)
+
+    def draw():
+        raster = dr.rasterize_soft(vertices, faces, (150, 90))
+        assert len(raster._drawn.saved.bins.entries) > 20
+        return raster.alpha.tobytes(), raster.backward(grad).vertices_pixel.tobytes()
+
+    expected = draw()
+    monkeypatch.setattr(bins, "_ENTRIES", 0)
+    monkeypatch.setattr(bins, "_SPARE", 3)
+    assert draw() == expected

@@ -10,18 +10,20 @@ import numpy as np
 
 from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import formula, kernel
+from ..jit import formula, kernel, subroutine
 from ..kernel_memory import aligned
 from ..lanes import at, higher, lower, put
 from ..memory import empty
 from ..ranges import Ranges
-from ..spin import lead, publish
+from ..spin import await_tasks, claim, finish, lead, new_stages, publish
 from ..threads import parts_of, run_on_workers
 from .depths import put_depths
 from .spans import GEOMETRY, INVERSE_AREA
 from .strips import STRIP_ROWS
 
 _SLICES = 16
+_SIZES = 64  # of strips, by which they are put in order
+_ENTRIES, _SPARE = 2, 1024  # strips that a face has room in at first, and the mesh besides
 
 
 class Bins(NamedTuple):
@@ -33,7 +35,7 @@ class Bins(NamedTuple):
     slots: np.ndarray  # (F + 1,) int64 first gradient slot of each face
     starts: np.ndarray  # (B S + 1,) int64 first entry of each strip, view by view
     entries: np.ndarray  # (E,) int32 faces, strip by strip; within a strip slice by slice, in face order
-    order: np.ndarray  # (B S,) int64 strips, the fullest first: whoever is free takes the next
+    order: np.ndarray  # (B S,) int64 strips, the fullest first or nearly so: whoever is free takes the next
     radius: float  # px, how far from a face a pixel can still count
 
 
@@ -76,25 +78,90 @@ def sort_into_bins(
     in_slices = (np.zeros(views), np.zeros(views)) if depths is None else (depths.nearest, depths.per_depth)
     slices = empty((count,), np.uint8)
     slots = empty((count + 1,), np.int64)
-    per_view = _SLICES * -(-height // STRIP_ROWS)
+    strips = views * -(-height // STRIP_ROWS)
+    starts, order = np.empty(strips + 1, np.int64), np.empty(strips, np.int64)
+    given = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *in_slices)
     # Each part of the faces counts for itself: whoever fills the slices knows where each part's entries begin.
-    parts = parts_of(count)
-    counts = np.zeros((parts, views * per_view), np.int64)
-    arguments = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *in_slices)
-    run_on_workers(_prepare, *arguments, corners, geometry, bounds, slices, slots, per_view, counts, most=parts)
-    starts = np.empty(views * per_view + 1, np.int64)
-    entries = empty((int(counts.sum()),), np.int32)
-    run_on_workers(_fill, ranges.faces, per_view, bounds, slices, counts, slots, starts, entries, most=parts)
-    starts = starts[::_SLICES].copy()
-    order = np.argsort(starts[:-1] - starts[1:], kind="stable")
-    return Bins(corners, geometry, bounds, slots, starts, entries, order, radius)
+    parts, room = parts_of(count), _ENTRIES * count + _SPARE
+    while True:
+        entries, counts = empty((room,), np.int32), np.zeros((parts, strips * _SLICES), np.int64)
+        into = (corners, geometry, bounds, slices, slots, counts, starts, entries, order)
+        run_on_workers(_sort, new_stages(2), *given, *into, most=parts)
+        total = int(starts[-1])
+        if total <= room:
+            return Bins(corners, geometry, bounds, slots, starts, entries[:total], order, radius)
+        room = total
 
 
 @kernel
-def _prepare(
+def _sort(
     share,
     shares,
     board,
+    stages,
+    vertices,
+    faces,
+    face_starts,
+    height,
+    width,
+    radius,
+    cull_backfaces,
+    nearest,
+    per_depth,
+    corners,
+    geometry,
+    bounds,
+    slices,
+    slots,
+    counts,
+    starts,
+    entries,
+    order,
+):
+    """Fill what `Bins` holds, and slices (F,), or only starts, whose last is their number, if there is no room for the entries.
+
+    counts (parts, B S _SLICES), zeros, become the entries that each part of the faces has in each slice.
+    """
+    if share < 0:
+        lead(publish(board))
+        return
+    parts, per_view = len(counts), counts.shape[1] // (len(face_starts) - 1)
+    part = claim(stages[0])
+    while part < parts:
+        _prepare(
+            part,
+            vertices,
+            faces,
+            face_starts,
+            height,
+            width,
+            radius,
+            cull_backfaces,
+            nearest,
+            per_depth,
+            corners,
+            geometry,
+            bounds,
+            slices,
+            slots,
+            per_view,
+            counts,
+        )
+        finish(stages[0])
+        part = claim(stages[0])
+    if not await_tasks(stages[0], parts, share, board):
+        return
+    part = claim(stages[1])
+    while part < parts:
+        if part == 0:
+            _start(counts, starts, order)
+        _fill(part, face_starts, per_view, bounds, slices, counts, slots, entries)
+        part = claim(stages[1])
+
+
+@subroutine
+def _prepare(
+    part,
     vertices,
     faces,
     face_starts,
@@ -112,69 +179,63 @@ def _prepare(
     per_view,
     counts,
 ):
-    """Fill what is known of each face, and count the entries of slices, of which the strips of a view have `per_view`.
-
-    counts (parts, B S _SLICES), zeros, has the entries of each part of the faces, slots (F + 1,) number them within the part.
-    """
-    if share < 0:
-        lead(publish(board))
-        return
+    """Fill what is known of each face of a part, and count the entries of slices, of which the strips of a view have `per_view`;
+    slots (F + 1,) number them within the part."""
     count, parts = len(faces), len(counts)
-    for part in range(share, parts, shares):
-        of_part = counts[part]
-        total, view = 0, 0
-        for face in range(count * part // parts, count * (part + 1) // parts):
-            put(slots, face, total)
-            while face >= face_starts[view + 1]:
-                view += 1
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            # In float64: the sign and the zero of the area must be those of the exact triangle.
-            ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-            bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-            cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
-            area = signed_area_twice(ax, ay, bx, by, cx, cy)
-            _put_box(bounds, face, 0, -1, 0, -1)
-            if area == 0.0 or (cull_backfaces and area > 0.0):
-                continue
-            if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
-                continue
-            if area < 0.0:
-                b, c = c, b
-                bx, by, cx, cy = cx, cy, bx, by
-                area = -area
-            left, right = lower(lower(ax, bx), cx), higher(higher(ax, bx), cx)
-            top, bottom = lower(lower(ay, by), cy), higher(higher(ay, by), cy)
-            if lower(left, top) < -COORDINATE_LIMIT or higher(right, bottom) > COORDINATE_LIMIT:
-                continue
-            ab = (bx - ax) ** 2 + (by - ay) ** 2
-            bc = (cx - bx) ** 2 + (cy - by) ** 2
-            ca = (ax - cx) ** 2 + (ay - cy) ** 2
-            if lower(lower(area, ab), lower(bc, ca)) < SMALLEST_SQUARE:
-                continue  # zero in float32
-            put(corners, 3 * face, a)
-            put(corners, 3 * face + 1, b)
-            put(corners, 3 * face + 2, c)
-            into = GEOMETRY * face
-            put(geometry, into, ax)
-            put(geometry, into + 1, ay)
-            put(geometry, into + 2, bx)
-            put(geometry, into + 3, by)
-            put(geometry, into + 4, cx)
-            put(geometry, into + 5, cy)
-            put(geometry, into + INVERSE_AREA, 1.0 / area)
-            first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
-            first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
-            if first_x > last_x or first_y > last_y:
-                continue
-            _put_box(bounds, face, first_x, last_x, first_y, last_y)
-            depth = lower(lower(vertices[a, 2], vertices[b, 2]), vertices[c, 2])
-            in_slice = lower(np.int64((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
-            put(slices, face, in_slice)
-            first, last = first_y // STRIP_ROWS, last_y // STRIP_ROWS
-            total += last - first + 1
-            for strip in range(first, last + 1):
-                place = view * per_view + strip * _SLICES + in_slice
-                put(of_part, place, at(of_part, place) + 1)
+    of_part = counts[part]
+    total, view = 0, 0
+    for face in range(count * part // parts, count * (part + 1) // parts):
+        put(slots, face, total)
+        while face >= face_starts[view + 1]:
+            view += 1
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        # In float64: the sign and the zero of the area must be those of the exact triangle.
+        ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+        bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+        cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+        area = signed_area_twice(ax, ay, bx, by, cx, cy)
+        _put_box(bounds, face, 0, -1, 0, -1)
+        if area == 0.0 or (cull_backfaces and area > 0.0):
+            continue
+        if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
+            continue
+        if area < 0.0:
+            b, c = c, b
+            bx, by, cx, cy = cx, cy, bx, by
+            area = -area
+        left, right = lower(lower(ax, bx), cx), higher(higher(ax, bx), cx)
+        top, bottom = lower(lower(ay, by), cy), higher(higher(ay, by), cy)
+        if lower(left, top) < -COORDINATE_LIMIT or higher(right, bottom) > COORDINATE_LIMIT:
+            continue
+        ab = (bx - ax) ** 2 + (by - ay) ** 2
+        bc = (cx - bx) ** 2 + (cy - by) ** 2
+        ca = (ax - cx) ** 2 + (ay - cy) ** 2
+        if lower(lower(area, ab), lower(bc, ca)) < SMALLEST_SQUARE:
+            continue  # zero in float32
+        put(corners, 3 * face, a)
+        put(corners, 3 * face + 1, b)
+        put(corners, 3 * face + 2, c)
+        into = GEOMETRY * face
+        put(geometry, into, ax)
+        put(geometry, into + 1, ay)
+        put(geometry, into + 2, bx)
+        put(geometry, into + 3, by)
+        put(geometry, into + 4, cx)
+        put(geometry, into + 5, cy)
+        put(geometry, into + INVERSE_AREA, 1.0 / area)
+        first_x, last_x = pixel_range(left - radius, right + radius, np.float64(width))
+        first_y, last_y = pixel_range(top - radius, bottom + radius, np.float64(height))
+        if first_x > last_x or first_y > last_y:
+            continue
+        _put_box(bounds, face, first_x, last_x, first_y, last_y)
+        depth = lower(lower(vertices[a, 2], vertices[b, 2]), vertices[c, 2])
+        in_slice = lower(np.int64((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
+        put(slices, face, in_slice)
+        first, last = first_y // STRIP_ROWS, last_y // STRIP_ROWS
+        total += last - first + 1
+        for strip in range(first, last + 1):
+            place = view * per_view + strip * _SLICES + in_slice
+            put(of_part, place, at(of_part, place) + 1)
 
 
 @formula
@@ -185,37 +246,63 @@ def _put_box(bounds, face, left, right, top, bottom):
     put(bounds, 4 * face + 3, bottom)
 
 
-@kernel
-def _fill(share, shares, board, face_starts, per_view, bounds, slices, counts, slots, starts, entries):
-    """Write the faces to their slices, which begin at starts (B S _SLICES + 1,), and number the slots of all parts."""
-    if share < 0:
-        lead(publish(board))
-        return
+@subroutine
+def _start(counts, starts, order):
+    """Fill starts (B S + 1,), and order (B S,): strips of about as many entries keep theirs, which is near enough."""
+    parts, total, most = len(counts), np.int64(0), np.int64(1)
+    for strip in range(len(order)):
+        starts[strip] = total
+        for place in range(strip * _SLICES, (strip + 1) * _SLICES):
+            for part in range(parts):
+                total += at(counts, part * counts.shape[1] + place)
+        most = higher(most, total - starts[strip])
+    starts[len(order)] = total
+    ends = aligned(_SIZES + 1, np.int64)
+    for size in range(_SIZES + 1):
+        ends[size] = 0
+    for strip in range(len(order)):
+        ends[_size_of(starts, strip, most) + 1] += 1
+    for size in range(_SIZES):
+        ends[size + 1] += ends[size]
+    for strip in range(len(order)):
+        size = _size_of(starts, strip, most)
+        order[ends[size]] = strip
+        ends[size] += 1
+
+
+@formula
+def _size_of(starts, strip, most):
+    """Return 0 for the fullest strips up to _SIZES - 1 for empty ones."""
+    return (_SIZES - 1) * (most - (starts[strip + 1] - starts[strip])) // most
+
+
+@subroutine
+def _fill(part, face_starts, per_view, bounds, slices, counts, slots, entries):
+    """Write the faces of a part to their slices, and number the slots of all parts, if there is room for the entries."""
     count, parts = len(bounds), len(counts)
-    for part in range(share, parts, shares):
-        cursor = aligned(counts.shape[1], np.int64)
-        before, total = 0, 0
-        for place in range(len(cursor)):
-            cursor[place] = total
-            if part == 0:
-                starts[place] = total
-            for other in range(parts):
-                if other < part:
-                    cursor[place] += counts[other, place]
-                    before += counts[other, place]
-                total += counts[other, place]
-        if part == 0:
-            starts[len(cursor)], slots[count] = total, total
-        view = 0
-        for face in range(count * part // parts, count * (part + 1) // parts):
-            while face >= face_starts[view + 1]:
-                view += 1
-            put(slots, face, at(slots, face) + before)
-            top, bottom = np.int64(at(bounds, 4 * face + 2)), np.int64(at(bounds, 4 * face + 3))
-            if bottom >= top:
-                first = view * per_view + np.int64(at(slices, face))
-                for strip in range(top // STRIP_ROWS, bottom // STRIP_ROWS + 1):
-                    place = first + strip * _SLICES
-                    at_place = at(cursor, place)
-                    put(entries, at_place, face)
-                    put(cursor, place, at_place + 1)
+    cursor = aligned(counts.shape[1], np.int64)
+    before, total = 0, 0
+    for place in range(len(cursor)):
+        cursor[place] = total
+        for other in range(parts):
+            if other < part:
+                cursor[place] += counts[other, place]
+                before += counts[other, place]
+            total += counts[other, place]
+    if total > len(entries):
+        return
+    if part == 0:
+        slots[count] = total
+    view = 0
+    for face in range(count * part // parts, count * (part + 1) // parts):
+        while face >= face_starts[view + 1]:
+            view += 1
+        put(slots, face, at(slots, face) + before)
+        top, bottom = np.int64(at(bounds, 4 * face + 2)), np.int64(at(bounds, 4 * face + 3))
+        if bottom >= top:
+            first = view * per_view + np.int64(at(slices, face))
+            for strip in range(top // STRIP_ROWS, bottom // STRIP_ROWS + 1):
+                place = first + strip * _SLICES
+                at_place = at(cursor, place)
+                put(entries, at_place, face)
+                put(cursor, place, at_place + 1)
