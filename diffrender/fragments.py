@@ -8,6 +8,7 @@ import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
+from .memory import empty
 from .spin import new_stages
 from .surface_links import Surface, known_links, link_surface
 from .threads import run_on_workers
@@ -164,23 +165,27 @@ def rasterize_hard(
 
     height, width = size
     strips = -(-(height + 2 * hard.RING) // hard.ROWS)
-    points, signs, bounds = np.empty(vertices.shape), np.empty(len(faces), np.int8), np.empty((len(faces), 4), np.int32)
+    points, signs, bounds = (
+        empty(vertices.shape, np.float64),
+        empty((len(faces),), np.int8),
+        empty((len(faces), 4), np.int32),
+    )
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
-    nearest, ids = np.empty(drawn), np.empty(drawn, np.int32)
+    nearest, ids = empty(drawn, np.float64), empty(drawn, np.int32)
     seen = Seen(
-        np.empty(drawn, np.int32),
+        empty(drawn, np.int32),
         np.empty(drawn[0], np.int32),
-        np.empty(drawn, np.int32),
-        np.empty((strips, hard.ROWS * width + 2), np.int32),
+        empty(drawn, np.int32),
+        empty((strips, hard.ROWS * width + 2), np.int32),
         np.zeros(strips + 1, np.int64),
     )
     farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
-    facing, last = np.empty((strips, 2), np.bool_), np.empty(height * width + hard.BLOCK, np.int32)
+    facing, last = np.empty((strips, 2), np.bool_), empty((height * width + hard.BLOCK,), np.int32)
     seen_sign = np.zeros(1, np.int64)
     given, room = (vertices, faces, height, width, bool(cull_backfaces)), _ENTRIES * len(faces) + _SPARE
     while True:
         counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
-        binned = (points, faces, signs, bounds, starts, np.empty(room, np.int32))
+        binned = (points, faces, signs, bounds, starts, empty((room,), np.int32))
         into = (points, signs, bounds, counts, starts, binned[5], nearest, ids)
         run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
         if starts[-1] <= room:
@@ -213,31 +218,31 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
     height, width = ids.shape[0] - 2, ids.shape[1] - 2
     room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
     marked_tiles = np.zeros(farthest.shape, np.bool_)
-    order, under, depths = (np.empty(height * width, dtype) for dtype in (np.int32, np.int32, np.float64))
-    suspects = (np.empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
+    order, under, depths = (empty((height * width,), dtype) for dtype in (np.int32, np.int32, np.float64))
+    suspects = (empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
     most = 2 * room  # pairs
     while True:
-        outlines = (np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32))
+        outlines = (empty((room,), np.int32), empty((room, 2), np.float64), empty((room,), np.int32))
         into = (farthest, marked_tiles, last, order, under, depths, *outlines)
         totals, found, portions = np.zeros(2, np.int64), np.zeros(4, np.int64), np.empty((_PORTIONS, 2), np.int64)
         if len(linked.seams):  # first: those of a pixel are read last
             given = (*surface, links.pieces, linked.seams, seen_sign, nearest, ids)
             totals[:] = seams.find_seam_candidates(*given, *into)
         pairs = Pairs(
-            np.empty(most, np.int32),
-            np.empty((most, 2), np.int32),
-            np.empty(most),
-            np.empty((most, 2), np.int32),
-            np.empty((most, resolve.NUMBERS)),
-            np.empty((most, 4), np.int32),
+            empty((most,), np.int32),
+            empty((most, 2), np.int32),
+            empty((most,), np.float64),
+            empty((most, 2), np.int32),
+            empty((most, resolve.NUMBERS), np.float64),
+            empty((most, 4), np.int32),
         )
         places = Places(
-            np.empty(2 * most, np.int32),
-            np.empty(2 * most, np.int32),
-            np.empty((2 * most, 2)),
-            np.empty(2 * most, np.int32),
+            empty((2 * most,), np.int32),
+            empty((2 * most,), np.int32),
+            empty((2 * most, 2), np.float64),
+            empty((2 * most,), np.int32),
         )
-        changed = Changed(np.empty(most, np.int32), np.empty_like(bins[1]), np.empty(most, np.int32))
+        changed = Changed(empty((most,), np.int32), np.empty_like(bins[1]), empty((most,), np.int32))
         edges, filled = (links.pieces, linked.charts, links.heads, links.seconds), (*pairs, *places, *changed)
         seen = (*bins, seen_sign, nearest, ids, run_ends)
         run_on_workers(

@@ -8,6 +8,7 @@ import numpy as np
 from .backend import on_device
 from .checks import check_attributes, check_background
 from .fragments import Fragments
+from .memory import empty, empty_like, zeros
 from .spin import new_stages
 from .threads import run_on_workers
 
@@ -93,8 +94,8 @@ class Interpolation:
         )
         of_changed = (changed.pixels, changed.starts, changed.of_pairs, jumps)
         outlines = (*fragments.pairs, *of_changed, floor, background, image, grad_image, changes)
-        finished = np.empty(vertices, dtype), np.empty(self.attributes.shape, dtype)
-        into = (np.zeros(vertices), np.zeros(self.attributes.shape), *finished)
+        finished = empty(vertices, dtype), empty(self.attributes.shape, dtype)
+        into = (zeros(vertices, np.float64), zeros(self.attributes.shape, np.float64), *finished)
         self._backward(outlines, (grad_places, np.zeros(places)), None, into)
         return finished
 
@@ -112,8 +113,8 @@ class Interpolation:
         fragments, given = self._fragments, self._arguments
         surface, planes, seen = (fragments.points, fragments.faces), self._planes, fragments.seen
         # What slopes give are sums too, of centres and of places.
-        is_begun, sums, of_places = (False, np.empty_like(planes), None) if by_slopes is None else (True, *by_slopes)
-        shares_of = np.empty((len(planes), 3, self.attributes.shape[1] + 3))
+        is_begun, sums, of_places = (False, empty_like(planes), None) if by_slopes is None else (True, *by_slopes)
+        shares_of = empty((len(planes), 3, self.attributes.shape[1] + 3), np.float64)
         if of_places is not None:
             places = fragments.places.faces
             of_corners = np.empty((len(places), *shares_of.shape[1:]))
@@ -197,10 +198,10 @@ def fill(
     """Interpolate what has been checked; one channel more than attributes have is 1 on faces and 0 elsewhere."""
     from .cpu import fragments as kernels
 
-    values = np.empty((fragments.count, channels), attributes.dtype)
+    values = empty((fragments.count, channels), attributes.dtype)
     surface = (fragments.points, fragments.faces)
     given = (attributes, attribute_faces, bool(perspective_correct))
-    planes = np.empty((fragments.seen.starts[-1], 3, attributes.shape[1] + 1))
+    planes = empty((int(fragments.seen.starts[-1]), 3, attributes.shape[1] + 1), np.float64)
     at_fragments = (*surface, *given, *fragments.seen, *fragments.places[:3])
     run_on_workers(kernels.interpolate_all, np.zeros(1, np.int64), *at_fragments, colors, planes, values)
     return Interpolation(fragments, given, planes, values)
