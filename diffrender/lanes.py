@@ -77,16 +77,17 @@ def indices(numbers: list[int]) -> ir.Constant:
     return ir.Constant(ir.VectorType(_INT32, len(numbers)), numbers)
 
 
-def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
-    undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
+def spread_scalar(builder: ir.IRBuilder, scalar: ir.Value, count: int = LANES) -> ir.Value:
+    """Return a vector of a scalar, so many times."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, indices([0] * LANES))
+    return builder.shuffle_vector(first, undefined, indices([0] * count))
 
 
 def _as_lanes(context: Any, builder: ir.IRBuilder, lanes: LanesType, kinds: tuple, values: list) -> list:
     """Return values that are lanes, or scalars of any precision, as lanes."""
     return [
-        value if _is_lanes(kind) else _spread(builder, context.cast(builder, value, kind, lanes.dtype))
+        value if _is_lanes(kind) else spread_scalar(builder, context.cast(builder, value, kind, lanes.dtype))
         for kind, value in zip(kinds, values, strict=True)
     ]
 
@@ -328,7 +329,7 @@ def spread(typing_context, scalar):  # type: ignore[no-untyped-def]
     """Return a scalar in every lane."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _spread(builder, arguments[0])
+        return spread_scalar(builder, arguments[0])
 
     return _LANES[scalar](scalar), generate
 
@@ -349,7 +350,7 @@ def pair(typing_context, a, b):  # type: ignore[no-untyped-def]
     """Return scalar a in the lanes of the first block and b in those of the second."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        first, second = (_spread(builder, value) for value in arguments)
+        first, second = (spread_scalar(builder, value) for value in arguments)
         return builder.shuffle_vector(first, second, indices([*range(BLOCK), *range(LANES, LANES + BLOCK)]))
 
     return _LANES[a](a, b), generate
@@ -371,12 +372,7 @@ def load_rows(typing_context, array, first, second):  # type: ignore[no-untyped-
         both = []
         for address in addresses:
             rows = builder.load(builder.bitcast(address, wide.as_pointer()), align=align)
-            undefined = ir.Constant(ir.VectorType(wide, BLOCK), ir.Undefined)
-            both.append(
-                builder.shuffle_vector(
-                    builder.insert_element(undefined, rows, ir.Constant(_INT32, 0)), undefined, indices([0] * BLOCK)
-                )
-            )
+            both.append(spread_scalar(builder, rows, BLOCK))
         is_first = ir.Constant(ir.VectorType(ir.IntType(1), BLOCK), [True] * COLUMNS + [False] * COLUMNS)
         return builder.bitcast(builder.select(is_first, *both), ir.VectorType(kind, LANES))
 

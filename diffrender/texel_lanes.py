@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .lanes import BLOCK, LANES, LanesType, address_of, element_of, halves_of, indices
+from .lanes import BLOCK, LANES, LanesType, address_of, element_of, halves_of, indices, spread_scalar
 
 SHIFT = 6  # a chunk are 2**SHIFT texels
 ADDED = 4  # numbers of a texel where it is loaded or added to: a vector
@@ -147,7 +147,7 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
     doubles, longs = ir.VectorType(ir.DoubleType(), ADDED), ir.VectorType(long, ADDED)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        of_unit = _in_all(builder, arguments[6])
+        of_unit = spread_scalar(builder, arguments[6], ADDED)
         magic = ir.Constant(doubles, [rounding] * ADDED)
         left = cgutils.alloca_once_value(builder, builder.zext(builder.bitcast(arguments[5], ir.IntType(LANES)), long))
         begin, body, end = (builder.append_basic_block(name) for name in ("lanes", "lane", "done"))
@@ -164,7 +164,7 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
             place = builder.add(lane, long(corner * LANES))
             cell = builder.sext(builder.load(element_of(context, builder, cells, (arguments[2], place))), long)
             share = builder.load(element_of(context, builder, shares, (arguments[4], place)))
-            product = builder.fmul(value, _in_all(builder, share))
+            product = builder.fmul(value, spread_scalar(builder, share, ADDED))
             if product.type != doubles:
                 product = builder.fpext(product, doubles)
             counted = builder.bitcast(builder.fadd(builder.fmul(product, of_unit), magic), longs)
@@ -178,9 +178,3 @@ def add_to_texels(typing_context, grid, touched, cells, values, shares, where, u
         return context.get_dummy_value()
 
     return types.none(grid, touched, cells, values, shares, where, types.float64), generate
-
-
-def _in_all(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    undefined = ir.Constant(ir.VectorType(value.type, ADDED), ir.Undefined)
-    first = builder.insert_element(undefined, value, _INT32(0))
-    return builder.shuffle_vector(first, undefined, indices([0] * ADDED))

@@ -16,10 +16,10 @@ from ..lanes import (
     LANES,
     STEPS,
     LanesType,
-    _spread,
     address_of,
     element_of,
     indices,
+    spread_scalar,
 )
 
 NUMBER_BIT, PAIR_BIT = 22, 26
@@ -62,10 +62,10 @@ def put_items(typing_context, array, place, first):  # type: ignore[no-untyped-d
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(_INT32, STEPS)
-        undefined = ir.Constant(vector, ir.Undefined)
-        item = builder.insert_element(undefined, context.cast(builder, arguments[2], first, types.int32), _INT32(0))
-        item = builder.shuffle_vector(item, undefined, indices([0] * STEPS))
-        items = builder.add(item, ir.Constant(vector, [k * COLUMNS for k in range(STEPS)]))
+        item = context.cast(builder, arguments[2], first, types.int32)
+        items = builder.add(
+            spread_scalar(builder, item, STEPS), ir.Constant(vector, [k * COLUMNS for k in range(STEPS)])
+        )
         address = builder.bitcast(element_of(context, builder, array, arguments), vector.as_pointer())
         builder.store(items, address, align=4)
         return context.get_dummy_value()
@@ -79,7 +79,7 @@ def put_sums(typing_context, array, place, terms, first, more):  # type: ignore[
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         values = builder.load(address_of(context, builder, terms, (arguments[2], arguments[3])), align=4)
-        summand = _spread(builder, context.cast(builder, arguments[4], more, types.int32))
+        summand = spread_scalar(builder, context.cast(builder, arguments[4], more, types.int32))
         address = builder.bitcast(element_of(context, builder, array, arguments), _VECTOR.as_pointer())
         builder.store(builder.add(values, summand), address, align=4)
         return context.get_dummy_value()
@@ -93,7 +93,7 @@ def put_integers(typing_context, array, place, lanes, first, step):  # type: ign
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         start, more = (
-            _spread(builder, context.cast(builder, value, kind, types.int32))
+            spread_scalar(builder, context.cast(builder, value, kind, types.int32))
             for value, kind in zip(arguments[3:], (first, step), strict=True)
         )
         steps = builder.add(start, builder.mul(more, _constant(range(LANES), _INT32)))
@@ -168,7 +168,7 @@ def put_origins(typing_context, array, rows, stride, columns):  # type: ignore[n
     """Write where in a strip, whose rows take `stride` numbers, lanes' pairs of rows (reals) and columns begin."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        apart = _spread(builder, builder.trunc(arguments[2], _INT32))
+        apart = spread_scalar(builder, builder.trunc(arguments[2], _INT32))
         along = builder.mul(builder.fptosi(arguments[1], _VECTOR), apart)
         across = builder.add(arguments[3], arguments[3])
         zero = ir.Constant(ir.IntType(64), 0)

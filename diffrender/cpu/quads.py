@@ -7,7 +7,7 @@ from numba import types
 from numba.core.datamodel import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
-from ..lanes import address_of, indices
+from ..lanes import address_of, spread_scalar
 
 FLAGS = ("contract", "nsz", "arcp", "afn")
 _DOUBLES = ir.VectorType(ir.DoubleType(), 4)
@@ -28,11 +28,6 @@ _QUAD = QuadType()
 class _QuadModel(PrimitiveModel):
     def __init__(self, manager: Any, kind: QuadType):
         super().__init__(manager, kind, _DOUBLES)
-
-
-def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
-    undefined = ir.Constant(_DOUBLES, ir.Undefined)
-    return builder.shuffle_vector(builder.insert_element(undefined, scalar, _INT32(0)), undefined, indices([0] * 4))
 
 
 def _read(context: Any, builder: ir.IRBuilder, kind: types.Array, arguments: tuple) -> ir.Value:
@@ -97,7 +92,7 @@ def times(typing_context, quad, factor):  # type: ignore[no-untyped-def]
     """Return a quad times a number."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.fmul(arguments[0], _spread(builder, arguments[1]), flags=FLAGS)
+        return builder.fmul(arguments[0], spread_scalar(builder, arguments[1], 4), flags=FLAGS)
 
     return _QUAD(_QUAD, types.float64), generate
 
@@ -108,7 +103,7 @@ def add_times(typing_context, start, quad, factor):  # type: ignore[no-untyped-d
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         start, quad, factor = arguments
-        return builder.fadd(start, builder.fmul(quad, _spread(builder, factor), flags=FLAGS), flags=FLAGS)
+        return builder.fadd(start, builder.fmul(quad, spread_scalar(builder, factor, 4), flags=FLAGS), flags=FLAGS)
 
     return _QUAD(_QUAD, _QUAD, types.float64), generate
 

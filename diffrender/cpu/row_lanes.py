@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..lanes import BLOCK, LANES, LanesType, address_of, halves_of, indices
+from ..lanes import BLOCK, LANES, LanesType, address_of, halves_of, indices, spread_scalar
 
 
 @intrinsic
@@ -36,10 +36,7 @@ def put_pair_where(typing_context, array, first, second, mask, value):  # type: 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         _, first, second, mask, number = arguments
         number = context.cast(builder, number, value, array.dtype)
-        vector = ir.VectorType(number.type, BLOCK)
-        undefined = ir.Constant(vector, ir.Undefined)
-        item = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-        items = builder.shuffle_vector(item, undefined, indices([0] * BLOCK))
+        items = spread_scalar(builder, number, BLOCK)
         for place, chosen in zip((first, second), halves_of(builder, mask), strict=True):
             address = address_of(context, builder, array, (arguments[0], place), BLOCK)
             align = array.dtype.bitwidth // 8

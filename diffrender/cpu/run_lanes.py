@@ -9,16 +9,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..lanes import BLOCK, address_of, indices, sums_of
+from ..lanes import BLOCK, address_of, indices, spread_scalar, sums_of
 from .quads import FLAGS
 
 _DOUBLES = ir.VectorType(ir.DoubleType(), BLOCK)
 _INT32 = ir.IntType(32)
-
-
-def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
-    undefined = ir.Constant(ir.VectorType(scalar.type, BLOCK), ir.Undefined)
-    return builder.shuffle_vector(builder.insert_element(undefined, scalar, _INT32(0)), undefined, indices([0] * BLOCK))
 
 
 def _first_four(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
@@ -35,7 +30,9 @@ def _plus(builder: ir.IRBuilder, *terms: ir.Value) -> ir.Value:
 
 def _along(builder: ir.IRBuilder, start: ir.Value) -> ir.Value:
     """Return start, start + 1, ..."""
-    return _plus(builder, _spread(builder, start), ir.Constant(_DOUBLES, [float(lane) for lane in range(BLOCK)]))
+    return _plus(
+        builder, spread_scalar(builder, start, BLOCK), ir.Constant(_DOUBLES, [float(lane) for lane in range(BLOCK)])
+    )
 
 
 def _planes_at(
@@ -46,7 +43,7 @@ def _planes_at(
         builder.load(address_of(context, builder, kind, (planes, builder.add(place, place.type(4 * k))), 4), align=8)
         for k in range(3)
     )
-    on_row = _plus(builder, start, _times(builder, by_y, _first_four(builder, _spread(builder, y))))
+    on_row = _plus(builder, start, _times(builder, by_y, spread_scalar(builder, y, 4)))
     return [
         _plus(
             builder,
@@ -95,7 +92,7 @@ def add_run(typing_context, planes, slot_place, x, y, dx, dy, grads, place, coun
         both = builder.load(address, align=grads.dtype.bitwidth // 8)
         numbers = ir.VectorType(_INT32, BLOCK)
         lanes = ir.Constant(numbers, list(range(BLOCK)))
-        within = builder.icmp_signed("<", lanes, _spread(builder, builder.trunc(count, _INT32)))
+        within = builder.icmp_signed("<", lanes, spread_scalar(builder, builder.trunc(count, _INT32), BLOCK))
         weighed, along = [], None
         for channel in range(3):
             grad = builder.shuffle_vector(both, both, indices([4 * lane + channel for lane in range(BLOCK)]))
@@ -110,7 +107,7 @@ def add_run(typing_context, planes, slot_place, x, y, dx, dy, grads, place, coun
         from_corner = _along(builder, dx)
         totals = sums_of(builder, [*weighed, *(_times(builder, value, from_corner) for value in weighed)])
         _add_to(context, builder, sums, into, slot_place, totals)
-        by_y = _times(builder, _first_four(builder, totals), _first_four(builder, _spread(builder, dy)))
+        by_y = _times(builder, _first_four(builder, totals), spread_scalar(builder, dy, 4))
         _add_to(context, builder, sums, into, builder.add(slot_place, slot_place.type(BLOCK)), by_y)
         return context.get_dummy_value()
 
