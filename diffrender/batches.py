@@ -87,11 +87,11 @@ class _Batch(Generic[_Gradients]):
         for name, value in given.items():
             if isinstance(value, list) and len(value) != self._count:
                 raise ValueError(f"{name} has directions for {len(value)} views, but there are {self._count}")
-        single = len(self._parts) == self._count and not any(isinstance(part, Together) for part in self._parts)
+        together = isinstance(self._parts[0], Together)  # all parts are, or none
         tangents = []
         for view in range(self._count):
             of_view = {name: value[view] if isinstance(value, list) else value for name, value in given.items()}
-            rendering = self._parts[view] if single else self._alone(view)
+            rendering = self._alone(view) if together else self._parts[view]
             try:
                 tangents.append(rendering.jvp(**of_view))
             except ValueError as error:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .backend import RasterDirections
 from .camera import Camera, ProjectDirections
 from .hard import HardRaster
 from .illuminate import lit_colors_jvp
@@ -113,11 +114,17 @@ def lit_colors_change(
     )
 
 
+def raster_directions(
+    front: InFront, directions: dict[str, np.ndarray], attributes: np.ndarray | None, uv: np.ndarray | None = None
+) -> RasterDirections:
+    """Return what the rasterizer's input does in directions by name and as attributes (D, V, C) and uv (D, T, 2) do."""
+    projected = ProjectDirections(*(directions.get(name) for name in ProjectDirections._fields))
+    return in_front_jvp(front, projected, attributes, uv, len(next(iter(directions.values()))))
+
+
 def image_jvp(
     front: InFront, raster: Raster | HardRaster, directions: dict[str, np.ndarray], colors: np.ndarray | None = None
 ) -> np.ndarray:
     """Return how colour, if any, and alpha change (D, H, W, C + 1) in directions by name and as colours do (D, V, C)."""
-    count = len(next(iter(directions.values())))
-    projected = ProjectDirections(*(directions.get(name) for name in ProjectDirections._fields))
-    moved = in_front_jvp(front, projected, colors, directions.get("uv"), count)
+    moved = raster_directions(front, directions, colors, directions.get("uv"))
     return raster.image_jvp(moved._replace(texture=directions.get("texture")))

@@ -5,15 +5,15 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from .backend import Name, RasterDirections, RasterGradients
+from .backend import Name, RasterGradients
 from .beams import unit, unit_backward
 from .camera import Camera, ProjectDirections, ProjectGradients, project, project_backward, project_jvp
 from .checks import check_attributes, check_background
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
-from .forward_mode import pose_shapes
+from .forward_mode import pose_shapes, raster_directions
 from .hard import Hard, HardRaster, draw_hard
-from .in_front import Behind, InFront, in_front_backward, in_front_jvp
+from .in_front import Behind, InFront, in_front_backward
 from .mesh import Mesh
 from .rasterize import Raster
 from .rendering import Soft, draw_soft, front_of
@@ -122,8 +122,8 @@ class AttributeRendering:
         assert self._front.attributes is not None
         count = len(next(iter(directions.values())))
         still = np.zeros((count, *self._values.shape))
-        moved = self._moved(
-            directions, directions.get("attributes") if self._name == "uv" else self._change(directions)
+        moved = raster_directions(
+            self._front, directions, directions.get("attributes") if self._name == "uv" else self._change(directions)
         )
         moved = moved._replace(attributes=still if moved.attributes is None else moved.attributes)
         depth = self._front.vertices_pixel[:, 2:]
@@ -137,10 +137,10 @@ class AttributeRendering:
 
     def _hard_jvp(self, directions: dict[str, np.ndarray]) -> AttributeTangents:
         if self._name == "uv":
-            moved = self._moved(directions, None, directions.get("attributes"))
+            moved = raster_directions(self._front, directions, None, directions.get("attributes"))
             moved = moved._replace(attributes=moved.uv, uv=None)
         else:
-            moved = self._moved(directions, self._change(directions))
+            moved = raster_directions(self._front, directions, self._change(directions))
         image = self._raster.image_jvp(moved)
         return AttributeTangents(np.ascontiguousarray(image[..., :-1]), np.ascontiguousarray(image[..., -1]))
 
@@ -149,14 +149,6 @@ class AttributeRendering:
         if self._name is None:
             return directions.get("attributes")
         return _derive_jvp(self._name, self._mesh, self._front.camera, self._values, directions)
-
-    def _moved(
-        self, directions: dict[str, np.ndarray], attributes: np.ndarray | None, uv: np.ndarray | None = None
-    ) -> RasterDirections:
-        """Return what the rasterizer's input does in directions by name and as attributes (D, V, C) and uv (D, T, 2) do."""
-        count = len(next(iter(directions.values())))
-        projected = ProjectDirections(*(directions.get(name) for name in ProjectDirections._fields))
-        return in_front_jvp(self._front, projected, attributes, uv, count)
 
     def _soft_backward(self, grad: np.ndarray, grad_alpha: np.ndarray | None) -> Behind:
         assert isinstance(self._raster, Raster)

@@ -45,9 +45,7 @@ class Raster:
     def __init__(self, drawn: Drawn, backend: str, shapes: dict[str, tuple[int, ...] | None], again: Any = None):
         self.alpha = drawn.alpha
         self.color = drawn.color
-        self.image = (
-            drawn.image
-        )  # (H, W, C + 1), of which they are views, where the backend lays them together, else None
+        self.image = drawn.image  # (H, W, C + 1) of which these are views, see `Drawn`
         self.backend = backend
         self._drawn = drawn
         self._shapes = shapes  # of the gradients, None of what the caller did not give

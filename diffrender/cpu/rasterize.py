@@ -218,25 +218,21 @@ def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
     saved: _Saved = drawn.saved
     bins, dtype = saved.bins, drawn.alpha.dtype
     entry_gradients = empty((len(bins.entries), 6), dtype)
-    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
-    run_on_workers(
-        _silhouette().silhouette_backward,
-        bins.geometry,
-        bins.bounds,
-        *strips,
-        *saved.coverage,
-        saved.kept,
-        dtype.type(saved.vanished),
-        saved.transmittance,
-        grad_alpha,
-        entry_gradients,
-    )
+    image = (saved.transmittance, grad_alpha)
+    run_on_workers(_silhouette().silhouette_backward, *_way_back(saved), *image, entry_gradients)
     grad_vertices, nothing = empty((int(saved.ranges.vertices[-1]), 3), dtype), np.empty((0, 0), dtype)
     share_out(
         gather, len(grad_vertices), *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing
     )
     plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
     return plain if saved.surface is None else _without_texture(plain, saved.surface)
+
+
+def _way_back(saved: _Saved) -> tuple:
+    """Return what the kernels of silhouettes, colour and surfaces take alike on the way back."""
+    bins, dtype = saved.bins, saved.transmittance.dtype
+    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
+    return (bins.geometry, bins.bounds, *strips, *saved.coverage, saved.kept, dtype.type(saved.vanished))
 
 
 def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients:
@@ -247,9 +243,7 @@ def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients
     count = int(saved.ranges.vertices[-1])
     grad_vertices, grad_attributes = empty((count, 3), dtype), empty((count, channels), dtype)
     entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
-    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
-    binned = (bins.corners, bins.geometry, bins.bounds, *strips)
-    arguments = (*binned, *saved.coverage, saved.kept, dtype.type(saved.vanished), *saved.depth)
+    arguments = (bins.corners, *_way_back(saved), *saved.depth)
     image = (saved.transmittance, drawn.image, *saved.softmax, grad_image)
     grad_uv = grad_texture = None
     if saved.surface is None:
