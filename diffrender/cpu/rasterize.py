@@ -15,6 +15,7 @@ from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..memory import empty, empty_like, zeros
 from ..pyramid import CHANNELS
 from ..ranges import Ranges, one_view
+from ..spin import new_stages
 from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_depths, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
@@ -216,14 +217,11 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
 def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
     """Return the gradients for grad_alpha (H, W): they go the way of the silhouette, at half the cost."""
     saved: _Saved = drawn.saved
-    bins, dtype = saved.bins, drawn.alpha.dtype
-    entry_gradients = empty((len(bins.entries), 6), dtype)
-    image = (saved.transmittance, grad_alpha)
-    run_on_workers(_silhouette().silhouette_backward, *_way_back(saved), *image, entry_gradients)
-    grad_vertices, nothing = empty((int(saved.ranges.vertices[-1]), 3), dtype), np.empty((0, 0), dtype)
-    share_out(
-        gather, len(grad_vertices), *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing
-    )
+    dtype = drawn.alpha.dtype
+    entry_gradients, grad_vertices = empty((len(saved.bins.entries), 6), dtype), empty((int(saved.ranges.vertices[-1]), 3), dtype)
+    image = (saved.transmittance, grad_alpha, entry_gradients)
+    gathered = _gathered(saved, grad_vertices, np.empty((0, 0), dtype))
+    run_on_workers(_silhouette().silhouette_backward, *_way_back(saved), *image, gathered)
     plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
     return plain if saved.surface is None else _without_texture(plain, saved.surface)
 
@@ -231,27 +229,32 @@ def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
 def _way_back(saved: _Saved) -> tuple:
     """Return what the kernels of silhouettes, colour and surfaces take alike on the way back."""
     bins, dtype = saved.bins, saved.transmittance.dtype
-    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
+    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, new_stages(2))
     return (bins.geometry, bins.bounds, *strips, *saved.coverage, saved.kept, dtype.type(saved.vanished))
+
+
+def _gathered(saved: _Saved, grad_vertices: np.ndarray, grad_attributes: np.ndarray) -> tuple:
+    """Return what `gather_after` takes to fill gradients (V, 3) and (V, C)."""
+    depth_factor = grad_vertices.dtype.type(-saved.depth_scale)
+    return (grad_vertices, grad_attributes, depth_factor, *saved.ranges, saved.bins.corners)
 
 
 def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients:
     """Return the gradients for grad_image (H, W, C + 1) of what was drawn with attributes."""
     saved: _Saved = drawn.saved
     assert saved.depth is not None
-    bins, dtype, channels = saved.bins, drawn.image.dtype, drawn.image.shape[2] - 1
-    count = int(saved.ranges.vertices[-1])
+    dtype, channels = drawn.image.dtype, drawn.image.shape[2] - 1
+    count = len(saved.depth[2])
     grad_vertices, grad_attributes = empty((count, 3), dtype), empty((count, channels), dtype)
-    entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
-    arguments = (bins.corners, *_way_back(saved), *saved.depth)
-    image = (saved.transmittance, drawn.image, *saved.softmax, grad_image)
+    entry_gradients = empty((len(saved.bins.entries), 9 + 3 * channels), dtype)
+    arguments = (saved.bins.corners, *_way_back(saved), *saved.depth)
+    image = (saved.transmittance, drawn.image, *saved.softmax, grad_image, entry_gradients)
+    gathered = _gathered(saved, grad_vertices, grad_attributes)
     grad_uv = grad_texture = None
     if saved.surface is None:
-        run_on_workers(_color().color_backward, *arguments, *image, entry_gradients)
+        run_on_workers(_color().color_backward, *arguments, *image, gathered)
     else:
-        grad_uv, grad_texture = _surface_backward(saved, arguments, image, entry_gradients)
-    share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
-    grad_vertices[:, 2] *= -dtype.type(saved.depth_scale)
+        grad_uv, grad_texture = _surface_backward(saved, arguments, image, gathered)
     return RasterGradients(grad_vertices, grad_attributes, grad_uv, grad_texture)
 
 
@@ -264,23 +267,23 @@ def _without_texture(grads: RasterGradients, surface: _Surface) -> RasterGradien
 
 
 def _surface_backward(
-    saved: _Saved, arguments: tuple, image: tuple, entry_gradients: np.ndarray
+    saved: _Saved, arguments: tuple, image: tuple, gathered: tuple
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Fill the entries' gradients, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
+    """Fill the gradients of `gathered`, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
     surface_backward = _of_surfaces().surface_backward
     assert saved.surface is not None and saved.depth is not None
-    surface, bins, dtype = saved.surface, saved.bins, entry_gradients.dtype
-    arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
+    surface, bins, entry_gradients, dtype = saved.surface, saved.bins, image[-1], image[-1].dtype
+    arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, gathered)
     textured = surface.textured
     if textured is None:
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    unit = grid_unit(image[-1][..., :-1], saved.depth[2])
+    unit = grid_unit(image[-2][..., :-1], saved.depth[2])
     entry_uv = empty((len(bins.entries), 6), dtype)
     grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
-    grad_uv = empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
+    grad_uv = empty((len(textured.uv), 3), dtype)  # there is room for a depth
     face_uv = surface.arguments[3]
-    ranges = one_view(len(grad_uv), len(face_uv))
-    share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
+    of_uv = (grad_uv, np.empty((0, 0), dtype), dtype.type(0), *one_view(len(grad_uv), len(face_uv)), face_uv)
+    share_out(gather, len(grad_uv), bins.slots, entry_uv, of_uv)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture
