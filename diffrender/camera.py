@@ -232,7 +232,8 @@ def project_within(vertices_world: np.ndarray, camera: Camera) -> tuple[np.ndarr
 def extent_of(vertices_pixel: np.ndarray) -> Extent:
     """Return the extent of vertices_pixel (V, 3)."""
     depth = vertices_pixel[:, 2]  # NaN is neither near nor far, as NumPy has it
-    return Extent(float(depth.min()), float(depth.max()), bool(np.isfinite(vertices_pixel).all()))
+    nearest, farthest = float(depth.min(initial=math.inf)), float(depth.max(initial=-math.inf))
+    return Extent(nearest, farthest, bool(np.isfinite(vertices_pixel).all()))
 
 
 def _joined(extents: np.ndarray, vertices_pixel: np.ndarray) -> Extent:
@@ -240,9 +241,10 @@ def _joined(extents: np.ndarray, vertices_pixel: np.ndarray) -> Extent:
     if len(extents) == 1:
         nearest, farthest, total = extents[0].tolist()
     else:
-        nearest, farthest = extents[:, 0].min(initial=math.inf), extents[:, 1].max(initial=-math.inf)
+        nearest = float(extents[:, 0].min(initial=math.inf))
+        farthest = float(extents[:, 1].max(initial=-math.inf))
         total = extents[:, 2].sum()
-    return Extent(float(nearest), float(farthest), True) if math.isfinite(total) else extent_of(vertices_pixel)
+    return Extent(nearest, farthest, True) if math.isfinite(total) else extent_of(vertices_pixel)
 
 
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:

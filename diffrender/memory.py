@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_LEAST = 1 << 13  # numbers, 32 KB of float32: the C library keeps smaller pieces at hand itself
+_LEAST = 1 << 14  # numbers, 64 KB of float32: the C library keeps smaller pieces at hand itself
 _ALIGNMENT = 64  # bytes of a cache line and of the widest vectors
 _MOST_BYTES = 1 << 30  # twice what a million faces take on 2,048 x 2,048 px, lit, forward and backward
 _MOST_PIECES = 64  # of a size: whoever holds more arrays than that does without
@@ -57,16 +57,13 @@ class _Memory:
         self.begin = -self.owner.__array_interface__["data"][0] % _ALIGNMENT
         self.size, self.since = size, 0  # the number of times that any memory had been lent when this was
 
-    def lend(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Return an array in this memory."""
-        return np.ndarray(shape, dtype, self.owner, self.begin)
 
-    def references(self) -> int:
-        """Return how many there are to the owner: _ALONE while nothing is lent."""
-        return getrefcount(self.owner)
+def _lend(memory: _Memory, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    return np.ndarray(shape, dtype, memory.owner, memory.begin)
 
 
-_ALONE = _Memory(1).references()
+_unused = _Memory(1)
+_ALONE = getrefcount(_unused.owner)  # while nothing is lent
 
 
 class _Pool:
@@ -85,25 +82,31 @@ class _Pool:
         step = 1 << (least.bit_length() - 3)
         size = -(-least // step) * step
         # Nobody waits: garbage that is collected in here may ask for memory as it goes, and would wait for itself.
-        if not self._lock.acquire(blocking=False):
-            return _Memory(size).lend(shape, dtype)
+        if not self._lock.acquire(False):
+            return _lend(_Memory(size), shape, dtype)
         try:
             self._lent += 1
-            pieces = self._by_size[size]
-            for memory in reversed(pieces):
-                if memory.references() == _ALONE:
+            for memory in reversed(self._by_size[size]):
+                if getrefcount(memory.owner) == _ALONE:
                     break
             else:
-                memory = _Memory(size)
-                if len(pieces) < _MOST_PIECES:
-                    pieces.append(memory)
-                    self.bytes += size
+                memory = self._added(size)
             memory.since = self._lent
-            if self.bytes > self._most or self._lent % self._patience == 0:
+            if self._lent % self._patience == 0:
                 self._let_go()
-            return memory.lend(shape, dtype)
+            return _lend(memory, shape, dtype)
         finally:
             self._lock.release()
+
+    def _added(self, size: int) -> _Memory:
+        """Return more memory, of which this pool knows unless it knows many pieces of this size."""
+        memory, pieces = _Memory(size), self._by_size[size]
+        if len(pieces) < _MOST_PIECES:
+            memory.since = self._lent
+            pieces.append(memory)
+            self.bytes += size
+            self._let_go()
+        return memory
 
     def _let_go(self) -> None:
         """Let go of what is not wanted any more, and of what was lent longest ago while there is too much."""

@@ -16,7 +16,7 @@ import pytest
 import diffrender as dr
 from diffrender import memory
 
-LARGE = (64, 300)  # more numbers than what the C library keeps at hand
+LARGE = (80, 300)  # more numbers than what the C library keeps at hand
 
 
 class Own(np.ndarray):
@@ -50,7 +50,7 @@ def _use(seed: int, steps: int) -> None:
             view, value = held.pop(rng.randrange(len(held)))
             assert (view == value).all()
             continue
-        shape = (rng.choice([1, 20, 100, 101, 140]), rng.choice([3, 90, 100, 128]))
+        shape = (rng.choice([1, 20, 180, 181, 240]), rng.choice([3, 90, 100, 128]))
         array = memory.empty(shape, rng.choice([np.float32, np.float64, np.int32]))
         assert array.flags.c_contiguous and array.flags.aligned and array.flags.writeable and array.shape == shape
         stamp += 1
@@ -78,13 +78,13 @@ def test_memory_goes_to_the_next_array_of_about_its_size_once_no_view_is_left() 
     other = memory.empty(LARGE, np.float32)
     assert not np.shares_memory(view, other)
     del view
-    again = memory.zeros((63, 300), np.int32)
+    again = memory.zeros((79, 300), np.int32)
     assert again.ctypes.data == place and not again.any()
 
 
 def test_large_arrays_begin_at_a_cache_line() -> None:
     for columns in range(300, 320):
-        assert memory.empty((64, columns), np.float32).ctypes.data % 64 == 0
+        assert memory.empty((80, columns), np.float32).ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda array: pickle.loads(pickle.dumps(array))])
@@ -184,11 +184,11 @@ def test_a_child_begins_anew_and_the_interpreter_ends_in_silence() -> None:
     program = """
 import os, numpy as np
 from diffrender import memory
-kept = memory.zeros((64, 300), np.float32)
-idle = memory.zeros((64, 301), np.float32); del idle
+kept = memory.zeros((80, 300), np.float32)
+idle = memory.zeros((80, 301), np.float32); del idle
 memory._pool._lock.acquire()  # as another thread may at the time of the fork
 child = os.fork()
-array = memory.empty((64, 300), np.float32)
+array = memory.empty((80, 300), np.float32)
 array.fill(1 if child else 2)
 if not child:
     assert not kept.any()

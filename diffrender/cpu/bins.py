@@ -4,6 +4,7 @@ A strip is the unit of work of a thread. Each (strip, face) entry owns one gradi
 that slots are written by one thread and summed in a fixed order, whatever the number of threads.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ def sort_into_bins(
     geometry = empty((count, GEOMETRY), vertices.dtype)
     bounds = empty((count, 4), np.int32)
     radius += CULLING_MARGIN
-    in_slices = (np.zeros(views), np.zeros(views)) if depths is None else (depths.nearest, depths.per_depth)
+    in_slices = _in_one_slice(views) if depths is None else (depths.nearest, depths.per_depth)
     slices = empty((count,), np.uint8)
     slots = empty((count + 1,), np.int64)
     strips = views * -(-height // STRIP_ROWS)
@@ -91,6 +92,11 @@ def sort_into_bins(
         if total <= room:
             return Bins(corners, geometry, bounds, slots, starts, entries[:total], order, radius)
         room = total
+
+
+@lru_cache(maxsize=64)
+def _in_one_slice(views: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(views), np.zeros(views)
 
 
 @kernel

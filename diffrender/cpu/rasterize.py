@@ -1,14 +1,15 @@
 """The CPU backend: memory and threads around the kernels."""
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
+from ..backend import CoverageName, Drawn, RasterGradients, RasterSettings, TexturedFaces, UnionName
+from ..formulas.constants import CULLING_MARGIN
 from ..formulas.shape import shape_of
 from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
@@ -31,7 +32,7 @@ class _Saved(NamedTuple):
     height: int  # of one view's image
     coverage: tuple  # reals radius, 1 / sqrt(sigma) and lowest logit; shape; owners (B H, W) in a tuple, or ()
     transmittance: np.ndarray  # (B H, W), see `alpha_of`
-    vanished: float  # up to which it is none
+    vanished: np.floating  # up to which it is none
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (B H, W) each
@@ -84,22 +85,14 @@ def draw_views(
     Each view has its own vertices and faces, by `ranges`, and its image lies below those before. Bits are those of views drawn
     one by one.
     """
-    real = vertices.dtype.type
-    limits = limits_of(vertices.dtype)
-    lowest, radius = reach_of(settings)
+    shape = (settings.coverage, settings.union, vertices.dtype)
+    radius, numbers, vanished = _coverage_of(float(settings.sigma), float(settings.cutoff), *shape)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depths = None if attributes is None else sort_depths(vertices, ranges, scale)
     bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, depths)
     height, width = size
     transmittance = empty((ranges.views * height, width), vertices.dtype)
-    coverage = (
-        real(bins.radius),
-        real(1 / math.sqrt(settings.sigma)),
-        real(lowest),
-        shape_of(settings.coverage, vertices.dtype),
-        _new_owners(transmittance, len(faces), settings.union),
-    )
-    vanished = least_factor(settings, vertices.dtype)
+    coverage = (*numbers, _new_owners(transmittance, len(faces), settings.union))
     kept = new_kept(bins)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or depths is None:
@@ -110,7 +103,7 @@ def draw_views(
     of_far = BACKGROUND_DEPTH / settings.gamma
     background = [of_far - (settings.far - ahead) * scale for ahead in depths.ahead.tolist()]
     background_logits = np.array(background, vertices.dtype)
-    depth = (real(limits.lowest_depth), depths.logits, attributes)
+    depth = (vertices.dtype.type(limits_of(vertices.dtype).lowest_depth), depths.logits, attributes)
     image = empty((*transmittance.shape, attributes.shape[1] + 1), vertices.dtype) if into is None else into
     softmax = (empty_like(transmittance), empty_like(transmittance))
     surface = None
@@ -135,6 +128,16 @@ def draw_views(
     )
     saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, kept, surface)
     return Drawn(image[..., -1], image[..., :-1], saved, image)
+
+
+@lru_cache(maxsize=64)  # the same for image after image
+def _coverage_of(
+    sigma: float, cutoff: float, coverage: CoverageName, union: UnionName, dtype: np.dtype
+) -> tuple[float, tuple, np.floating]:
+    """Return how far in px faces reach, what kernels know of coverage, and up to where a pixel's factor is none."""
+    lowest, radius = reach_of(coverage, cutoff, sigma)
+    reals = (dtype.type(radius + CULLING_MARGIN), dtype.type(1 / math.sqrt(sigma)), dtype.type(lowest))
+    return radius, (*reals, shape_of(coverage, dtype)), dtype.type(least_factor(union, dtype))
 
 
 # Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.
@@ -217,45 +220,45 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
 def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
     """Return the gradients for grad_alpha (H, W): they go the way of the silhouette, at half the cost."""
     saved: _Saved = drawn.saved
-    dtype = drawn.alpha.dtype
-    entry_gradients, grad_vertices = empty((len(saved.bins.entries), 6), dtype), empty((int(saved.ranges.vertices[-1]), 3), dtype)
+    entry_gradients, gathered = _new_gradients(saved, 6, 0)
     image = (saved.transmittance, grad_alpha, entry_gradients)
-    gathered = _gathered(saved, grad_vertices, np.empty((0, 0), dtype))
     run_on_workers(_silhouette().silhouette_backward, *_way_back(saved), *image, gathered)
-    plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
+    grad_attributes = None if saved.depth is None else zeros(saved.depth[2].shape, grad_alpha.dtype)
+    plain = RasterGradients(gathered[0], grad_attributes)
     return plain if saved.surface is None else _without_texture(plain, saved.surface)
 
 
 def _way_back(saved: _Saved) -> tuple:
     """Return what the kernels of silhouettes, colour and surfaces take alike on the way back."""
-    bins, dtype = saved.bins, saved.transmittance.dtype
+    bins = saved.bins
     strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, new_stages(2))
-    return (bins.geometry, bins.bounds, *strips, *saved.coverage, saved.kept, dtype.type(saved.vanished))
+    return (bins.geometry, bins.bounds, *strips, *saved.coverage, saved.kept, saved.vanished)
 
 
-def _gathered(saved: _Saved, grad_vertices: np.ndarray, grad_attributes: np.ndarray) -> tuple:
-    """Return what `gather_after` takes to fill gradients (V, 3) and (V, C)."""
-    depth_factor = grad_vertices.dtype.type(-saved.depth_scale)
-    return (grad_vertices, grad_attributes, depth_factor, *saved.ranges, saved.bins.corners)
+def _new_gradients(saved: _Saved, width: int, channels: int) -> tuple[np.ndarray, tuple]:
+    """Return memory for gradients of the entries (E, width), and what `gather_after` takes, whose first two are those of the
+    vertices (V, 3) and of their attributes (V, C)."""
+    count, dtype = int(saved.ranges.vertices[-1]), saved.transmittance.dtype
+    entry_gradients, grad_vertices = empty((len(saved.bins.entries), width), dtype), empty((count, 3), dtype)
+    depth_factor = dtype.type(-saved.depth_scale)
+    gathered = (grad_vertices, empty((count, channels), dtype), depth_factor, *saved.ranges, saved.bins.corners)
+    return entry_gradients, gathered
 
 
 def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients:
     """Return the gradients for grad_image (H, W, C + 1) of what was drawn with attributes."""
     saved: _Saved = drawn.saved
     assert saved.depth is not None
-    dtype, channels = drawn.image.dtype, drawn.image.shape[2] - 1
-    count = len(saved.depth[2])
-    grad_vertices, grad_attributes = empty((count, 3), dtype), empty((count, channels), dtype)
-    entry_gradients = empty((len(saved.bins.entries), 9 + 3 * channels), dtype)
+    channels = drawn.image.shape[2] - 1
+    entry_gradients, gathered = _new_gradients(saved, 9 + 3 * channels, channels)
     arguments = (saved.bins.corners, *_way_back(saved), *saved.depth)
     image = (saved.transmittance, drawn.image, *saved.softmax, grad_image, entry_gradients)
-    gathered = _gathered(saved, grad_vertices, grad_attributes)
     grad_uv = grad_texture = None
     if saved.surface is None:
         run_on_workers(_color().color_backward, *arguments, *image, gathered)
     else:
         grad_uv, grad_texture = _surface_backward(saved, arguments, image, gathered)
-    return RasterGradients(grad_vertices, grad_attributes, grad_uv, grad_texture)
+    return RasterGradients(gathered[0], gathered[1], grad_uv, grad_texture)
 
 
 def _without_texture(grads: RasterGradients, surface: _Surface) -> RasterGradients:
