@@ -15,7 +15,6 @@ from gradcheck import relative_l2
 from numba import njit
 
 import diffrender as dr
-from diffrender.backend import RasterSettings
 from diffrender.camera import project
 from diffrender.formulas.shape import Cauchy, Gaussian, Uniform, face_odds, rates, shape_of
 from diffrender.lanes import LANES, load, store

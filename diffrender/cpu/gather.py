@@ -34,8 +34,8 @@ def gather_after(stages, tasks, share, shares, board, slots, entry_gradients, ga
 def gather_part(part, parts, slots, entry_gradients, gathered):
     """Gather a part of the vertices from the slots of all faces.
 
-    `gathered` are the gradients (V, 3) and (V, C) to fill, a factor of the former's depth, the starts (B + 1,) of views' vertices and
-    faces, and corners (F, 3). A slot holds for each of three corners x and y, or x, y, depth and C attributes. Each part goes
+    `gathered` are the gradients (V, 3) and (V, C) to fill, a factor of the depth's, the starts (B + 1,) of views' vertices and of
+    their faces, and corners (F, 3). A slot holds for each of three corners x and y, or x, y, depth and C attributes. Each part goes
     over all faces of the views that its vertices are of, since slots lie in their order: picking a vertex's slots out of the
     whole of memory takes three times as long.
     """
@@ -73,5 +73,5 @@ def gather_part(part, parts, slots, entry_gradients, gathered):
                 put(gradient, into + 1, y)
                 put(gradient, into + 2, z)
     if width > 2:
-        for vertex in range(first, last):
-            put(gradient, 3 * vertex + 2, at(gradient, 3 * vertex + 2) * depth_factor)
+        for place in range(3 * first + 2, 3 * last, 3):
+            put(gradient, place, at(gradient, place) * depth_factor)
