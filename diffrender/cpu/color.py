@@ -307,7 +307,8 @@ def color_backward(
     entry_gradients,
     gathered,
 ):
-    """Fill one slot (9 + 3 C,) per entry from grad_image (H, W, C + 1): of each corner x, y, the depth logit, C attributes."""
+    """Fill one slot (9 + 3 C,) per entry from grad_image (H, W, C + 1): of each corner x, y, the depth logit, C attributes; and
+    what is `gathered` from them."""
     if share < 0:
         lead(publish(board))
         return

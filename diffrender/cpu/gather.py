@@ -35,9 +35,9 @@ def gather_part(part, parts, slots, entry_gradients, gathered):
     """Gather a part of the vertices from the slots of all faces.
 
     `gathered` are the gradients (V, 3) and (V, C) to fill, a factor of the depth's, the starts (B + 1,) of views' vertices and of
-    their faces, and corners (F, 3). A slot holds for each of three corners x and y, or x, y, depth and C attributes. Each part goes
-    over all faces of the views that its vertices are of, since slots lie in their order: picking a vertex's slots out of the
-    whole of memory takes three times as long.
+    their faces, and corners (F, 3). A slot holds for each of three corners x and y, or x, y, depth and C attributes. A part
+    goes over all faces of the views that its vertices are of, since slots lie in their order: picking a vertex's slots out of
+    the whole of memory takes three times as long.
     """
     gradient, rest, depth_factor, vertex_starts, face_starts, corners = gathered
     channels = rest.shape[1]

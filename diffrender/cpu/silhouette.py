@@ -144,7 +144,10 @@ def silhouette_backward(
     entry_gradients,
     gathered,
 ):
-    """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W)."""
+    """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W), and what is `gathered` from them.
+
+    `stages` count the strips that have been taken, and done, and the parts of what `gather_after` does.
+    """
     if share < 0:
         lead(publish(board))
         return

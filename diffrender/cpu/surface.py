@@ -292,7 +292,8 @@ def surface_backward(
     unit,
 ):
     """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes; with a texture also its
-    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`.
+    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`; and what is `gathered`
+    from the former slots.
 
     of_log_q and texture_of_log_q (V,) turn gradients of log q into such of the depth logit.
     """
