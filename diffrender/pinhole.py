@@ -78,8 +78,6 @@ def project_portion_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
     With x = R x_world + t and u = K x / depth: grad_x = K^T (g_u, g_v, g_depth - (g_u u + g_v v)) / depth. As
     exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
     """
-    tx, ty, tz, wx, wy, wz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # not in `sums`, where each would wait for the one before
-    fx, skew, cx, fy, cy = 0.0, 0.0, 0.0, 0.0, 0.0
     for vertex in range(len(vertices)):
         x, y, z = to_camera(R, t, vertices, vertex)
         if z <= 0.0:
@@ -89,25 +87,20 @@ def project_portion_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
         u, v = _to_pixel(K, x, y, inverse)
         gu, gv = grad_pixel[vertex, 0] * inverse, grad_pixel[vertex, 1] * inverse
         gz = grad_pixel[vertex, 2] - gu * u - gv * v
-        fx, skew, cx = fx + gu * x, skew + gu * y, cx + grad_pixel[vertex, 0]
-        fy, cy = fy + gv * y, cy + grad_pixel[vertex, 1]
+        sums[6] += gu * x
+        sums[7] += gu * y
+        sums[8] += grad_pixel[vertex, 0]
+        sums[10] += gv * y
+        sums[11] += grad_pixel[vertex, 1]
         gx, gy, gz = K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, K[0, 2] * gu + K[1, 2] * gv + gz
         for axis in range(3):
             grad_world[vertex, axis] = R[0, axis] * gx + R[1, axis] * gy + R[2, axis] * gz
-        tx, ty, tz = tx + gx, ty + gy, tz + gz
-        wx, wy, wz = wx + (y * gz - z * gy), wy + (z * gx - x * gz), wz + (x * gy - y * gx)
-    add_camera(sums, (tx, ty, tz, wx, wy, wz), (fx, skew, cx, fy, cy))
-
-
-@formula
-def add_camera(sums, pose, intrinsics):
-    """Add the gradients of translation, rotation, fx, skew, cx, fy and cy to sums (15,)."""
-    for k in range(6):
-        sums[k] += pose[k]
-    for k in range(3):
-        sums[6 + k] += intrinsics[k]
-    for k in range(2):
-        sums[10 + k] += intrinsics[3 + k]
+        sums[0] += gx
+        sums[1] += gy
+        sums[2] += gz
+        sums[3] += y * gz - z * gy
+        sums[4] += z * gx - x * gz
+        sums[5] += x * gy - y * gx
 
 
 @formula
