@@ -15,11 +15,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .formulas.constants import PORTION
+from .formulas.constants import LEAST, PORTION
 
 _crew: "_Crew | None" = None
 _threads: int | None = None
-LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
 _busy = threading.Lock()
 
 

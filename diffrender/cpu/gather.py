@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from ..formulas.constants import ZERO
+from ..formulas.constants import LEAST, ZERO
 from ..jit import kernel, subroutine
 from ..lanes import at, higher, lower, put
 from ..spin import await_tasks, claim, lead, publish
-from ..threads import LEAST
 
 
 @kernel
