@@ -17,7 +17,7 @@ import numpy as np
 _LEAST = 1 << 14  # numbers, 64 KB of float32: the C library keeps smaller pieces at hand itself
 _ALIGNMENT = 64  # bytes of a cache line and of the widest vectors
 _MOST_BYTES = 1 << 30  # twice what a million faces take on 2,048 x 2,048 px, lit, forward and backward
-_MOST_PIECES = 64  # of a size: whoever holds more arrays than that does without
+_MOST_PIECES = 128  # of a size: whoever holds more arrays than that does without
 _PATIENCE = 1 << 10  # pieces of memory that are lent: about a hundred renderings
 
 
