@@ -4,28 +4,28 @@ import numpy as np
 
 from .formulas.constants import PORTION
 from .jit import formula, kernel
-from .pinhole import project_portion_backward, project_vertices
+from .pinhole import project_portion, project_portion_backward
 from .ranges import origin_of
 from .shading import add_normals_backward, shade_portion_backward
 from .spin import lead, publish
 
 
 @kernel
-def project_views(share, shares, board, vertices, starts, K, R, t, pixel):
-    """Fill pixel (V, 3) by `project_vertices`, of cameras K (B, 3, 3), R (B, 3, 3), t (B, 3), with vertices (V, 3) of all views
-    or those that they have in common."""
+def project_views(share, shares, board, vertices, starts, K, R, t, pixel, extents):
+    """Fill pixel (V, 3) and extents (B, 3) by `project_portion`, of cameras K (B, 3, 3), R (B, 3, 3), t (B, 3), with vertices
+    (V, 3) of all views or those that they have in common."""
     if share < 0:
         lead(publish(board))
         return
     for view in range(len(K) * share // shares, len(K) * (share + 1) // shares):
         begin, end, origin = starts[view], starts[view + 1], origin_of(view, starts, vertices)
         seen = vertices[origin : origin + end - begin]
-        project_vertices(0, 1, board, seen, K[view], R[view], t[view], pixel[begin:end])
+        project_portion(seen, K[view], R[view], t[view], pixel[begin:end], extents[view])
 
 
 @kernel
 def project_views_backward(share, shares, board, vertices, starts, K, R, t, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (B, 11), by `project_vertices_backward`."""
+    """Fill grad_world (V, 3), and add to sums (B, 15), by `project_vertices_backward`."""
     if share < 0:
         lead(publish(board))
         return

@@ -204,14 +204,7 @@ def project(vertices_world: np.ndarray, camera: Camera) -> np.ndarray:
     A vertex with depth <= 0 has no image: its x and y are 0, and the rasterizer leaves out its faces. Pinhole model,
     Hartley & Zisserman ch. 6; lenses see `Distortion.distort`.
     """
-    pixel, vertices = empty_like(vertices_world), np.ascontiguousarray(vertices_world)
-    if is_bare(camera):
-        share_out(_pinhole().project_vertices, len(pixel), vertices, camera.K, camera.R, camera.t, pixel)
-    else:
-        from .projection import project_bent
-
-        share_out(project_bent, len(pixel), vertices, *_numbers(camera), pixel)
-    return pixel
+    return project_within(vertices_world, camera)[0]
 
 
 class Extent(NamedTuple):
@@ -222,13 +215,36 @@ class Extent(NamedTuple):
     finite: bool
 
 
+def project_within(vertices_world: np.ndarray, camera: Camera) -> tuple[np.ndarray, Extent]:
+    """Return what `project` does, and its extent."""
+    pixel, vertices = empty_like(vertices_world), np.ascontiguousarray(vertices_world)
+    extents = np.empty((portions_of(len(pixel)), 3))
+    if is_bare(camera):
+        given = (vertices, camera.K, camera.R, camera.t)
+        share_out(_pinhole().project_vertices, len(pixel), *given, pixel, extents)
+    else:
+        from .projection import project_bent
+
+        share_out(project_bent, len(pixel), vertices, *_numbers(camera), pixel, extents)
+    return pixel, _joined(extents, pixel)
+
+
 def extent_of(vertices_pixel: np.ndarray) -> Extent:
     """Return the extent of vertices_pixel (V, 3)."""
-    nearest, farthest, total = _pinhole().extent(vertices_pixel)
-    if math.isfinite(total):
-        return Extent(nearest, farthest, True)
     depth = vertices_pixel[:, 2]  # NaN is neither near nor far, as NumPy has it
-    return Extent(float(depth.min()), float(depth.max()), False)
+    nearest, farthest = float(depth.min(initial=math.inf)), float(depth.max(initial=-math.inf))
+    return Extent(nearest, farthest, bool(np.isfinite(vertices_pixel).all()))
+
+
+def _joined(extents: np.ndarray, vertices_pixel: np.ndarray) -> Extent:
+    """Return the extent of vertices_pixel (V, 3), of whose parts those are known (N, 3), see `project_portion`."""
+    if len(extents) == 1:
+        nearest, farthest, total = extents[0].tolist()
+    else:
+        nearest = float(extents[:, 0].min(initial=math.inf))
+        farthest = float(extents[:, 1].max(initial=-math.inf))
+        total = extents[:, 2].sum()
+    return Extent(nearest, farthest, True) if math.isfinite(total) else extent_of(vertices_pixel)
 
 
 def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_pixel: np.ndarray) -> ProjectGradients:
@@ -237,34 +253,42 @@ def project_backward(vertices_world: np.ndarray, camera: Camera, grad_vertices_p
     grad = np.ascontiguousarray(grad_vertices_pixel, vertices.dtype)
     grad_world, grad_lens = empty_like(vertices), None
     if is_bare(camera):
-        rows = np.zeros((portions_of(len(vertices)), 11))
+        rows = np.zeros((portions_of(len(vertices)), 15))
         arguments = (vertices, camera.K, camera.R, camera.t, grad, grad_world, rows)
         share_out(_pinhole().project_vertices_backward, len(vertices), *arguments)
         sums = added_up(rows)
     else:
         from .projection import project_bent_backward
 
-        sums = np.zeros(18)
+        sums = np.zeros(22)
         project_bent_backward(vertices, *_numbers(camera), grad, grad_world, sums)
     if camera.distortion is not None:
-        grad_lens = sums[11:17] + sums[17] * camera.distortion.straight_by_coefficients
+        grad_lens = sums[15:21] + sums[21] * camera.distortion.straight_by_coefficients
         if camera.distortion.fisheye:
             grad_lens[4:] = 0  # it has no p1 and p2
-    grad_K = np.zeros((3, 3))
-    grad_K[0], grad_K[1, 1:] = sums[6:9], sums[9:11]
-    return ProjectGradients(grad_world, sums[3:6], sums[:3], grad_K, grad_lens)
+    return _named(grad_world, sums, grad_lens)
 
 
-def project_views(vertices_world: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
-    """Project the vertices of B views by cameras that are bare pinholes, to vertices_pixel (V, 3) from starts (B + 1,) on.
+def _named(grad_world: np.ndarray, sums: np.ndarray, grad_lens: np.ndarray | None) -> ProjectGradients:
+    """Return by name what `project_portion_backward` sums up."""
+    return ProjectGradients(grad_world, sums[3:6], sums[:3], sums[6:15].reshape(3, 3), grad_lens)
+
+
+def project_views(
+    vertices_world: np.ndarray, starts: np.ndarray, cameras: Sequence[Camera]
+) -> tuple[np.ndarray, list[Extent]]:
+    """Project the vertices of B views by cameras that are bare pinholes, to vertices_pixel (V, 3) from starts (B + 1,) on, and
+    return their extents too.
 
     vertices_world are those of all views too, or of one mesh that all views show.
     """
     from . import by_view
 
-    pixel = empty((int(starts[-1]), 3), vertices_world.dtype)
-    run_on_workers(by_view.project_views, vertices_world, starts, *_poses(cameras), pixel, most=len(cameras))
-    return pixel
+    pixel, extents = empty((int(starts[-1]), 3), vertices_world.dtype), np.empty((len(cameras), 3))
+    arguments = (vertices_world, starts, *_poses(cameras), pixel, extents)
+    run_on_workers(by_view.project_views, *arguments, most=len(cameras))
+    rows = zip(pairwise(starts.tolist()), extents[:, None], strict=True)
+    return pixel, [_joined(extent, pixel[begin:end]) for (begin, end), extent in rows]
 
 
 def project_views_backward(
@@ -273,13 +297,11 @@ def project_views_backward(
     """Return `project_backward` for each view of what `project_views` took, for grad_vertices_pixel (V, 3)."""
     from . import by_view
 
-    grad_world, sums = empty_like(grad_vertices_pixel), np.zeros((len(cameras), 11))
+    grad_world, sums = empty_like(grad_vertices_pixel), np.zeros((len(cameras), 15))
     arguments = (vertices_world, starts, *_poses(cameras), grad_vertices_pixel, grad_world, sums)
     run_on_workers(by_view.project_views_backward, *arguments, most=len(cameras))
-    grad_K = np.zeros((len(cameras), 3, 3))
-    grad_K[:, 0], grad_K[:, 1, 1:] = sums[:, 6:9], sums[:, 9:11]
-    parts = zip(pairwise(starts.tolist()), sums, grad_K, strict=True)
-    return [ProjectGradients(grad_world[begin:end], of[3:6], of[:3], of_K, None) for (begin, end), of, of_K in parts]
+    parts = zip(pairwise(starts.tolist()), sums, strict=True)
+    return [_named(grad_world[begin:end], of_view, None) for (begin, end), of_view in parts]
 
 
 def _poses(cameras: Sequence[Camera]) -> list[np.ndarray]:
@@ -302,18 +324,18 @@ def project_jvp(vertices_world: np.ndarray, camera: Camera, directions: ProjectD
     vertices = np.ascontiguousarray(vertices_world)
     moved, rotation, translation, K, distortion = directions
     moved = np.zeros((0, *vertices.shape)) if moved is None else np.ascontiguousarray(moved, np.float64)
-    motions, tangent = np.zeros((count, 18)), np.empty((count, *vertices.shape), vertices.dtype)
+    motions, tangent = np.zeros((count, 22)), np.empty((count, *vertices.shape), vertices.dtype)
     if translation is not None:
         motions[:, :3] = translation
     if rotation is not None:
         motions[:, 3:6] = rotation
     if K is not None:
-        motions[:, 6:11] = K.reshape(-1, 9)[:, [0, 1, 2, 4, 5]]
+        motions[:, 6:15] = K.reshape(-1, 9)
     if distortion is not None and camera.distortion is not None:
-        motions[:, 11:17] = distortion
+        motions[:, 15:21] = distortion
         if camera.distortion.fisheye:
-            motions[:, 15:17] = 0  # it has no p1 and p2
-        motions[:, 17] = (motions[:, 11:17] * camera.distortion.straight_by_coefficients).sum(axis=1)
+            motions[:, 19:21] = 0  # it has no p1 and p2
+        motions[:, 21] = (motions[:, 15:21] * camera.distortion.straight_by_coefficients).sum(axis=1)
     if is_bare(camera):
         from .pinhole import project_vertices_tangent
 

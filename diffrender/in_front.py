@@ -14,6 +14,7 @@ from .camera import (
     project,
     project_backward,
     project_jvp,
+    project_within,
 )
 from .clip_near import Cut, cut_faces
 from .corners import join_corners
@@ -57,8 +58,7 @@ def in_front(
 
     Colours and uv of new vertices are those on the face in space. Costs one pass over the depths if nothing reaches behind.
     """
-    pixel = project(vertices, camera)
-    given, extent = (uv, faces_uv), extent_of(pixel)
+    (pixel, extent), given = project_within(vertices, camera), (uv, faces_uv)
     if near <= 0 or extent.nearest >= near:
         return InFront(pixel, faces, attributes, camera, vertices, attributes, None, extent, *given, *given)
     cut = cut_faces(_depths(vertices, camera), faces, near)

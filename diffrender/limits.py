@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import RasterSettings
+from .backend import CoverageName, UnionName
 
 BACKGROUND_DEPTH = 1e-10  # zbar of the background in the softmax, as in SoftRas
 
@@ -44,16 +44,16 @@ def limits_of(dtype: np.dtype) -> Limits:
     return _LIMITS[dtype]
 
 
-def reach_of(settings: RasterSettings) -> tuple[float, float]:
+def reach_of(coverage: CoverageName, cutoff: float, sigma: float) -> tuple[float, float]:
     """Return the coverage logit at the cutoff, and how far from a face, in px, a pixel can still count."""
-    lowest = _quantile(settings.coverage, settings.cutoff)
-    return lowest, math.sqrt(-lowest * settings.sigma)
+    lowest = _quantile(coverage, cutoff)
+    return lowest, math.sqrt(-lowest * sigma)
 
 
-def least_factor(settings: RasterSettings, dtype: np.dtype) -> float:
+def least_factor(union: UnionName, dtype: np.dtype) -> float:
     """Return up to where a pixel's factor of all gradients of alpha is none: T of a probabilistic union, D' of a maximum."""
     limits = limits_of(dtype)
-    return limits.vanished if settings.union == "probabilistic" else limits.faint
+    return limits.vanished if union == "probabilistic" else limits.faint
 
 
 def _quantile(coverage: str, cutoff: float) -> float:

@@ -5,19 +5,20 @@ What is freed goes back to the system or not, as the C library thinks best, and 
 of about its size, from when the last array that shows any of it is gone, whoever held that.
 """
 
-import ctypes
 import math
 import os
 import threading
 from collections import defaultdict
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-_LEAST = 1 << 13  # numbers, 32 KB of float32: the C library keeps smaller pieces at hand itself
+_LEAST = 1 << 14  # numbers, 64 KB of float32: the C library keeps smaller pieces at hand itself
 _ALIGNMENT = 64  # bytes of a cache line and of the widest vectors
-_MOST_IDLE = 1 << 29  # bytes: what a million faces take on 2,048 x 2,048 px, lit, forward and backward
-_PATIENCE = 1 << 10  # pieces of memory that come back: about a hundred renderings
+_MOST_BYTES = 1 << 30  # twice what a million faces take on 2,048 x 2,048 px, lit, forward and backward
+_MOST_PIECES = 128  # of a size: whoever holds more arrays than that does without
+_PATIENCE = 1 << 10  # pieces of memory that are lent: about a hundred renderings
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -25,10 +26,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     count = math.prod(shape)
     if count < _LEAST:
         return np.empty(shape, dtype)
-    memory = _idle.take(count * np.dtype(dtype).itemsize)
-    loan = _Loan(memory.size, np.uint8, memory.bytes)
-    loan.memory = memory
-    return np.ndarray(shape, dtype, loan)
+    return _pool.lend(shape, dtype, count * np.dtype(dtype).itemsize)
 
 
 def empty_like(array: np.ndarray) -> np.ndarray:
@@ -45,85 +43,88 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return array
 
 
-class _Loan(np.ndarray):
-    """Lent memory: the array in it, and each view of that, holds on to this; the last of them gone, the memory comes back."""
-
-    __slots__ = ("memory",)
-    memory: "_Memory"
-
-    def __del__(self) -> None:
-        memory = getattr(self, "memory", None)  # a view of a loan has none
-        if memory is not None and _idle is not None:  # as at the interpreter's end
-            _idle.put(memory)
-
-
 class _Memory:
-    """So many bytes from an aligned address on."""
+    """So many bytes from an aligned address on.
 
-    __slots__ = ("bytes", "since", "size")
-
-    def __init__(self, size: int):
-        self.size, self.since = size, 0  # the number of times that any memory had come back when this did
-        whole = np.empty(size + _ALIGNMENT - 1, np.uint8)
-        aligned = -(-whole.__array_interface__["data"][0] // _ALIGNMENT) * _ALIGNMENT
-        # Not an array: a view of a view has the first array as its base, and would leave the loan between out.
-        self.bytes = (ctypes.c_uint8 * size).from_address(aligned)
-        self.bytes.whole = whole  # type: ignore[attr-defined]  # it lives as long
-
-
-class _Idle:
-    """Memory that nobody uses: at most `most` bytes of it, and none that was not wanted while `patience` others came back.
-
-    A loan may end anywhere, also within these methods, when garbage is collected. So nobody waits for the lock: whoever does not
-    get it does without, which costs time alone.
+    NumPy keeps under each array that is lent, and under each view of it, the one that owns the memory, which so has more
+    references than its own as long as there is any of them.
     """
 
-    def __init__(self, most: int = _MOST_IDLE, patience: int = _PATIENCE):
-        self.bytes, self._most, self._patience, self._puts = 0, most, patience, 0
-        self._by_size: defaultdict[int, list[_Memory]] = defaultdict(list)  # the latest last
+    __slots__ = ("begin", "owner", "since", "size")
+
+    def __init__(self, size: int):
+        self.owner = np.empty(size + _ALIGNMENT - 1, np.uint8)
+        self.begin = -self.owner.__array_interface__["data"][0] % _ALIGNMENT
+        self.size, self.since = size, 0  # the number of times that any memory had been lent when this was
+
+
+def _lend(memory: _Memory, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    return np.ndarray(shape, dtype, memory.owner, memory.begin)
+
+
+_unused = _Memory(1)
+_ALONE = getrefcount(_unused.owner)  # while nothing is lent
+
+
+class _Pool:
+    """Memory that is lent or waits: at most `most` bytes, none that was not lent again while other memory was `patience` times.
+
+    To let go of what is lent does no harm: it goes back to the system once its last array is gone.
+    """
+
+    def __init__(self, most: int = _MOST_BYTES, patience: int = _PATIENCE):
+        self.bytes, self._most, self._patience, self._lent = 0, most, patience, 0
+        self._by_size: defaultdict[int, list[_Memory]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def take(self, least: int) -> _Memory:
-        """Return memory of at least so many bytes, and at most a quarter more."""
+    def lend(self, shape: tuple[int, ...], dtype: Any, least: int) -> np.ndarray:
+        """Return an array in memory of at least so many bytes, and at most a quarter more."""
         step = 1 << (least.bit_length() - 3)
         size = -(-least // step) * step
-        if self._lock.acquire(blocking=False):
-            try:
-                waiting = self._by_size[size]
-                if waiting:
-                    self.bytes -= size
-                    return waiting.pop()  # what was used last is in the caches
-            finally:
-                self._lock.release()
-        return _Memory(size)
+        # Nobody waits: garbage that is collected in here may ask for memory as it goes, and would wait for itself.
+        if not self._lock.acquire(False):
+            return _lend(_Memory(size), shape, dtype)
+        try:
+            self._lent += 1
+            for memory in reversed(self._by_size[size]):
+                if getrefcount(memory.owner) == _ALONE:
+                    break
+            else:
+                memory = self._added(size)
+            memory.since = self._lent
+            if self._lent % self._patience == 0:
+                self._let_go()
+            return _lend(memory, shape, dtype)
+        finally:
+            self._lock.release()
 
-    def put(self, memory: _Memory) -> None:
-        """Keep memory, and let go of what has waited longest if that is too much."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._puts = memory.since = self._puts + 1
-                self._by_size[memory.size].append(memory)
-                self.bytes += memory.size
-                while self.bytes > self._most:
-                    oldest = min(
-                        (waiting for waiting in self._by_size.values() if waiting), key=lambda waiting: waiting[0].since
-                    )
-                    self.bytes -= oldest.pop(0).size
-                if self._puts % self._patience == 0:
-                    for waiting in self._by_size.values():
-                        while waiting and waiting[0].since <= self._puts - self._patience:
-                            self.bytes -= waiting.pop(0).size
-            finally:
-                self._lock.release()
+    def _added(self, size: int) -> _Memory:
+        """Return more memory, of which this pool knows unless it knows many pieces of this size."""
+        memory, pieces = _Memory(size), self._by_size[size]
+        if len(pieces) < _MOST_PIECES:
+            memory.since = self._lent
+            pieces.append(memory)
+            self.bytes += size
+            self._let_go()
+        return memory
+
+    def _let_go(self) -> None:
+        """Let go of what is not wanted any more, and of what was lent longest ago while there is too much."""
+        known = [memory for pieces in self._by_size.values() for memory in pieces]
+        for memory in sorted(known, key=lambda memory: memory.since):
+            if self.bytes <= self._most and memory.since > self._lent - self._patience:
+                break
+            self._by_size[memory.size].remove(memory)
+            self.bytes -= memory.size
 
 
-_idle = _Idle()
+_pool = _Pool()
 
 
 def _forget() -> None:
     """Begin anew: in the child of a fork the lock may be held by a thread that is not there."""
-    global _idle
-    _idle = _Idle()
+    global _pool
+    _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):

@@ -25,32 +25,41 @@ def _to_pixel(K, x, y, inverse):
 
 
 @kernel
-def project_vertices(share, shares, board, vertices, K, R, t, pixel):
-    """Fill a share of pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
+def project_vertices(share, shares, board, vertices, K, R, t, pixel, extents):
+    """Fill pixel (V, 3), and extents (N, 3), by `project_portion` for each portion of the vertices."""
     if share < 0:
         lead(publish(board))
         return
-    count = len(vertices)
-    for vertex in range(count * share // shares, count * (share + 1) // shares):
+    for portion in range(len(extents) * share // shares, len(extents) * (share + 1) // shares):
+        begin, end = portion * PORTION, min((portion + 1) * PORTION, len(vertices))
+        project_portion(vertices[begin:end], K, R, t, pixel[begin:end], extents[portion])
+
+
+@subroutine
+def project_portion(vertices, K, R, t, pixel, extent):
+    """Fill pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64.
+
+    Fill extent (3,) with the least and the greatest depth, and a sum that is finite if all numbers are.
+    """
+    nearest, farthest, total = np.inf, -np.inf, 0.0
+    for vertex in range(len(vertices)):
         x, y, depth = to_camera(R, t, vertices, vertex)
         u, v = _to_pixel(K, x, y, 1.0 / depth) if depth > 0.0 else (0.0, 0.0)
         pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = u, v, depth
+        nearest, farthest, total = extended(nearest, farthest, total, pixel, vertex)
+    extent[0], extent[1], extent[2] = nearest, farthest, total
 
 
-@kernel
-def extent(pixel):
-    """Return the least and the greatest depth of vertices_pixel (V, 3), and a sum that is finite if all numbers are."""
-    nearest, farthest, total = pixel.dtype.type(np.inf), pixel.dtype.type(-np.inf), 0.0
-    for vertex in range(len(pixel)):
-        depth = pixel[vertex, 2]
-        nearest, farthest = min(nearest, depth), max(farthest, depth)
-        total += np.float64(pixel[vertex, 0]) + np.float64(pixel[vertex, 1]) + np.float64(depth)
-    return nearest, farthest, total
+@formula
+def extended(nearest, farthest, total, pixel, vertex):
+    """Return an extent with one more of vertices_pixel (V, 3) in it, as they are rounded."""
+    u, v, depth = np.float64(pixel[vertex, 0]), np.float64(pixel[vertex, 1]), np.float64(pixel[vertex, 2])
+    return min(nearest, depth), max(farthest, depth), total + (u + v + depth)
 
 
 @kernel
 def project_vertices_backward(share, shares, board, vertices, K, R, t, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (N, 11) by `project_portion_backward` for each portion of the vertices."""
+    """Fill grad_world (V, 3), and add to sums (N, 15) by `project_portion_backward` for each portion of the vertices."""
     if share < 0:
         lead(publish(board))
         return
@@ -63,8 +72,8 @@ def project_vertices_backward(share, shares, board, vertices, K, R, t, grad_pixe
 
 @subroutine
 def project_portion_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (11,) the gradients of the camera's translation and axis-angle increments, and
-    of fx, skew, cx, fy, cy.
+    """Fill grad_world (V, 3), and add to sums (15,) the gradients of the camera's translation and axis-angle increments, and
+    of K row by row.
 
     With x = R x_world + t and u = K x / depth: grad_x = K^T (g_u, g_v, g_depth - (g_u u + g_v v)) / depth. As
     exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
@@ -81,8 +90,8 @@ def project_portion_backward(vertices, K, R, t, grad_pixel, grad_world, sums):
         sums[6] += gu * x
         sums[7] += gu * y
         sums[8] += grad_pixel[vertex, 0]
-        sums[9] += gv * y
-        sums[10] += grad_pixel[vertex, 1]
+        sums[10] += gv * y
+        sums[11] += grad_pixel[vertex, 1]
         gx, gy, gz = K[0, 0] * gu, K[0, 1] * gu + K[1, 1] * gv, K[0, 2] * gu + K[1, 2] * gv + gz
         for axis in range(3):
             grad_world[vertex, axis] = R[0, axis] * gx + R[1, axis] * gy + R[2, axis] * gz
@@ -110,7 +119,7 @@ def camera_tangent(R, x, y, z, moved, motions, direction, vertex):
 
 @kernel
 def project_vertices_tangent(share, shares, board, vertices, K, R, t, moved, motions, tangent):
-    """Fill a share of tangent (D, V, 3) of pixels for motions (D, 11) of what `project_vertices_backward` sums up for, and of the
+    """Fill a share of tangent (D, V, 3) of pixels for motions (D, 15) of what `project_vertices_backward` sums up for, and of the
     vertices, moved (D or 0, V, 3)."""
     if share < 0:
         lead(publish(board))
@@ -124,7 +133,7 @@ def project_vertices_tangent(share, shares, board, vertices, K, R, t, moved, mot
             dx, dy, dz = camera_tangent(R, x, y, z, moved, motions, d, vertex)
             da, db = (dx - a * dz) * inverse, (dy - b * dz) * inverse
             du = K[0, 0] * da + K[0, 1] * db + motions[d, 6] * a + motions[d, 7] * b + motions[d, 8]
-            dv = K[1, 1] * db + motions[d, 9] * b + motions[d, 10]
+            dv = K[1, 1] * db + motions[d, 10] * b + motions[d, 11]
             there = z > 0.0
             tangent[d, vertex, 0], tangent[d, vertex, 1] = (du, dv) if there else (0.0, 0.0)
             tangent[d, vertex, 2] = dz if there else 0.0

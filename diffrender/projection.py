@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from .formulas.constants import PORTION
 from .formulas.lens import bend, bend_backward
 from .jit import formula, kernel
-from .pinhole import camera_tangent, to_camera
+from .pinhole import camera_tangent, extended, to_camera
 from .spin import lead, publish
 
 
@@ -27,26 +28,29 @@ def _flattened(x, y, z, orthographic):
 
 
 @kernel
-def project_bent(share, shares, board, vertices, K, R, t, lens, orthographic, pixel):
-    """Fill a share of pixel (V, 3): x px, y px, depth; x and y are 0 where depth <= 0. Computed in float64."""
+def project_bent(share, shares, board, vertices, K, R, t, lens, orthographic, pixel, extents):
+    """Do what `project_vertices` does, for a camera that is no bare pinhole."""
     if share < 0:
         lead(publish(board))
         return
-    count = len(vertices)
-    for vertex in range(count * share // shares, count * (share + 1) // shares):
-        x, y, z = to_camera(R, t, vertices, vertex)
-        pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = 0.0, 0.0, z
-        if z > 0.0:
-            flat_x, flat_y, _ = _flattened(x, y, z, orthographic)
-            a, b = bend(flat_x, flat_y, lens)
-            pixel[vertex, 0] = K[0, 0] * a + K[0, 1] * b + K[0, 2]
-            pixel[vertex, 1] = K[1, 1] * b + K[1, 2]
+    for portion in range(len(extents) * share // shares, len(extents) * (share + 1) // shares):
+        nearest, farthest, total = np.inf, -np.inf, 0.0
+        for vertex in range(portion * PORTION, min((portion + 1) * PORTION, len(vertices))):
+            x, y, z = to_camera(R, t, vertices, vertex)
+            pixel[vertex, 0], pixel[vertex, 1], pixel[vertex, 2] = 0.0, 0.0, z
+            if z > 0.0:
+                flat_x, flat_y, _ = _flattened(x, y, z, orthographic)
+                a, b = bend(flat_x, flat_y, lens)
+                pixel[vertex, 0] = K[0, 0] * a + K[0, 1] * b + K[0, 2]
+                pixel[vertex, 1] = K[1, 1] * b + K[1, 2]
+            nearest, farthest, total = extended(nearest, farthest, total, pixel, vertex)
+        extents[portion, 0], extents[portion, 1], extents[portion, 2] = nearest, farthest, total
 
 
 @kernel
 def project_bent_backward(vertices, K, R, t, lens, orthographic, grad_pixel, grad_world, sums):
-    """Fill grad_world (V, 3), and add to sums (18,) the gradients of the camera's translation and axis-angle increments, of
-    fx, skew, cx, fy, cy, and of the lens' six coefficients and the place where it goes straight.
+    """Fill grad_world (V, 3), and add to sums (22,) the gradients of the camera's translation and axis-angle increments, of
+    K row by row, and of the lens' six coefficients and the place where it goes straight.
 
     As exp([w]x) x = x + w x x, the gradient of w is the sum of x x grad_x.
     """
@@ -73,20 +77,15 @@ def project_bent_backward(vertices, K, R, t, lens, orthographic, grad_pixel, gra
         sums[6] += gu * a
         sums[7] += gu * b
         sums[8] += gu
-        sums[9] += gv * b
-        sums[10] += gv
-        sums[11] += gradients[2]
-        sums[12] += gradients[3]
-        sums[13] += gradients[4]
-        sums[14] += gradients[5]
-        sums[15] += gradients[6]
-        sums[16] += gradients[7]
-        sums[17] += gradients[8]
+        sums[10] += gv * b
+        sums[11] += gv
+        for k in range(7):
+            sums[15 + k] += gradients[2 + k]
 
 
 @kernel
 def project_bent_tangent(share, shares, board, vertices, K, R, t, lens, orthographic, moved, motions, tangent):
-    """Fill a share of tangent (D, V, 3) of pixels for motions (D, 18) of what `project_bent_backward` sums up for, and of the
+    """Fill a share of tangent (D, V, 3) of pixels for motions (D, 22) of what `project_bent_backward` sums up for, and of the
     vertices, moved (D or 0, V, 3).
 
     The lens' derivatives are those of its reverse, for the two axes of the image.
@@ -110,8 +109,8 @@ def project_bent_tangent(share, shares, board, vertices, K, R, t, lens, orthogra
             dx, dy = (dx - flat_x * flatter) * inverse, (dy - flat_y * flatter) * inverse
             da, db = of_a[0] * dx + of_a[1] * dy, of_b[0] * dx + of_b[1] * dy
             for k in range(7):
-                da += of_a[2 + k] * motions[d, 11 + k]
-                db += of_b[2 + k] * motions[d, 11 + k]
+                da += of_a[2 + k] * motions[d, 15 + k]
+                db += of_b[2 + k] * motions[d, 15 + k]
             tangent[d, vertex, 0] = K[0, 0] * da + K[0, 1] * db + motions[d, 6] * a + motions[d, 7] * b + motions[d, 8]
-            tangent[d, vertex, 1] = K[1, 1] * db + motions[d, 9] * b + motions[d, 10]
+            tangent[d, vertex, 1] = K[1, 1] * db + motions[d, 10] * b + motions[d, 11]
             tangent[d, vertex, 2] = dz

@@ -34,13 +34,6 @@ def ranges_of(counts: Sequence[tuple[int, int]]) -> Ranges:
     return Ranges(ends[0], ends[1])
 
 
-def most_by_view(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return the largest of each view's values (V,) as float64 (B,), 0 if there are none at all."""
-    if len(starts) == 2:
-        return np.array([values.max() if len(values) else 0], np.float64)
-    return np.maximum.reduceat(values, starts[:-1]).astype(np.float64)  # every view has vertices
-
-
 @formula
 def origin_of(view, starts, values):
     """Return where a view's rows begin in values: those of all views lie there by `starts` (B + 1,), or one view's for all."""

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .formulas.constants import PORTION
+from .formulas.constants import LEAST, PORTION
 
 _crew: "_Crew | None" = None
 _threads: int | None = None
-_LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
 _busy = threading.Lock()
 
 
@@ -64,7 +63,7 @@ def run_on_workers(kernel: Callable[..., None], *arguments: Any, most: int | Non
 
 def parts_of(count: int) -> int:
     """Return in how many parts `count` vertices or faces are worth sharing out, at least one."""
-    return max(1, min(get_num_threads(), count // _LEAST))
+    return max(1, min(get_num_threads(), count // LEAST))
 
 
 def portions_of(vertices: int) -> int:

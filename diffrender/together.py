@@ -17,7 +17,7 @@ from .in_front import Behind, InFront, in_front_backward
 from .lights import Lights
 from .memory import empty, empty_like, zeros
 from .mesh import Mesh
-from .ranges import Ranges, most_by_view, ranges_of
+from .ranges import Ranges, ranges_of
 from .rasterize import Raster, gradient_shapes
 from .rendering import (
     Lit,
@@ -60,7 +60,7 @@ class Together:
         if pixel is None:
             self._fronts = [self._front(view, settings, colors) for view in range(self.count)]
             ranges, pixel, faces, colors = _of_fronts(self._fronts)
-        check_finite("vertices_pixel", pixel)
+            check_finite("vertices_pixel", pixel)
         faces = _numbered(faces, ranges)
         size = self._cameras[0].size
         how = raster_settings(settings, 3 if painted else None, pixel.dtype)
@@ -104,15 +104,12 @@ class Together:
 
     def _project(self, near: float) -> np.ndarray | None:
         """Return vertices_pixel (V, 3) of all views, or None where one has more of a camera than a pinhole, faces that reach
-        behind it, or nothing in front of it."""
+        behind it, nothing in front of it, or numbers that are not finite."""
         if not all(map(is_bare, self._cameras)):
             return None
-        starts = self._ranges.vertices
-        pixel = project_views(self._vertices, starts, self._cameras)
-        depth = pixel[:, 2]
-        # As float64, which `in_front` asks in: a number of NumPy's would round `near` to its own precision.
-        ahead = near <= 0 or float(depth.min()) >= near
-        return pixel if most_by_view(depth, starts).min() > near and ahead else None
+        pixel, extents = project_views(self._vertices, self._ranges.vertices, self._cameras)
+        seen = all(one.finite and one.farthest > near and (near <= 0 or one.nearest >= near) for one in extents)
+        return pixel if seen else None
 
     def _front(self, view: int, settings: Soft, colors: np.ndarray | None) -> InFront:
         given = None if colors is None else colors[_rows(self._ranges, view)]

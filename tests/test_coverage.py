@@ -15,7 +15,6 @@ from gradcheck import relative_l2
 from numba import njit
 
 import diffrender as dr
-from diffrender.backend import RasterSettings
 from diffrender.camera import project
 from diffrender.formulas.shape import Cauchy, Gaussian, Uniform, face_odds, rates, shape_of
 from diffrender.lanes import LANES, load, store
@@ -173,8 +172,7 @@ def test_maximum_has_the_same_bits_at_any_number_of_threads():
 def test_the_reach_of_each_coverage_is_where_it_is_the_cutoff():
     for coverage in ("sigmoid", "gaussian", "cauchy", "uniform"):
         for cutoff in (1e-12, 1e-4, 0.3):
-            settings = RasterSettings(2.0, cutoff, 1e-2, 1.0, 2.0, None, False, coverage=coverage)
-            lowest, radius = reach_of(settings)
+            lowest, radius = reach_of(coverage, cutoff, 2.0)
             d, _ = oracle._covered(coverage, np.array([lowest]))
             np.testing.assert_allclose(d, cutoff, rtol=1e-14 / cutoff if coverage == "uniform" else 1e-13)
             assert radius == math.sqrt(-2 * lowest)

@@ -16,7 +16,7 @@ import pytest
 import diffrender as dr
 from diffrender import memory
 
-LARGE = (64, 300)  # more numbers than what the C library keeps at hand
+LARGE = (80, 300)  # more numbers than what the C library keeps at hand
 
 
 class Own(np.ndarray):
@@ -50,7 +50,7 @@ def _use(seed: int, steps: int) -> None:
             view, value = held.pop(rng.randrange(len(held)))
             assert (view == value).all()
             continue
-        shape = (rng.choice([1, 20, 100, 101, 140]), rng.choice([3, 90, 100, 128]))
+        shape = (rng.choice([1, 20, 180, 181, 240]), rng.choice([3, 90, 100, 128]))
         array = memory.empty(shape, rng.choice([np.float32, np.float64, np.int32]))
         assert array.flags.c_contiguous and array.flags.aligned and array.flags.writeable and array.shape == shape
         stamp += 1
@@ -78,13 +78,13 @@ def test_memory_goes_to_the_next_array_of_about_its_size_once_no_view_is_left() 
     other = memory.empty(LARGE, np.float32)
     assert not np.shares_memory(view, other)
     del view
-    again = memory.zeros((63, 300), np.int32)
+    again = memory.zeros((79, 300), np.int32)
     assert again.ctypes.data == place and not again.any()
 
 
 def test_large_arrays_begin_at_a_cache_line() -> None:
     for columns in range(300, 320):
-        assert memory.empty((64, columns), np.float32).ctypes.data % 64 == 0
+        assert memory.empty((80, columns), np.float32).ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda array: pickle.loads(pickle.dumps(array))])
@@ -103,9 +103,10 @@ def test_memory_under_an_array_may_be_looked_at() -> None:
     below = array.base
     assert below.nbytes >= array.nbytes
     others = [below[5:], below.view(), copy.copy(below), pickle.loads(pickle.dumps(below))]
+    before = [np.array(other) for other in others]
     del array, below
     memory.empty(LARGE, np.float32).fill(2)
-    assert not any(other[: 4 * 300].any() for other in others)
+    assert all(map(np.array_equal, others, before))
 
 
 def test_an_array_in_a_cycle_comes_back_when_garbage_is_collected() -> None:
@@ -116,45 +117,62 @@ def test_an_array_in_a_cycle_comes_back_when_garbage_is_collected() -> None:
 
     node = Node()
     node.itself, node.array = node, memory.empty(LARGE, np.float32)
-    before, gone = memory._idle.bytes, weakref.ref(node)
+    place, gone = node.array.ctypes.data, weakref.ref(node)
+    assert memory.empty(LARGE, np.float32).ctypes.data != place
     del node
     gc.collect()
-    assert gone() is None and memory._idle.bytes > before
+    assert gone() is None
+    taken = [memory.empty(LARGE, np.float32) for _ in range(memory._MOST_PIECES)]
+    assert place in {array.ctypes.data for array in taken}
 
 
-def test_idle_memory_is_bounded_and_what_waited_longest_goes_first() -> None:
-    idle = memory._Idle(most=1 << 20)
-    taken = [idle.take(size) for size in (1 << 18, 1 << 19, 1 << 18, 1 << 18)]
-    first, *others = taken
-    for one in taken:
-        idle.put(one)
-        assert idle.bytes <= 1 << 20
-    assert idle.bytes == (1 << 20)  # all but the first
-    assert idle.take(1 << 19) is others[0]
-    assert idle.take(1 << 18) is others[2]
-    assert idle.take(1 << 18) is others[1]
-    assert idle.take(1 << 18) is not first and idle.bytes == 0
-    idle.put(idle.take(1 << 21))
-    assert idle.bytes == 0
+def _lend(pool: memory._Pool, size: int) -> np.ndarray:
+    return pool.lend((size,), np.uint8, size)
+
+
+def _place(array: np.ndarray) -> int:
+    return array.ctypes.data
+
+
+def test_memory_is_bounded_and_what_was_lent_longest_ago_goes_first() -> None:
+    pool = memory._Pool(most=1 << 20)
+    lent = [_lend(pool, size) for size in (1 << 18, 1 << 19, 1 << 18, 1 << 18)]
+    first, *others = map(_place, lent)
+    assert pool.bytes == 1 << 20  # all but the first, which is not let go of before its array is gone
+    lent[0].fill(1)
+    again = _lend(pool, 1 << 18)
+    assert lent[0].all() and _place(again) not in (first, *others) and pool.bytes == (1 << 20) - (1 << 18)
+    known = {*others[1:], _place(again)}
+    del lent, again
+    assert {*map(_place, [_lend(pool, 1 << 18) for _ in range(3)])} == known
+    assert _lend(pool, 1 << 21).all() in (True, False) and pool.bytes == 0
 
 
 def test_memory_that_is_not_wanted_for_long_goes_back() -> None:
-    idle = memory._Idle(patience=8)
-    idle.put(idle.take(1 << 20))
-    for puts in range(2, 17):
-        idle.put(idle.take(1 << 15))
-        assert (idle.bytes > 1 << 20) == (puts < 16)
+    pool = memory._Pool(patience=8)
+    _lend(pool, 1 << 20)
+    for lent in range(2, 17):
+        _lend(pool, 1 << 15)
+        assert (pool.bytes > 1 << 20) == (lent < 16)
+
+
+def test_whoever_holds_very_many_arrays_does_without() -> None:
+    pool = memory._Pool()
+    held = [_lend(pool, 1 << 15) for _ in range(memory._MOST_PIECES + 5)]
+    assert pool.bytes == memory._MOST_PIECES << 15
+    assert len({_place(array) for array in held}) == len(held)
 
 
 @pytest.mark.parametrize("least", [8192, 8193, 10_000, 40_001, 65_535, 999_999, 123_456_789])
 def test_memory_is_at_most_a_quarter_larger_than_asked_for(least: int) -> None:
-    taken = memory._Idle(0).take(least)
-    assert least <= taken.size <= 1.25 * least
+    pool = memory._Pool()
+    _lend(pool, least)
+    assert least <= pool.bytes <= 1.25 * least
 
 
 def test_nobody_waits_for_a_lock_that_whoever_collects_garbage_may_hold() -> None:
     array = memory.empty(LARGE, np.float32)
-    with memory._idle._lock:
+    with memory._pool._lock:
         other = memory.empty(LARGE, np.float32)
         del array
         third = memory.empty(LARGE, np.float32)
@@ -166,21 +184,19 @@ def test_a_child_begins_anew_and_the_interpreter_ends_in_silence() -> None:
     program = """
 import os, numpy as np
 from diffrender import memory
-kept = memory.zeros((64, 300), np.float32)
-idle = memory.zeros((64, 301), np.float32); del idle
-memory._idle._lock.acquire()  # as another thread may at the time of the fork
+kept = memory.zeros((80, 300), np.float32)
+idle = memory.zeros((80, 301), np.float32); del idle
+memory._pool._lock.acquire()  # as another thread may at the time of the fork
 child = os.fork()
-array = memory.empty((64, 300), np.float32)
+array = memory.empty((80, 300), np.float32)
 array.fill(1 if child else 2)
 if not child:
-    assert memory._idle.bytes == 0
-    del array
-    assert memory._idle.bytes > 0 and not kept.any()
+    assert not kept.any()
     kept.fill(3)
     os._exit(0)
 _, status = os.waitpid(child, 0)
 assert status == 0 and not kept.any() and (array == 1).all()
-memory._idle._lock.release()
+memory._pool._lock.release()
 class Node: pass
 node = Node(); node.itself, node.array = node, array
 """

@@ -4,6 +4,7 @@ A strip is the unit of work of a thread. Each (strip, face) entry owns one gradi
 that slots are written by one thread and summed in a fixed order, whatever the number of threads.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUA
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import formula, kernel, subroutine
 from ..kernel_memory import aligned
-from ..lanes import at, higher, lower, put
+from ..lanes import at, higher, lower, put, select
 from ..memory import empty
 from ..ranges import Ranges
 from ..spin import await_tasks, claim, finish, lead, new_stages, publish
@@ -75,7 +76,7 @@ def sort_into_bins(
     geometry = empty((count, GEOMETRY), vertices.dtype)
     bounds = empty((count, 4), np.int32)
     radius += CULLING_MARGIN
-    in_slices = (np.zeros(views), np.zeros(views)) if depths is None else (depths.nearest, depths.per_depth)
+    in_slices = _in_one_slice(views) if depths is None else (depths.nearest, depths.per_depth)
     slices = empty((count,), np.uint8)
     slots = empty((count + 1,), np.int64)
     strips = views * -(-height // STRIP_ROWS)
@@ -86,11 +87,16 @@ def sort_into_bins(
     while True:
         entries, counts = empty((room,), np.int32), np.zeros((parts, strips * _SLICES), np.int64)
         into = (corners, geometry, bounds, slices, slots, counts, starts, entries, order)
-        run_on_workers(_sort, new_stages(2), *given, *into, most=parts)
+        run_on_workers(_sort, new_stages(1 + parts), *given, *into, most=parts)
         total = int(starts[-1])
         if total <= room:
             return Bins(corners, geometry, bounds, slots, starts, entries[:total], order, radius)
         room = total
+
+
+@lru_cache(maxsize=64)
+def _in_one_slice(views: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(views), np.zeros(views)
 
 
 @kernel
@@ -126,8 +132,10 @@ def _sort(
         lead(publish(board))
         return
     parts, per_view = len(counts), counts.shape[1] // (len(face_starts) - 1)
+    own = np.int64(0)
     part = claim(stages[0])
     while part < parts:
+        own = part
         _prepare(
             part,
             vertices,
@@ -151,12 +159,12 @@ def _sort(
         part = claim(stages[0])
     if not await_tasks(stages[0], parts, share, board):
         return
-    part = claim(stages[1])
-    while part < parts:
-        if part == 0:
-            _start(counts, starts, order)
-        _fill(part, face_starts, per_view, bounds, slices, counts, slots, entries)
-        part = claim(stages[1])
+    for k in range(parts):
+        part = (own + k) % parts  # its own first, which is in this core's caches
+        if claim(stages[1 + part]) == 0:
+            if part == 0:
+                _start(counts, starts, order)
+            _fill(part, face_starts, per_view, bounds, slices, counts, slots, entries)
 
 
 @subroutine
@@ -188,21 +196,22 @@ def _prepare(
         put(slots, face, total)
         while face >= face_starts[view + 1]:
             view += 1
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        a, b, c = np.int64(at(faces, 3 * face)), np.int64(at(faces, 3 * face + 1)), np.int64(at(faces, 3 * face + 2))
         # In float64: the sign and the zero of the area must be those of the exact triangle.
-        ax, ay = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-        bx, by = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-        cx, cy = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+        ax, ay = np.float64(at(vertices, 3 * a)), np.float64(at(vertices, 3 * a + 1))
+        bx, by = np.float64(at(vertices, 3 * b)), np.float64(at(vertices, 3 * b + 1))
+        cx, cy = np.float64(at(vertices, 3 * c)), np.float64(at(vertices, 3 * c + 1))
+        depth = lower(lower(at(vertices, 3 * a + 2), at(vertices, 3 * b + 2)), at(vertices, 3 * c + 2))
         area = signed_area_twice(ax, ay, bx, by, cx, cy)
         _put_box(bounds, face, 0, -1, 0, -1)
-        if area == 0.0 or (cull_backfaces and area > 0.0):
+        if area == 0.0 or (cull_backfaces and area > 0.0) or depth <= 0.0:
             continue
-        if vertices[a, 2] <= 0.0 or vertices[b, 2] <= 0.0 or vertices[c, 2] <= 0.0:
-            continue
-        if area < 0.0:
-            b, c = c, b
-            bx, by, cx, cy = cx, cy, bx, by
-            area = -area
+        # Selects: half of the faces are turned, and no processor guesses which.
+        turned = area < 0.0
+        b, c = select(turned, c, b), select(turned, b, c)
+        bx, cx = select(turned, cx, bx), select(turned, bx, cx)
+        by, cy = select(turned, cy, by), select(turned, by, cy)
+        area = abs(area)
         left, right = lower(lower(ax, bx), cx), higher(higher(ax, bx), cx)
         top, bottom = lower(lower(ay, by), cy), higher(higher(ay, by), cy)
         if lower(left, top) < -COORDINATE_LIMIT or higher(right, bottom) > COORDINATE_LIMIT:
@@ -228,7 +237,6 @@ def _prepare(
         if first_x > last_x or first_y > last_y:
             continue
         _put_box(bounds, face, first_x, last_x, first_y, last_y)
-        depth = lower(lower(vertices[a, 2], vertices[b, 2]), vertices[c, 2])
         in_slice = lower(np.int64((depth - nearest[view]) * per_depth[view]), _SLICES - 1)
         put(slices, face, in_slice)
         first, last = first_y // STRIP_ROWS, last_y // STRIP_ROWS

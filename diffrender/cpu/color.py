@@ -31,7 +31,7 @@ from ..lanes import (
     sum_up,
     times_sign,
 )
-from ..spin import claim, lead, publish
+from ..spin import claim, finish, lead, publish
 from .blocks import (
     EDGE_SUMS,
     add_nearest,
@@ -43,6 +43,7 @@ from .blocks import (
     save_nearest,
 )
 from .color_rows import put_upstream_image, take_image
+from .gather import gather_after
 from .kept import keep, kept_of, note, room_for, take_blocks
 from .rows import put_rows
 from .spans import BATCH, INVERSE_AREA, list_blocks, list_groups, new_lists, number_of, places_of, put_corners
@@ -287,7 +288,7 @@ def color_backward(
     entries,
     order,
     height,
-    turn,
+    stages,
     radius,
     scale,
     lowest,
@@ -304,8 +305,10 @@ def color_backward(
     inverse_sums,
     grad_image,
     entry_gradients,
+    gathered,
 ):
-    """Fill one slot (9 + 3 C,) per entry from grad_image (H, W, C + 1): of each corner x, y, the depth logit, C attributes."""
+    """Fill one slot (9 + 3 C,) per entry from grad_image (H, W, C + 1): of each corner x, y, the depth logit, C attributes; and
+    what is `gathered` from them."""
     if share < 0:
         lead(publish(board))
         return
@@ -333,14 +336,14 @@ def color_backward(
     seen, hidden = aligned(len(blocks) // 2 + 2, np.int32), aligned(len(blocks) // 2 + 2, np.int32)
     edge_sums = aligned(BATCH * EDGE_SUMS, geometry)
     corner_sums = aligned(BATCH * _CORNER_SUMS, geometry)
-    share_size = 3 * channels * LANES
-    shares = aligned(BATCH * share_size, geometry)
+    hue_size = 3 * channels * LANES
+    hue_sums = aligned(BATCH * hue_size, geometry)
     totals = aligned(LANES, geometry)
     # A face of which something is seen leaves 0 behind in its sums, others do not touch them.
     fill(corner_sums, 0, len(corner_sums), ZERO)
-    fill(shares, 0, len(shares), ZERO)
+    fill(hue_sums, 0, len(hue_sums), ZERO)
     while True:
-        claimed = claim(turn)
+        claimed = claim(stages[0])
         if claimed >= len(order):
             break
         strip = order[claimed]
@@ -412,17 +415,17 @@ def color_backward(
                     weight = select(counts, weight, ZERO)
                     weight_a, weight_b, weight_c = weight * ba, weight * bb, weight * bc
                     dot_a, dot_b, dot_c = weight * ZERO, weight * ZERO, weight * ZERO
-                    share = number * share_size
+                    hue_sum = number * hue_size
                     for channel in range(channels):
                         color_of = tint + _TINT + 3 * channel
                         hue = load_pair(upstream_color, channel * size + first, channel * size + second)
                         dot_a = fma(hue, at(tints, color_of), dot_a)
                         dot_b = fma(hue, at(tints, color_of + 1), dot_b)
                         dot_c = fma(hue, at(tints, color_of + 2), dot_c)
-                        add_products(shares, share, hue, weight_a)
-                        add_products(shares, share + LANES, hue, weight_b)
-                        add_products(shares, share + 2 * LANES, hue, weight_c)
-                        share += 3 * LANES
+                        add_products(hue_sums, hue_sum, hue, weight_a)
+                        add_products(hue_sums, hue_sum + LANES, hue, weight_b)
+                        add_products(hue_sums, hue_sum + 2 * LANES, hue, weight_c)
+                        hue_sum += 3 * LANES
                     # d color / d log w_j = w_j / sum w (c_j - color): log w_j holds log D_j and the depth logit.
                     grad_log = weight * (fma(ba, dot_a, fma(bb, dot_b, bc * dot_c)) - load_pair(mean, first, second))
                     above = load_pair(upstream, first, second)
@@ -461,8 +464,10 @@ def color_backward(
                     entry_gradients[slot, first + 1] -= totals[2 * corner + 1]
                     entry_gradients[slot, first + 2] = totals[6 + corner]
                 for channel in range(channels):
-                    sum_up(shares, number * share_size + channel * 3 * LANES, totals, 3)
+                    sum_up(hue_sums, number * hue_size + channel * 3 * LANES, totals, 3)
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
-                fill(shares, number * share_size, (number + 1) * share_size, ZERO)
+                fill(hue_sums, number * hue_size, (number + 1) * hue_size, ZERO)
             entry += batch
+        finish(stages[0])
+    gather_after(stages, len(order), share, shares, board, slots, entry_gradients, gathered)

@@ -20,7 +20,7 @@ def draw_jvp(drawn: Drawn, directions: RasterDirections) -> np.ndarray:
     channels = 0 if saved.depth is None else drawn.color.shape[2]
     tangent = np.empty((count, *drawn.alpha.shape, channels + 1), dtype)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, np.zeros(1, np.int64))
-    arguments = (bins.corners, *binned, *saved.coverage, dtype.type(saved.vanished))
+    arguments = (bins.corners, *binned, *saved.coverage, saved.vanished)
     image = (saved.transmittance, np.ones(drawn.alpha.shape, dtype))
     if saved.depth is None:
         from .silhouette_tangent import silhouette_tangent

@@ -1,20 +1,22 @@
 """The CPU backend: memory and threads around the kernels."""
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Drawn, RasterGradients, RasterSettings, TexturedFaces
+from ..backend import CoverageName, Drawn, RasterGradients, RasterSettings, TexturedFaces, UnionName
+from ..formulas.constants import CULLING_MARGIN
 from ..formulas.shape import shape_of
 from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
 from ..memory import empty, empty_like, zeros
 from ..pyramid import CHANNELS
 from ..ranges import Ranges, one_view
+from ..spin import new_stages
 from ..threads import run_on_workers, share_out
 from .bins import Bins, sort_depths, sort_into_bins
 from .forward_mode import draw_jvp as draw_jvp
@@ -30,7 +32,7 @@ class _Saved(NamedTuple):
     height: int  # of one view's image
     coverage: tuple  # reals radius, 1 / sqrt(sigma) and lowest logit; shape; owners (B H, W) in a tuple, or ()
     transmittance: np.ndarray  # (B H, W), see `alpha_of`
-    vanished: float  # up to which it is none
+    vanished: np.floating  # up to which it is none
     depth: tuple | None  # lowest depth logit, depth logits (V,), attributes (V, C)
     depth_scale: float
     softmax: tuple  # maximum and inverse sum, (B H, W) each
@@ -83,22 +85,14 @@ def draw_views(
     Each view has its own vertices and faces, by `ranges`, and its image lies below those before. Bits are those of views drawn
     one by one.
     """
-    real = vertices.dtype.type
-    limits = limits_of(vertices.dtype)
-    lowest, radius = reach_of(settings)
+    shape = (settings.coverage, settings.union, vertices.dtype)
+    radius, numbers, vanished = _coverage_of(float(settings.sigma), float(settings.cutoff), *shape)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depths = None if attributes is None else sort_depths(vertices, ranges, scale)
     bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, depths)
     height, width = size
     transmittance = empty((ranges.views * height, width), vertices.dtype)
-    coverage = (
-        real(bins.radius),
-        real(1 / math.sqrt(settings.sigma)),
-        real(lowest),
-        shape_of(settings.coverage, vertices.dtype),
-        _new_owners(transmittance, len(faces), settings.union),
-    )
-    vanished = least_factor(settings, vertices.dtype)
+    coverage = (*numbers, _new_owners(transmittance, len(faces), settings.union))
     kept = new_kept(bins)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
     if attributes is None or depths is None:
@@ -109,7 +103,7 @@ def draw_views(
     of_far = BACKGROUND_DEPTH / settings.gamma
     background = [of_far - (settings.far - ahead) * scale for ahead in depths.ahead.tolist()]
     background_logits = np.array(background, vertices.dtype)
-    depth = (real(limits.lowest_depth), depths.logits, attributes)
+    depth = (vertices.dtype.type(limits_of(vertices.dtype).lowest_depth), depths.logits, attributes)
     image = empty((*transmittance.shape, attributes.shape[1] + 1), vertices.dtype) if into is None else into
     softmax = (empty_like(transmittance), empty_like(transmittance))
     surface = None
@@ -134,6 +128,16 @@ def draw_views(
     )
     saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, kept, surface)
     return Drawn(image[..., -1], image[..., :-1], saved, image)
+
+
+@lru_cache(maxsize=64)  # the same for image after image
+def _coverage_of(
+    sigma: float, cutoff: float, coverage: CoverageName, union: UnionName, dtype: np.dtype
+) -> tuple[float, tuple, np.floating]:
+    """Return how far in px faces reach, what kernels know of coverage, and up to where a pixel's factor is none."""
+    lowest, radius = reach_of(coverage, cutoff, sigma)
+    reals = (dtype.type(radius + CULLING_MARGIN), dtype.type(1 / math.sqrt(sigma)), dtype.type(lowest))
+    return radius, (*reals, shape_of(coverage, dtype)), dtype.type(least_factor(union, dtype))
 
 
 # Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.
@@ -216,43 +220,45 @@ def draw_backward(drawn: Drawn, grad_alpha: np.ndarray | None, grad_color: np.nd
 def _outline_backward(drawn: Drawn, grad_alpha: np.ndarray) -> RasterGradients:
     """Return the gradients for grad_alpha (H, W): they go the way of the silhouette, at half the cost."""
     saved: _Saved = drawn.saved
-    bins, dtype = saved.bins, drawn.alpha.dtype
-    entry_gradients = empty((len(bins.entries), 6), dtype)
-    image = (saved.transmittance, grad_alpha)
-    run_on_workers(_silhouette().silhouette_backward, *_way_back(saved), *image, entry_gradients)
-    grad_vertices, nothing = empty((int(saved.ranges.vertices[-1]), 3), dtype), np.empty((0, 0), dtype)
-    share_out(
-        gather, len(grad_vertices), *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, nothing
-    )
-    plain = RasterGradients(grad_vertices, None if saved.depth is None else zeros(saved.depth[2].shape, dtype))
+    entry_gradients, gathered = _new_gradients(saved, 6, 0)
+    image = (saved.transmittance, grad_alpha, entry_gradients)
+    run_on_workers(_silhouette().silhouette_backward, *_way_back(saved), *image, gathered)
+    grad_attributes = None if saved.depth is None else zeros(saved.depth[2].shape, grad_alpha.dtype)
+    plain = RasterGradients(gathered[0], grad_attributes)
     return plain if saved.surface is None else _without_texture(plain, saved.surface)
 
 
 def _way_back(saved: _Saved) -> tuple:
     """Return what the kernels of silhouettes, colour and surfaces take alike on the way back."""
-    bins, dtype = saved.bins, saved.transmittance.dtype
-    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, np.zeros(1, np.int64))
-    return (bins.geometry, bins.bounds, *strips, *saved.coverage, saved.kept, dtype.type(saved.vanished))
+    bins = saved.bins
+    strips = (bins.slots, bins.starts, bins.entries, bins.order, saved.height, new_stages(2))
+    return (bins.geometry, bins.bounds, *strips, *saved.coverage, saved.kept, saved.vanished)
+
+
+def _new_gradients(saved: _Saved, width: int, channels: int) -> tuple[np.ndarray, tuple]:
+    """Return memory for gradients of the entries (E, width), and what `gather_after` takes, whose first two are those of the
+    vertices (V, 3) and of their attributes (V, C)."""
+    count, dtype = int(saved.ranges.vertices[-1]), saved.transmittance.dtype
+    entry_gradients, grad_vertices = empty((len(saved.bins.entries), width), dtype), empty((count, 3), dtype)
+    depth_factor = dtype.type(-saved.depth_scale)
+    gathered = (grad_vertices, empty((count, channels), dtype), depth_factor, *saved.ranges, saved.bins.corners)
+    return entry_gradients, gathered
 
 
 def draw_image_backward(drawn: Drawn, grad_image: np.ndarray) -> RasterGradients:
     """Return the gradients for grad_image (H, W, C + 1) of what was drawn with attributes."""
     saved: _Saved = drawn.saved
     assert saved.depth is not None
-    bins, dtype, channels = saved.bins, drawn.image.dtype, drawn.image.shape[2] - 1
-    count = int(saved.ranges.vertices[-1])
-    grad_vertices, grad_attributes = empty((count, 3), dtype), empty((count, channels), dtype)
-    entry_gradients = empty((len(bins.entries), 9 + 3 * channels), dtype)
-    arguments = (bins.corners, *_way_back(saved), *saved.depth)
-    image = (saved.transmittance, drawn.image, *saved.softmax, grad_image)
+    channels = drawn.image.shape[2] - 1
+    entry_gradients, gathered = _new_gradients(saved, 9 + 3 * channels, channels)
+    arguments = (saved.bins.corners, *_way_back(saved), *saved.depth)
+    image = (saved.transmittance, drawn.image, *saved.softmax, grad_image, entry_gradients)
     grad_uv = grad_texture = None
     if saved.surface is None:
-        run_on_workers(_color().color_backward, *arguments, *image, entry_gradients)
+        run_on_workers(_color().color_backward, *arguments, *image, gathered)
     else:
-        grad_uv, grad_texture = _surface_backward(saved, arguments, image, entry_gradients)
-    share_out(gather, count, *saved.ranges, bins.corners, bins.slots, entry_gradients, grad_vertices, grad_attributes)
-    grad_vertices[:, 2] *= -dtype.type(saved.depth_scale)
-    return RasterGradients(grad_vertices, grad_attributes, grad_uv, grad_texture)
+        grad_uv, grad_texture = _surface_backward(saved, arguments, image, gathered)
+    return RasterGradients(gathered[0], gathered[1], grad_uv, grad_texture)
 
 
 def _without_texture(grads: RasterGradients, surface: _Surface) -> RasterGradients:
@@ -264,23 +270,23 @@ def _without_texture(grads: RasterGradients, surface: _Surface) -> RasterGradien
 
 
 def _surface_backward(
-    saved: _Saved, arguments: tuple, image: tuple, entry_gradients: np.ndarray
+    saved: _Saved, arguments: tuple, image: tuple, gathered: tuple
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Fill the entries' gradients, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
+    """Fill the gradients of `gathered`, and return those of uv (T, 2) and the texture (H, W, 3), or None without one."""
     surface_backward = _of_surfaces().surface_backward
     assert saved.surface is not None and saved.depth is not None
-    surface, bins, dtype = saved.surface, saved.bins, entry_gradients.dtype
-    arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, entry_gradients)
+    surface, bins, entry_gradients, dtype = saved.surface, saved.bins, image[-1], image[-1].dtype
+    arguments = (*arguments, *surface.arguments, *surface.of_log_q, *image, gathered)
     textured = surface.textured
     if textured is None:
         nothing = (np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8), 0.0)
         run_on_workers(surface_backward, *arguments, entry_gradients, *nothing)
         return None, None
-    unit = grid_unit(image[-1][..., :-1], saved.depth[2])
+    unit = grid_unit(image[-2][..., :-1], saved.depth[2])
     entry_uv = empty((len(bins.entries), 6), dtype)
     grad_texture = texture_gradient(textured.pyramid, unit, surface_backward, *arguments, entry_uv)
-    grad_uv = empty((len(textured.uv), 3), dtype)  # `gather` has room for a depth
+    grad_uv = empty((len(textured.uv), 3), dtype)  # there is room for a depth
     face_uv = surface.arguments[3]
-    ranges = one_view(len(grad_uv), len(face_uv))
-    share_out(gather, len(grad_uv), *ranges, face_uv, bins.slots, entry_uv, grad_uv, np.empty((0, 0), dtype))
+    of_uv = (grad_uv, np.empty((0, 0), dtype), dtype.type(0), *one_view(len(grad_uv), len(face_uv)), face_uv)
+    share_out(gather, len(grad_uv), bins.slots, entry_uv, of_uv)
     return np.ascontiguousarray(grad_uv[:, :2]), grad_texture

@@ -20,7 +20,7 @@ from ..lanes import (
     select,
     store,
 )
-from ..spin import claim, lead, publish
+from ..spin import claim, finish, lead, publish
 from .blocks import (
     EDGE_SUMS,
     SAVED_NEAREST,
@@ -31,6 +31,7 @@ from .blocks import (
     put_corner_gradients,
     save_nearest,
 )
+from .gather import gather_after
 from .kept import keep, kept_of, note, room_for, take_blocks
 from .live import count_live, is_live, new_live, put_nothing
 from .rows import put_rows, put_upstream, take_alpha
@@ -130,7 +131,7 @@ def silhouette_backward(
     entries,
     order,
     height,
-    turn,
+    stages,
     radius,
     scale,
     lowest,
@@ -141,8 +142,12 @@ def silhouette_backward(
     transmittance,
     grad_alpha,
     entry_gradients,
+    gathered,
 ):
-    """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W)."""
+    """Fill one slot (6,) = (x, y) of corners a, b, c per entry, from grad_alpha (H, W), and what is `gathered` from them.
+
+    `stages` count the strips that have been taken, and done, and the parts of what `gather_after` does.
+    """
     if share < 0:
         lead(publish(board))
         return
@@ -159,7 +164,7 @@ def silhouette_backward(
     totals = aligned(16, geometry)
     live, chosen = new_live(width), aligned(BATCH, np.int32)
     while True:
-        claimed = claim(turn)
+        claimed = claim(stages[0])
         if claimed >= len(order):
             break
         strip = order[claimed]
@@ -212,3 +217,5 @@ def silhouette_backward(
                 face = at(chosen, number)
                 slot = slot_of(slots, bounds, face, top)
                 put_corner_gradients(sums, number, scale, totals, entry_gradients, slot, 2)
+        finish(stages[0])
+    gather_after(stages, len(order), share, shares, board, slots, entry_gradients, gathered)

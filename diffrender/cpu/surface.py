@@ -29,7 +29,7 @@ from ..lanes import (
     sum_up,
     times_sign,
 )
-from ..spin import claim, lead, publish
+from ..spin import claim, finish, lead, publish
 from .blocks import (
     EDGE_SUMS,
     add_lanes,
@@ -42,6 +42,7 @@ from .blocks import (
 )
 from .color import BEHIND, add_corners, list_hidden, list_seen, put_tint, weight_slopes
 from .color_rows import put_upstream_image, take_image
+from .gather import gather_after
 from .kept import keep, kept_of, note, room_for, take_blocks
 from .rows import put_rows
 from .sample import CELLS, PLACES, SAMPLED, clear, put_levels, sample, sample_backward
@@ -260,7 +261,7 @@ def surface_backward(
     entries,
     order,
     height,
-    turn,
+    stages,
     radius,
     scale,
     lowest,
@@ -284,13 +285,15 @@ def surface_backward(
     inverse_sums,
     grad_image,
     entry_gradients,
+    gathered,
     entry_uv,
     grids,
     touched,
     unit,
 ):
     """Fill one slot (9 + 3 C,) per entry: of each corner x, y, the depth logit and C attributes; with a texture also its
-    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`.
+    slot of entry_uv (6,), and this share's grids (S, 4 N) and touched (S, chunks), see `sample_backward`; and what is `gathered`
+    from the former slots.
 
     of_log_q and texture_of_log_q (V,) turn gradients of log q into such of the depth logit.
     """
@@ -331,7 +334,7 @@ def surface_backward(
         fill(places, 0, PLACES, ZERO)
         mipmapped, last, real = len(offsets) > 1, sizes.dtype.type(len(offsets) - 1), sizes.dtype.type
     while True:
-        claimed = claim(turn)
+        claimed = claim(stages[0])
         if claimed >= len(order):
             break
         strip = order[claimed]
@@ -551,3 +554,5 @@ def surface_backward(
                     for corner in range(3):
                         entry_gradients[slot, corner * (3 + channels) + 3 + channel] = totals[corner]
             entry += batch
+        finish(stages[0])
+    gather_after(stages, len(order), share, shares, board, slots, entry_gradients, gathered)

@@ -73,7 +73,7 @@ def sort_into_bins(
     height, width = size
     count = len(faces)
     stream, take = workspace.stream, workspace.take
-    radius = reach_of(settings)[1] + CULLING_MARGIN
+    radius = reach_of(settings.coverage, settings.cutoff, settings.sigma)[1] + CULLING_MARGIN
     tiles_x, tiles_y = blocks(width, TILE), blocks(height, TILE)
     tiles = tiles_x * tiles_y
     columns = max(1, min(blocks(count, _SORTED), _CELLS // tiles))

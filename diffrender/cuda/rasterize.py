@@ -98,11 +98,11 @@ def _draw(
     coverage = (
         bins.radius,
         real(1 / settings.sigma),
-        real(reach_of(settings)[0]),
+        real(reach_of(settings.coverage, settings.cutoff, settings.sigma)[0]),
         shape_of(settings.coverage, dtype),
         (workspace.take(size, np.int32),) if settings.union == "max" else (),
     )
-    vanished = least_factor(settings, dtype)
+    vanished = least_factor(settings.union, dtype)
     alpha = allocate(size, dtype, stream) if stays else workspace.take(size, dtype)
     transmittance = workspace.take(size, dtype)
     grid = (blocks(size[1], TILE), blocks(size[0], TILE))

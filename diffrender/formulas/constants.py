@@ -17,3 +17,4 @@ BC = np.int64(1)
 CA = np.int64(2)
 
 PORTION = 1024  # vertices whose sums are a row of their own: rows are added up in order, whoever has made them
+LEAST = 512  # vertices or faces of a share: fewer are done sooner than shared out
