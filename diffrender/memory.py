@@ -10,6 +10,7 @@ import math
 import os
 import threading
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,27 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     count = math.prod(shape)
     if count < _LEAST:
         return np.empty(shape, dtype)
-    memory = _idle.take(count * np.dtype(dtype).itemsize)
-    loan = _Loan(memory.size, np.uint8, memory.bytes)
-    loan.memory = memory
-    return np.ndarray(shape, dtype, loan)
+    return np.ndarray(shape, dtype, _lend(count * np.dtype(dtype).itemsize))
+
+
+def empties(*kinds: tuple[tuple[int, ...], Any]) -> list[np.ndarray]:
+    """Return an array (C order) of any content for each shape and dtype, all in one piece of memory, which is lent as long as any
+    of them is in use; each begins at a multiple of 64 bytes. To ask for many arrays one by one takes as long as a small kernel.
+    """
+    size, places = _places(kinds)
+    loan = _lend(size)
+    return [np.ndarray(shape, dtype, loan, place) for shape, dtype, place in places]
+
+
+@lru_cache(maxsize=64)  # the same are asked for image after image
+def _places(kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> tuple[int, list[tuple[tuple[int, ...], np.dtype, int]]]:
+    """Return how many bytes arrays take one after the other, and of each its shape, dtype and the byte at which it begins."""
+    places, size = [], 0
+    for shape, kind in kinds:
+        dtype = np.dtype(kind)
+        places.append((shape, dtype, size))
+        size += -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+    return max(size, _ALIGNMENT), places
 
 
 def empty_like(array: np.ndarray) -> np.ndarray:
@@ -43,6 +61,13 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     array = empty(shape, dtype)
     array.fill(0)
     return array
+
+
+def _lend(size: int) -> "_Loan":
+    memory = _idle.take(size)
+    loan = _Loan(memory.size, np.uint8, memory.bytes)
+    loan.memory = memory
+    return loan
 
 
 class _Loan(np.ndarray):
