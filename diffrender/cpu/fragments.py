@@ -333,12 +333,9 @@ def interpolate_places(
             )
 
 
-@kernel
-def interpolate_all(
-    share,
-    shares,
-    board,
-    turn,
+@subroutine
+def fill_values(
+    stage,
     points,
     faces,
     attributes,
@@ -356,25 +353,24 @@ def interpolate_all(
     planes,
     values,
 ):
-    """Fill values (S, C): those of pixels of an image, the one for nothing, `background` (C,), and those of places.
+    """Fill values (S, C): those of places and the one for nothing, `background` (C,), in one task, and those of pixels in one for
+    each strip.
 
     And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     prefer_wide_vectors()
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels = attributes.shape[1]
     flat = planes.reshape(-1)
     given = (attributes, attribute_faces, perspective)
     while True:
-        strip = claim(turn) - 1
+        strip = claim(stage) - 1
         if strip >= len(slot_starts) - 1:
             break
         if strip < 0:
             _fill_background(background, height * width, height * width + 1, values)
             interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
+            finish(stage)
             continue
         first = slot_starts[strip]
         _plane_of_nothing(background, planes[first])
@@ -393,6 +389,7 @@ def interpolate_all(
             _fill_background(background, row * width, row * width + begin, values)
             _fill_background(background, row * width + max(begin, end), row * width + width, values)
             _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
+        finish(stage)
 
 
 @borrower

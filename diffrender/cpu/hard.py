@@ -55,7 +55,7 @@ def prepare_faces(stage, vertices, faces, height, width, cull_backfaces, points,
     """Fill points (V, 3) from vertices in pixel space, 1 / depth being 0 behind the camera; signs (F,) with 1 or -1 as the face's
     area is, 0 if it does not count; and bounds (F, 4) with the pixels it may cover, see `_bounds_of`.
 
-    counts (P, S), zeros, is how many faces of each portion reach each strip.
+    counts (P, S) is how many faces of each portion reach each strip.
     """
     columns, rows, portions = np.float64(width + 2 * RING), np.float64(height + 2 * RING), len(counts)
     while True:
@@ -66,6 +66,8 @@ def prepare_faces(stage, vertices, faces, height, width, cull_backfaces, points,
             points[vertex, 0], points[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
             depth = np.float64(vertices[vertex, 2])
             points[vertex, 2] = 1.0 / depth if depth > 0.0 else 0.0
+        for strip in range(counts.shape[1]):
+            counts[portion, strip] = 0
         for face in range(len(faces) * portion // portions, len(faces) * (portion + 1) // portions):
             sign, box = _bounds_of(vertices, faces, face, columns, rows, cull_backfaces)
             signs[face] = sign
@@ -108,6 +110,7 @@ def number_slots(starts, facing):
     """Turn counts into starts (S + 1,), of numbers that go on from strip to strip; return the sign of all faces that are seen, 0
     if there are both or none."""
     front, back = False, False
+    starts[0] = 0
     for strip in range(len(facing)):
         starts[strip + 1] += starts[strip]
         front, back = front or facing[strip, 0], back or facing[strip, 1]
