@@ -14,7 +14,7 @@ from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
 from ..spin import await_tasks, claim, finish, lead, publish
-from .row_lanes import all_negative, columns_twice, cross_exactly, lowest_lane, put_pair_where
+from .row_lanes import any_marked, columns_twice, cross_exactly, lowest_lane, put_pair_where
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
@@ -24,6 +24,7 @@ _DOUBT = 1e-3  # px: rounding of a row's ends
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
 _SPANNED = 7  # tiles beside each other of which the smallest number is known
+_ROUNDING = 1e-9  # of the square of coordinates: more than that of a side
 _LEAST = 1e-300  # px^2: twice the area of a triangle that is none
 _WIDE = 2 * BLOCK  # columns of a face that is worth narrowing row by row
 
@@ -459,11 +460,10 @@ def _count_marked(marked_tiles, strip, before):
 
 @borrower
 def _is_marked(before, bounds, face, first_row):
-    """Whether any tile of a strip that a face touches is marked."""
-    first = max(bounds[face, 2] - first_row, 0) // TILE
-    last = min(bounds[face, 3] - first_row, ROWS - 1) // TILE
+    """Whether any tile of a row of tiles that a face touches is marked."""
     left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1
-    return (before[first, right] > before[first, left]) | (before[last, right] > before[last, left])
+    touches = (bounds[face, 2] < first_row + TILE) & (bounds[face, 3] >= first_row)
+    return touches & (before[right] > before[left])
 
 
 @borrower
@@ -475,38 +475,60 @@ def _ordered(ax, ay, bx, by):
 
 
 @borrower
-def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, under, depths):
-    """Do `draw_under` for one face."""
-    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
-    first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+def _draw_face_under(points, faces, face, sign, bounds, first_row, last_row, marks, nearest, ids, under, depths):
+    """Do `draw_under` for one face, in a range of rows.
+
+    What is hardly ever true is asked of many pixels at once, by their sides of the face's edges, to rounding.
+    """
+    width = nearest.shape[1] - 2 * RING
+    first_row, last_row = (
+        max(first_row, bounds[face, 2], RING),
+        min(last_row, bounds[face, 3], nearest.shape[0] - RING - 1),
+    )
+    first_column, last_column = np.int64(max(bounds[face, 0], RING)), np.int64(min(bounds[face, 1], width))
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     if sign < 0:
         b, c = c, b
     ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
     cx, cy = points[c, 0], points[c, 1]
+    flat_ids, columns = ids.reshape(-1), columns_twice(0.5) + (0.5 - RING)
+    reach = max(abs(ax), abs(ay), abs(bx), abs(by), abs(cx), abs(cy), np.float64(width))
+    least = -_ROUNDING * reach * reach
+    for first in range(first_row, last_row + 1, 2):
+        second = min(first + 1, last_row)
+        ys = pair(first - RING + 0.5, second - RING + 0.5)
+        a_y, b_y, c_y = ay - ys, by - ys, cy - ys
+        for begin in range(first_column, last_column + 1, BLOCK):
+            xs = columns + np.float64(begin)
+            a_x, b_x, c_x = ax - xs, bx - xs, cx - xs
+            sides = lower(lower(b_x * c_y - b_y * c_x, c_x * a_y - c_y * a_x), a_x * b_y - a_y * b_x)
+            place, other = (first - RING) * width + begin - RING, (second - RING) * width + begin - RING
+            at_ids = first * (width + 2 * RING) + begin, second * (width + 2 * RING) + begin
+            if not any_marked(sides >= least, marks, place, other, flat_ids, at_ids[0], at_ids[1], face):
+                continue
+            for row in range(first, second + 1):
+                for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
+                    pixel = (row - RING) * width + column - RING
+                    if marks[pixel] >= 0 and ids[row, column] != face:
+                        _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under, depths)
+
+
+@borrower
+def _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under, depths):
+    """Do `draw_under` for one pixel and a face with corners a, b and c, so turned that it lies within its edges."""
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy, x, y = points[c, 0], points[c, 1], column - RING + 0.5, row - RING + 0.5
     x0, y0, x1, y1, turn_a = _ordered(bx, by, cx, cy)
     x2, y2, x3, y3, turn_b = _ordered(cx, cy, ax, ay)
     x4, y4, x5, y5, turn_c = _ordered(ax, ay, bx, by)
-    kept_a, kept_b, kept_c = _kept_at(bx, by, cx, cy), _kept_at(cx, cy, ax, ay), _kept_at(ax, ay, bx, by)
-    highest = max(points[a, 2], points[b, 2], points[c, 2])
-    for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-        on_row, y = (row - RING) * width - RING, row - RING + 0.5
-        first_column, last_column = max(bounds[face, 0], RING), min(bounds[face, 1], width)
-        for begin in range(first_column, last_column + 1, BLOCK):
-            if all_negative(marks, np.int64(on_row + begin)):
-                continue  # as most are
-            for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
-                pixel, x = np.int64(on_row + column), column - RING + 0.5
-                at_a = turn_a * side_of(x0, y0, x1, y1, x, y)
-                at_b = turn_b * side_of(x2, y2, x3, y3, x, y)
-                at_c = turn_c * side_of(x4, y4, x5, y5, x, y)
-                # One branch: which pixels have marks, and which lie within a face, cannot be guessed.
-                within = (at_a >= kept_a) & (at_b >= kept_b) & (at_c >= kept_c)
-                if not (within & (at(marks, pixel) >= 0) & (highest > at(depths, pixel))):
-                    continue
-                near = (at_a * points[a, 2] + at_b * points[b, 2] + at_c * points[c, 2]) / (at_a + at_b + at_c)
-                if depths[pixel] < near < NEARER * nearest[row, column]:
-                    under[pixel], depths[pixel] = face, near
+    at_a = turn_a * side_of(x0, y0, x1, y1, x, y)
+    at_b = turn_b * side_of(x2, y2, x3, y3, x, y)
+    at_c = turn_c * side_of(x4, y4, x5, y5, x, y)
+    if at_a < _kept_at(bx, by, cx, cy) or at_b < _kept_at(cx, cy, ax, ay) or at_c < _kept_at(ax, ay, bx, by):
+        return
+    near = (at_a * points[a, 2] + at_b * points[b, 2] + at_c * points[c, 2]) / (at_a + at_b + at_c)
+    if depths[pixel] < near < NEARER * nearest[row, column]:
+        under[pixel], depths[pixel] = face, near
 
 
 @subroutine
@@ -522,6 +544,7 @@ def draw_under(
     marked_tiles,
     marks,
     nearest,
+    ids,
     under,
     depths,
 ):
@@ -539,15 +562,18 @@ def draw_under(
         strip = claim(stage)
         if strip >= strips:
             break
-        count = np.int64(0)
         _count_marked(marked_tiles, strip, before)
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = np.int64(at(entries, entry))
-            # No branches: which face is chosen cannot be guessed.
-            put(chosen, count, face)
-            counts = (seen_sign == 0) | (signs[face] == seen_sign)
-            count += np.int64(counts & _is_marked(before, bounds, face, strip * ROWS))
-        for number in range(count):
-            face = np.int64(chosen[number])
-            _draw_face_under(points, faces, face, signs[face], bounds, strip, marks, nearest, under, depths)
+        for i in range(ROWS // TILE):
+            if before[i, len(before[i]) - 1] == 0:
+                continue
+            count, first_row = np.int64(0), strip * ROWS + i * TILE
+            for entry in range(starts[strip], starts[strip + 1]):
+                face = np.int64(at(entries, entry))
+                # No branches: which face is chosen cannot be guessed.
+                put(chosen, count, face)
+                counts = (seen_sign == 0) | (signs[face] == seen_sign)
+                count += np.int64(counts & _is_marked(before[i], bounds, face, first_row))
+            for number in range(count):
+                face, rows = np.int64(chosen[number]), (first_row, first_row + TILE - 1)
+                _draw_face_under(points, faces, face, signs[face], bounds, *rows, marks, nearest, ids, under, depths)
         finish(stage)
