@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 
     run_ends: np.ndarray  # (H + 2, W + 2) int32
     run_counts: np.ndarray  # (H + 2,) int32
-    slots: np.ndarray  # (H + 2, W + 2) int32
+    slots: np.ndarray  # (H + 2, W + 2) int32, of runs
     faces: np.ndarray  # (S, ROWS W + 2) int32
     starts: np.ndarray  # (S + 1,) int64, of numbers that go on from strip to strip
 

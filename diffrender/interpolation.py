@@ -121,7 +121,7 @@ class Interpolation:
             is_begun, (sums, of_places), (shares_of,) = True, by_slopes, empties(corners)
             self._slopes_of_places(of_places, into[:2])
         *pairs, grad_values, changes = outlines
-        centers = (*given, *seen, planes, is_begun, sums, shares_of, *fragments.places)
+        centers = (*given, fragments.ids, *seen, planes, is_begun, sums, shares_of, *fragments.places)
         run_on_workers(
             _go_back(),
             new_stages(6),

@@ -12,9 +12,9 @@ from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_after, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
-from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
+from ..lanes import BLOCK, at, load_pair, lower, pair, put, select, store_pair
 from ..spin import await_tasks, claim, finish, lead, publish
-from .row_lanes import any_marked, columns_twice, cross_exactly, lowest_lane, put_pair_where
+from .row_lanes import any_marked, columns_twice, cross_exactly, lowest_lane, put_pair_where, where_all
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
@@ -231,26 +231,25 @@ def _draw_face(
             xs = columns + np.float64(column)
             a_x, b_x, c_x = ax - xs, bx - xs, cx - xs
             # As `side_of`, but rounded alike from both sides, whatever the order.
-            at_a = cross_exactly(b_x, c_y, b_y, c_x) - kept_a
-            at_b = cross_exactly(c_x, a_y, c_y, a_x) - kept_b
-            at_c = cross_exactly(a_x, b_y, a_y, b_x) - kept_c
+            in_a = cross_exactly(b_x, c_y, b_y, c_x) >= kept_a
+            in_b = cross_exactly(c_x, a_y, c_y, a_x) >= kept_b
+            in_c = cross_exactly(a_x, b_y, a_y, b_x) >= kept_c
             place = np.int64((row - strip_row) * stride + column)
             known = load_pair(depths, place, place + stride)
-            here = select(lower(lower(at_a, at_b), at_c) >= 0.0, on_row - a_x * across, spread(-1.0))
-            put_pair_where(numbers, place, place + stride, here > known, face)
-            store_pair(depths, place, place + stride, higher(here, known))
+            here = on_row - a_x * across
+            is_seen = where_all(in_a, in_b, in_c, here > known)
+            put_pair_where(numbers, place, place + stride, is_seen, face)
+            store_pair(depths, place, place + stride, select(is_seen, here, known))
 
 
 @borrower
-def _see_nothing(near, ids, slots, begin, end):
+def _see_nothing(near, ids, begin, end):
     """Let a row of the image see nothing in a range of columns."""
     # A loop each: LLVM does not look whether so many arrays overlap, and would go one by one.
     for column in range(begin, end):
         put(near, column, 0.0)
     for column in range(begin, end):
         put(ids, column, np.int32(-1))
-    for column in range(begin, end):
-        put(slots, column, np.int32(0))
 
 
 @borrower
@@ -289,8 +288,8 @@ def draw_ids(
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
     And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, and run_counts
-    (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
-    strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
+    (H + 2,) how many there are; the ring has runs of its own. And of each run slots (H + 2, W + 2), the number that its face has
+    in its strip, 0 for nothing. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
     counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
     its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W + 8,) with -1.
 
@@ -364,14 +363,12 @@ def draw_ids(
             place = (row - first_row) * stride
             near, ids_here, ends, slots_here = nearest[row], ids[row], run_ends[row], slots[row]
             begin, end = min(first_column, width), last_column + 1
-            _see_nothing(near, ids_here, slots_here, np.int64(0), begin)
-            _see_nothing(near, ids_here, slots_here, max(begin, end), width)
+            _see_nothing(near, ids_here, np.int64(0), begin)
+            _see_nothing(near, ids_here, max(begin, end), width)
             for column in range(begin, end):
                 put(near, column, at(depths, place + column))
             for column in range(begin, end):
                 put(ids_here, column, at(numbers, place + column))
-            for column in range(begin, end):
-                put(slots_here, column, np.int32(0))
             runs = _find_runs(ids_here, width, begin, end, ends)
             run_counts[row] = runs
             if row < RING or row >= rows - RING:
@@ -384,12 +381,12 @@ def draw_ids(
                 is_new = np.int64((at(mark, face + 1) != strip) & (face >= 0))
                 put(mark, face + 1, strip)
                 put(here, seen, face)
-                put(slot_of, face + 1, select(is_new > 0, np.int32(seen), at(slot_of, face + 1)))
+                slot = select(is_new > 0, np.int32(seen), at(slot_of, face + 1))
+                put(slot_of, face + 1, slot)
+                put(slots_here, run, slot)
                 one_back = np.int64(signs[max(face, 0)] > 0)
                 front, back = front | (is_new & (1 - one_back)), back | (is_new & one_back)
                 seen += is_new
-            for column in range(max(begin, RING), min(end, width - RING)):
-                put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
         counts[strip + 1], facing[strip, 0], facing[strip, 1] = seen, front > 0, back > 0
         finish(stage)
 

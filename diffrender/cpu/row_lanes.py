@@ -30,6 +30,17 @@ def cross_exactly(typing_context, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def where_all(typing_context, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Return where four masks hold."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        first, second = builder.and_(*arguments[:2]), builder.and_(*arguments[2:])
+        return builder.and_(first, second)
+
+    return a(a, b, c, d), generate
+
+
+@intrinsic
 def put_pair_where(typing_context, array, first, second, mask, value):  # type: ignore[no-untyped-def]
     """Write one value to the places of a pair of blocks, see `store_pair`, where a mask holds."""
 
