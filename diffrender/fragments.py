@@ -10,7 +10,7 @@ import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
-from .memory import empties, empty
+from .memory import Borrowed, empties, empty
 from .spin import new_stages
 from .surface_links import Surface, known_links, link_surface
 from .threads import run_on_workers
@@ -154,15 +154,23 @@ def rasterize_hard(
     chosen = choose(backend)
     if chosen == "cpu" and (on_device(vertices_pixel) or on_device(faces)):
         raise ValueError("a CUDA array was given to backend 'cpu': copy it to the host, or use backend='cuda'")
-    vertices = check_vertices(vertices_pixel)
-    known = known_links(faces, len(vertices)) if chosen == "cpu" else None
-    faces = check_faces(faces, len(vertices)) if known is None else faces
-    size = check_size(size)
+    vertices, size = check_vertices(vertices_pixel), check_size(size)
+    if chosen == "cpu":
+        return rasterize_checked(vertices, faces, size, bool(cull_backfaces), attribute_faces)
+    faces = check_faces(faces, len(vertices))
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
-    if chosen == "cuda":
-        from .cuda.hard import rasterize
+    from .cuda.hard import rasterize
 
-        return rasterize(vertices, faces, size, bool(cull_backfaces), None if attribute_faces is None else corners)
+    return rasterize(vertices, faces, size, bool(cull_backfaces), None if attribute_faces is None else corners)
+
+
+def rasterize_checked(
+    vertices: np.ndarray, faces: Any, size: tuple[int, int], cull_backfaces: bool, attribute_faces: Any
+) -> Fragments:
+    """Do what `rasterize_hard` does, on the CPU, for vertices (V, 3) and a size that have been checked."""
+    known = known_links(faces, len(vertices))
+    faces = check_faces(faces, len(vertices)) if known is None else faces
+    corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
     linked = link_surface(faces, vertices, corners, known)
     hard = _hard()
     height, width = size
@@ -178,7 +186,7 @@ def rasterize_hard(
         ((strips, hard.ROWS * width + 2), np.int32),
         ((strips + 1,), np.int64),
     )
-    signs, bounds, counts, starts, farthest, facing, last = empties(
+    scratch = Borrowed(
         ((len(faces),), np.int8),
         ((len(faces), 4), np.int32),
         ((_PORTIONS, strips), np.int64),
@@ -188,16 +196,17 @@ def rasterize_hard(
         ((height * width + hard.BLOCK,), np.int32),
     )
     seen_sign = np.zeros(1, np.int64)
-    given, room = (vertices, faces, height, width, bool(cull_backfaces)), _ENTRIES * len(faces) + _SPARE
-    while True:
-        entries = empty((room,), np.int32)
-        into = (points, signs, bounds, counts, starts, entries, nearest, ids)
-        run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
-        if starts[-1] <= room:
-            break
-        room = starts[-1]
-    binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], farthest, last)
-    boundaries = _boundaries(linked, binned, int(seen_sign[0]), centers)
+    given, room = (vertices, faces, height, width, cull_backfaces), _ENTRIES * len(faces) + _SPARE
+    with scratch as (signs, bounds, counts, starts, farthest, facing, last):
+        while True:
+            entries = empty((room,), np.int32)
+            into = (points, signs, bounds, counts, starts, entries, nearest, ids)
+            run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
+            if starts[-1] <= room:
+                break
+            room = starts[-1]
+        binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], farthest, last)
+        boundaries = _boundaries(linked, binned, int(seen_sign[0]), centers)
     return Fragments(vertices, faces, size, points, nearest, ids, Seen(*seen), *boundaries)
 
 
@@ -223,7 +232,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
     room = _ROOM * (rows + columns) + _SPARE + _OF_SEAM * len(linked.seams)
     most = 2 * room  # pairs
     while True:
-        marked_tiles, order, under, depths, halves, spans, before, suspects, suspect_counts = empties(
+        scratch = Borrowed(
             (farthest.shape, np.bool_),
             ((pixels,), np.int32),
             ((pixels,), np.int32),
@@ -233,13 +242,8 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             ((room,), np.int32),
             ((rows, 2 * columns), np.int32),
             ((rows - 1,), np.int32),
+            ((_PORTIONS, 2), np.int64),
         )
-        marked_tiles.fill(False)
-        into = (farthest, marked_tiles, last, order, under, depths, halves, spans, before)
-        totals, found, portions = np.zeros(2, np.int64), np.zeros(4, np.int64), np.empty((_PORTIONS, 2), np.int64)
-        if len(linked.seams):  # first: those of a pixel are read last
-            given = (*surface, links.pieces, linked.seams, seen_sign, nearest, ids)
-            totals[:] = find_seam_candidates(*given, *into)
         filled = empties(
             ((most,), np.int32),
             ((most, 2), np.int32),
@@ -255,10 +259,17 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             (bins[1].shape, np.int64),
             ((most,), np.int32),
         )
-        edges = (links.pieces, linked.charts, links.heads, links.seconds)
-        seen = (*bins, seen_sign, nearest, ids, run_ends)
-        search = (totals, suspects, suspect_counts, portions)
-        run_on_workers(find_boundaries, new_stages(4), *surface, *edges, *seen, *into, *search, *filled, found)
+        totals, found = np.zeros(2, np.int64), np.zeros(4, np.int64)
+        with scratch as (marked_tiles, *candidates_of, suspects, suspect_counts, portions):
+            marked_tiles.fill(False)
+            into = (farthest, marked_tiles, last, *candidates_of)
+            if len(linked.seams):  # first: those of a pixel are read last
+                given = (*surface, links.pieces, linked.seams, seen_sign, nearest, ids)
+                totals[:] = find_seam_candidates(*given, *into)
+            edges = (links.pieces, linked.charts, links.heads, links.seconds)
+            seen = (*bins, seen_sign, nearest, ids, run_ends)
+            search = (totals, suspects, suspect_counts, portions)
+            run_on_workers(find_boundaries, new_stages(4), *surface, *edges, *seen, *into, *search, *filled, found)
         candidates, (n, m, changed, needed) = int(totals[0]), found.tolist()
         if max(2 * candidates, needed) <= most and candidates <= room:
             return (

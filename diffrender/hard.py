@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .antialiasing import blend
-from .backend import BackendError, Name, RasterDirections, RasterGradients
+from .backend import BackendError, Name, RasterDirections, RasterGradients, choose
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
-from .fragments import Fragments, rasterize_hard
+from .fragments import Fragments, rasterize_checked, rasterize_hard
 from .interpolation import Interpolation, fill, interpolate
 from .texture import Texture
 from .texturing import Sampled, sample_texture
@@ -218,15 +218,21 @@ def draw_hard(
     attribute_faces: np.ndarray | None = None,
     cover: Cover | None = None,
     backend: Name = "cpu",
+    checked: bool = False,
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
-    corners that attribute_faces (F, 3) names; with a cover, times its texture. Raises BackendError for a cover on "cuda"."""
+    corners that attribute_faces (F, 3) names; with a cover, times its texture. Vertices and size may have been checked. Raises
+    BackendError for a cover on "cuda"."""
     if cover is not None:
         if backend == "cuda":
             raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
         backend = "cpu"
     seams = attribute_faces if cover is None or not cover.has_seams else cover.faces_uv
-    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, seams, backend)
+    fragments: Any
+    if checked and choose(backend) == "cpu":
+        fragments = rasterize_checked(vertices, faces, size, bool(settings.cull_backfaces), seams)
+    else:
+        fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, seams, backend)
     if not isinstance(fragments, Fragments):
         from .cuda.hard_raster import draw
 

@@ -38,6 +38,27 @@ def empties(*kinds: tuple[tuple[int, ...], Any]) -> list[np.ndarray]:
     return [np.ndarray(shape, dtype, loan, place) for shape, dtype, place in places]
 
 
+class Borrowed:
+    """Arrays as those of `empties`, for as long as a `with` block lasts, after which nothing may use them: so they need not be
+    made, if the same kinds were borrowed before."""
+
+    __slots__ = ("_kinds", "_memory")
+
+    def __init__(self, *kinds: tuple[tuple[int, ...], Any]):
+        self._kinds = kinds
+
+    def __enter__(self) -> list[np.ndarray]:
+        size, places = _places(self._kinds)
+        memory = self._memory = _idle.take(size)
+        if memory.kinds != self._kinds:
+            memory.kinds = self._kinds
+            memory.arrays = [np.ndarray(shape, dtype, memory.bytes, place) for shape, dtype, place in places]
+        return memory.arrays
+
+    def __exit__(self, *error: object) -> None:
+        _idle.put(self._memory)
+
+
 @lru_cache(maxsize=64)  # the same are asked for image after image
 def _places(kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> tuple[int, list[tuple[tuple[int, ...], np.dtype, int]]]:
     """Return how many bytes arrays take one after the other, and of each its shape, dtype and the byte at which it begins."""
@@ -85,9 +106,11 @@ class _Loan(np.ndarray):
 class _Memory:
     """So many bytes from an aligned address on."""
 
-    __slots__ = ("bytes", "since", "size")
+    __slots__ = ("arrays", "bytes", "kinds", "since", "size")
 
     def __init__(self, size: int):
+        self.kinds: tuple = ()  # of the arrays that were borrowed last
+        self.arrays: list[np.ndarray] = []
         self.size, self.since = size, 0  # the number of times that any memory had come back when this did
         whole = np.empty(size + _ALIGNMENT - 1, np.uint8)
         aligned = -(-whole.__array_interface__["data"][0] // _ALIGNMENT) * _ALIGNMENT

@@ -204,3 +204,30 @@ def test_renderings_that_are_kept_stay_as_they_were() -> None:
         for rendering, vertices, (alpha, grad_vertices) in zip(kept, found, expected, strict=True):
             assert alpha.max() > 0.9 and np.array_equal(rendering.alpha, alpha)
             assert grad_vertices.any() and np.array_equal(vertices, grad_vertices)
+
+
+def test_arrays_in_one_piece_of_memory_are_apart() -> None:
+    kinds = (((3, 5), np.float64), ((7,), np.int8), ((0, 4), np.float32), ((1000, 9), np.int32))
+    for _ in range(2):
+        arrays = memory.empties(*kinds)
+        with memory.Borrowed(*kinds) as borrowed:
+            for number, array in enumerate([*arrays, *borrowed]):
+                array.fill(number)
+            for number, (array, (shape, dtype)) in enumerate(zip([*arrays, *borrowed], kinds * 2, strict=True)):
+                assert array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
+                assert array.ctypes.data % 64 == 0 and (array == number).all()
+
+
+def test_what_was_borrowed_is_lent_again_and_no_array_of_it_is_kept() -> None:
+    kinds = (((4321,), np.float64), ((77,), np.int32))
+    with memory.Borrowed(*kinds) as first, memory.Borrowed(*kinds) as other:
+        places = {array.ctypes.data for array in (*first, *other)}
+        assert len(places) == 4
+    with memory.Borrowed(*kinds) as again:
+        assert {array.ctypes.data for array in again} <= places
+    held = memory.empties(*kinds)[1]
+    held.fill(5)
+    others = [memory.empties(*kinds) for _ in range(3)]
+    for array in (array for arrays in others for array in arrays):
+        array.fill(6)
+    assert (held == 5).all()
