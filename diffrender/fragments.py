@@ -18,7 +18,7 @@ from .threads import run_on_workers
 if TYPE_CHECKING:
     from .cuda.hard import DeviceFragments
 
-_PORTIONS = 8  # of faces, and of pixels with outlines, the unit of work of a thread
+_PORTIONS, _PIXEL_PORTIONS = 8, 16  # of faces, and of pixels with outlines, the unit of work of a thread
 _ENTRIES = 4  # strips that a face has room in at first
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
 _OF_SEAM = 6  # pixels that a seam passes
@@ -242,7 +242,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             ((room,), np.int32),
             ((rows, 2 * columns), np.int32),
             ((rows - 1,), np.int32),
-            ((_PORTIONS, 2), np.int64),
+            ((_PIXEL_PORTIONS, 2), np.int64),
         )
         filled = empties(
             ((most,), np.int32),

@@ -14,7 +14,7 @@ from ..formulas.perspective import perspective_weights, perspective_weights_back
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, put, select
 from ..spin import claim, finish, lead, publish
-from .hard import RING, ROWS
+from .hard import RING, ROWS, from_middle
 from .quads import (
     add_quad,
     add_times,
@@ -357,14 +357,15 @@ def fill_values(
     flat = planes.reshape(-1)
     given = (attributes, attribute_faces, perspective)
     while True:
-        strip = claim(stage) - 1
-        if strip >= len(slot_starts) - 1:
+        turn = claim(stage) - 1
+        if turn >= len(slot_starts) - 1:
             break
-        if strip < 0:
+        if turn < 0:
             _fill_background(background, height * width, height * width + 1, values)
             interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
             finish(stage)
             continue
+        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         _plane_of_nothing(background, planes[first])
         for slot in range(first + 1, slot_starts[strip + 1]):
@@ -468,9 +469,10 @@ def sum_centers(
     flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
     corners = np.zeros(2 * slot_faces.shape[1])
     while True:
-        strip = claim(stage)
-        if strip >= len(slot_starts) - 1:
+        turn = claim(stage)
+        if turn >= len(slot_starts) - 1:
             break
+        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         for slot in range(slot_starts[strip + 1] - first):
             corners[2 * slot], corners[2 * slot + 1] = _corner_of(points, faces, slot_faces[strip, slot])
@@ -519,9 +521,10 @@ def give_centers(
     flat, into = planes.reshape(-1), sums.reshape(-1)
     flat_more, flat_shares = more_values.reshape(-1), shares_of.reshape(-1)
     while True:
-        strip = claim(stage)
-        if strip >= len(slot_starts) - 1:
+        turn = claim(stage)
+        if turn >= len(slot_starts) - 1:
             break
+        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         for slot in range(slot_starts[strip + 1] - first):
             put(slot_of, np.int64(slot_faces[strip, slot]) + 1, slot)

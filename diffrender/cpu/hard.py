@@ -11,7 +11,7 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_after, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
+from ..jit import borrower, formula, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, load_pair, lower, pair, put, select, store_pair
 from ..spin import await_tasks, claim, finish, lead, publish
 from .row_lanes import any_marked, columns_twice, cross_exactly, lowest_lane, put_pair_where, where_all
@@ -116,6 +116,14 @@ def number_slots(starts, facing):
         starts[strip + 1] += starts[strip]
         front, back = front or facing[strip, 0], back or facing[strip, 1]
     return 0 if front == back else (1 if back else -1)
+
+
+@formula
+def from_middle(turn, count):
+    """Return which of `count` strips is to be done at a turn: those in the middle come first. They take longest, as a rule, and
+    then no thread is left alone with one at the end."""
+    step = (turn + 1) // 2
+    return count // 2 + (step if turn % 2 == 0 else -step)
 
 
 @borrower
@@ -309,9 +317,10 @@ def draw_ids(
     # A strip's faces: those seen from their front and, from the end on, the others.
     by_side = np.empty(most + 1, np.int32)
     while True:
-        strip = claim(stage)
-        if strip >= strips:
+        turn = claim(stage)
+        if turn >= strips:
             break
+        strip = from_middle(turn, strips)
         if strip == 0:
             for pixel in range(len(last) - BLOCK, len(last)):
                 last[pixel] = -1
@@ -556,9 +565,10 @@ def draw_under(
         most = max(most, starts[strip + 1] - starts[strip])
     chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
-        strip = claim(stage)
-        if strip >= strips:
+        turn = claim(stage)
+        if turn >= strips:
             break
+        strip = from_middle(turn, strips)
         _count_marked(marked_tiles, strip, before)
         for i in range(ROWS // TILE):
             if before[i, len(before[i]) - 1] == 0:
