@@ -467,7 +467,7 @@ def sum_centers(
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels, stride = planes.shape[2] - 1, grad_values.shape[1]
     flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
-    corners = np.zeros(2 * slot_faces.shape[1])
+    corners = np.empty(2 * slot_faces.shape[1])
     while True:
         turn = claim(stage)
         if turn >= len(slot_starts) - 1:
@@ -485,11 +485,11 @@ def sum_centers(
                 _add_row_of_three(flat, first, here, ends, runs, row, width, corners, flat_grads, stride, into)
                 continue
             for run in range(1, runs - 1):
-                slot = np.int64(here[run])
-                corner = corners[2 * slot], corners[2 * slot + 1]
-                for column in range(ends[run - 1] - RING, (ends[run] if slot > 0 else ends[run - 1]) - RING):
+                number = np.int64(here[run])
+                corner = corners[2 * number], corners[2 * number + 1]
+                for column in range(ends[run - 1] - RING, (ends[run] if number > 0 else ends[run - 1]) - RING):
                     pixel = row * width + column
-                    _add_any(planes, first, slot, *corner, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
+                    _add_any(planes, first, number, *corner, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
         finish(stage)
 
 

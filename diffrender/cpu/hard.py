@@ -487,10 +487,8 @@ def _draw_face_under(points, faces, face, sign, bounds, first_row, last_row, mar
     What is hardly ever true is asked of many pixels at once, by their sides of the face's edges, to rounding.
     """
     width = nearest.shape[1] - 2 * RING
-    first_row, last_row = (
-        max(first_row, bounds[face, 2], RING),
-        min(last_row, bounds[face, 3], nearest.shape[0] - RING - 1),
-    )
+    first_row = np.int64(max(first_row, bounds[face, 2], RING))
+    last_row = np.int64(min(last_row, bounds[face, 3], nearest.shape[0] - RING - 1))
     first_column, last_column = np.int64(max(bounds[face, 0], RING)), np.int64(min(bounds[face, 1], width))
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     if sign < 0:
@@ -513,7 +511,7 @@ def _draw_face_under(points, faces, face, sign, bounds, first_row, last_row, mar
             if not any_marked(sides >= least, marks, place, other, flat_ids, at_ids[0], at_ids[1], face):
                 continue
             for row in range(first, second + 1):
-                for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
+                for column in range(begin, np.int64(min(begin + BLOCK - 1, last_column)) + 1):
                     pixel = (row - RING) * width + column - RING
                     if marks[pixel] >= 0 and ids[row, column] != face:
                         _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under, depths)
