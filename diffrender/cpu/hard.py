@@ -511,7 +511,7 @@ def _draw_face_under(points, faces, face, sign, bounds, first_row, last_row, mar
             if not any_marked(sides >= least, marks, place, other, flat_ids, at_ids[0], at_ids[1], face):
                 continue
             for row in range(first, second + 1):
-                for column in range(begin, np.int64(min(begin + BLOCK - 1, last_column)) + 1):
+                for column in range(begin, lower(begin + BLOCK - 1, last_column) + 1):
                     pixel = (row - RING) * width + column - RING
                     if marks[pixel] >= 0 and ids[row, column] != face:
                         _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under, depths)
