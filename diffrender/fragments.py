@@ -186,26 +186,29 @@ def rasterize_checked(
         ((strips, hard.ROWS * width + 2), np.int32),
         ((strips + 1,), np.int64),
     )
+    room = _ENTRIES * len(faces) + _SPARE
     scratch = Borrowed(
         ((len(faces),), np.int8),
         ((len(faces), 4), np.int32),
         ((_PORTIONS, strips), np.int64),
         ((strips + 1,), np.int64),
-        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.float64),
         ((strips, 2), np.bool_),
+        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.float64),
+        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.bool_),
         ((height * width + hard.BLOCK,), np.int32),
+        ((room,), np.int32),
     )
     seen_sign = np.zeros(1, np.int64)
-    given, room = (vertices, faces, height, width, cull_backfaces), _ENTRIES * len(faces) + _SPARE
-    with scratch as (signs, bounds, counts, starts, farthest, facing, last):
+    given = (vertices, faces, height, width, cull_backfaces)
+    with scratch as (signs, bounds, counts, starts, facing, farthest, marked_tiles, last, entries):
+        tiles = (farthest, marked_tiles, last)
         while True:
-            entries = empty((room,), np.int32)
             into = (points, signs, bounds, counts, starts, entries, nearest, ids)
-            run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
-            if starts[-1] <= room:
+            run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, *tiles, seen_sign)
+            if starts[-1] <= len(entries):
                 break
-            room = starts[-1]
-        binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], farthest, last)
+            entries = empty((int(starts[-1]),), np.int32)
+        binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], *tiles)
         boundaries = _boundaries(linked, binned, int(seen_sign[0]), centers)
     return Fragments(vertices, faces, size, points, nearest, ids, Seen(*seen), *boundaries)
 
@@ -224,16 +227,15 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
 def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
     find_boundaries, find_seam_candidates = _of_boundaries()
     points, faces, signs, *bins = binned
-    nearest, ids, run_ends, farthest, last = centers
+    nearest, ids, run_ends, *tiles = centers
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
     rows, columns = ids.shape
-    pixels = len(last) - _hard().BLOCK
+    pixels = (rows - 2) * (columns - 2)
     room = _ROOM * (rows + columns) + _SPARE + _OF_SEAM * len(linked.seams)
     most = 2 * room  # pairs
     while True:
         scratch = Borrowed(
-            (farthest.shape, np.bool_),
             ((pixels,), np.int32),
             ((pixels,), np.int32),
             ((pixels,), np.float64),
@@ -260,9 +262,8 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             ((most,), np.int32),
         )
         totals, found = np.zeros(2, np.int64), np.zeros(4, np.int64)
-        with scratch as (marked_tiles, *candidates_of, suspects, suspect_counts, portions):
-            marked_tiles.fill(False)
-            into = (farthest, marked_tiles, last, *candidates_of)
+        with scratch as (*candidates_of, suspects, suspect_counts, portions):
+            into = (*tiles, *candidates_of)
             if len(linked.seams):  # first: those of a pixel are read last
                 given = (*surface, links.pieces, linked.seams, seen_sign, nearest, ids)
                 totals[:] = find_seam_candidates(*given, *into)
@@ -278,7 +279,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
                 Changed(filled[10][:changed], filled[11], filled[12][:n]),
             )
         room, most = max(room, candidates), max(most, 2 * candidates, needed)
-        last.fill(-1)
+        tiles[-1].fill(-1)
 
 
 # Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.

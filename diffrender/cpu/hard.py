@@ -291,6 +291,7 @@ def draw_ids(
     counts,
     facing,
     farthest,
+    marked_tiles,
     last,
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
@@ -299,7 +300,8 @@ def draw_ids(
     (H + 2,) how many there are; the ring has runs of its own. And of each run slots (H + 2, W + 2), the number that its face has
     in its strip, 0 for nothing. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
     counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
-    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W + 8,) with -1.
+    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And marked_tiles, of that
+    shape, with False, and last (H W + 8,) with -1.
 
     Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
     stays in the cache: the image is written once.
@@ -340,7 +342,7 @@ def draw_ids(
         tiles = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)]
         for i in range(tiles.shape[0]):
             for j in range(tiles.shape[1]):
-                tiles[i, j] = 0.0
+                tiles[i, j], marked_tiles[strip * (ROWS // TILE) + i, j] = 0.0, False
         if first_column <= last_column:
             _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
@@ -426,6 +428,7 @@ def see_faces(
     slot_starts,
     facing,
     farthest,
+    marked_tiles,
     last,
     seen_sign,
 ):
@@ -450,7 +453,7 @@ def see_faces(
         return
     binned = (points, faces, signs, bounds, starts, entries)
     seen = (run_ends, run_counts, slots, slot_faces, slot_starts)
-    draw_ids(stages[3], *binned, nearest, ids, *seen, facing, farthest, last)
+    draw_ids(stages[3], *binned, nearest, ids, *seen, facing, farthest, marked_tiles, last)
     if await_tasks(stages[3], len(facing), share, board) and claim(stages[4]) == 0:
         seen_sign[0] = number_slots(slot_starts, facing)
 
