@@ -1,14 +1,16 @@
 """The hard rasterizer: what is seen in each pixel, face by face, and where the boundaries between faces seen lie in it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
-from .memory import empty
+from .memory import empties, empty
 from .spin import new_stages
 from .surface_links import Surface, known_links, link_surface
 from .threads import run_on_workers
@@ -16,7 +18,7 @@ from .threads import run_on_workers
 if TYPE_CHECKING:
     from .cuda.hard import DeviceFragments
 
-_PORTIONS = 8  # of faces, and of pixels with outlines, the unit of work of a thread
+_PORTIONS, _PIXEL_PORTIONS = 8, 16  # of faces, and of pixels with outlines, the unit of work of a thread
 _ENTRIES = 4  # strips that a face has room in at first
 _ROOM, _SPARE = 8, 1024  # for how many outlines each row and each column has room at first, and the image besides
 _OF_SEAM = 6  # pixels that a seam passes
@@ -55,7 +57,7 @@ class Seen(NamedTuple):
 
     run_ends: np.ndarray  # (H + 2, W + 2) int32
     run_counts: np.ndarray  # (H + 2,) int32
-    slots: np.ndarray  # (H + 2, W + 2) int32
+    slots: np.ndarray  # (H + 2, W + 2) int32, of runs
     faces: np.ndarray  # (S, ROWS W + 2) int32
     starts: np.ndarray  # (S + 1,) int64, of numbers that go on from strip to strip
 
@@ -152,48 +154,62 @@ def rasterize_hard(
     chosen = choose(backend)
     if chosen == "cpu" and (on_device(vertices_pixel) or on_device(faces)):
         raise ValueError("a CUDA array was given to backend 'cpu': copy it to the host, or use backend='cuda'")
-    vertices = check_vertices(vertices_pixel)
-    known = known_links(faces, len(vertices)) if chosen == "cpu" else None
-    faces = check_faces(faces, len(vertices)) if known is None else faces
-    size = check_size(size)
+    vertices, size = check_vertices(vertices_pixel), check_size(size)
+    if chosen == "cpu":
+        return rasterize_checked(vertices, faces, size, bool(cull_backfaces), attribute_faces)
+    faces = check_faces(faces, len(vertices))
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
-    if chosen == "cuda":
-        from .cuda.hard import rasterize
+    from .cuda.hard import rasterize
 
-        return rasterize(vertices, faces, size, bool(cull_backfaces), None if attribute_faces is None else corners)
-    from .cpu import hard
+    return rasterize(vertices, faces, size, bool(cull_backfaces), None if attribute_faces is None else corners)
 
+
+def rasterize_checked(
+    vertices: np.ndarray, faces: Any, size: tuple[int, int], cull_backfaces: bool, attribute_faces: Any
+) -> Fragments:
+    """Do what `rasterize_hard` does, on the CPU, for vertices (V, 3) and a size that have been checked."""
+    known = known_links(faces, len(vertices))
+    faces = check_faces(faces, len(vertices)) if known is None else faces
+    corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
+    linked = link_surface(faces, vertices, corners, known)
+    hard = _hard()
     height, width = size
-    strips = -(-(height + 2 * hard.RING) // hard.ROWS)
-    points, signs, bounds = (
-        empty(vertices.shape, np.float64),
-        empty((len(faces),), np.int8),
-        empty((len(faces), 4), np.int32),
-    )
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
-    nearest, ids = empty(drawn, np.float64), empty(drawn, np.int32)
-    seen = Seen(
-        empty(drawn, np.int32),
-        np.empty(drawn[0], np.int32),
-        empty(drawn, np.int32),
-        empty((strips, hard.ROWS * width + 2), np.int32),
-        np.zeros(strips + 1, np.int64),
+    strips = -(-drawn[0] // hard.ROWS)
+    points, nearest, ids, *seen = empties(
+        (vertices.shape, np.float64),
+        (drawn, np.float64),
+        (drawn, np.int32),
+        (drawn, np.int32),
+        ((drawn[0],), np.int32),
+        (drawn, np.int32),
+        ((strips, hard.ROWS * width + 2), np.int32),
+        ((strips + 1,), np.int64),
     )
-    farthest = np.empty((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)))
-    facing, last = np.empty((strips, 2), np.bool_), empty((height * width + hard.BLOCK,), np.int32)
+    room = _ENTRIES * len(faces) + _SPARE
+    signs, bounds, counts, starts, facing, farthest, marked_tiles, last, entries = empties(
+        ((len(faces),), np.int8),
+        ((len(faces), 4), np.int32),
+        ((_PORTIONS, strips), np.int64),
+        ((strips + 1,), np.int64),
+        ((strips, 2), np.bool_),
+        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.float64),
+        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.bool_),
+        ((height * width + hard.BLOCK,), np.int32),
+        ((room,), np.int32),
+    )
     seen_sign = np.zeros(1, np.int64)
-    given, room = (vertices, faces, height, width, bool(cull_backfaces)), _ENTRIES * len(faces) + _SPARE
+    given = (vertices, faces, height, width, cull_backfaces)
+    tiles = (farthest, marked_tiles, last)
     while True:
-        counts, starts = np.zeros((_PORTIONS, strips), np.int64), np.empty(strips + 1, np.int64)
-        binned = (points, faces, signs, bounds, starts, empty((room,), np.int32))
-        into = (points, signs, bounds, counts, starts, binned[5], nearest, ids)
-        run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, farthest, last, seen_sign)
-        if starts[-1] <= room:
+        into = (points, signs, bounds, counts, starts, entries, nearest, ids)
+        run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, *tiles, seen_sign)
+        if starts[-1] <= len(entries):
             break
-        room = starts[-1]
-    surface = link_surface(faces, vertices, corners, known)
-    boundaries = _boundaries(surface, binned, int(seen_sign[0]), (nearest, ids, seen.run_ends, farthest, last))
-    return Fragments(vertices, faces, size, points, nearest, ids, seen, *boundaries)
+        entries = empty((int(starts[-1]),), np.int32)
+    binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], *tiles)
+    boundaries = _boundaries(linked, binned, int(seen_sign[0]), centers)
+    return Fragments(vertices, faces, size, points, nearest, ids, Seen(*seen), *boundaries)
 
 
 def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
@@ -208,52 +224,73 @@ def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
 
 
 def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) -> tuple[Pairs, Places, Changed]:
-    from .cpu import resolve, seams
-    from .cpu.boundaries import find_boundaries
-
+    find_boundaries, find_seam_candidates = _of_boundaries()
     points, faces, signs, *bins = binned
-    nearest, ids, run_ends, farthest, last = centers
+    nearest, ids, run_ends, *tiles = centers
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
-    height, width = ids.shape[0] - 2, ids.shape[1] - 2
-    room = _ROOM * (height + width) + _SPARE + _OF_SEAM * len(linked.seams)
-    marked_tiles = np.zeros(farthest.shape, np.bool_)
-    order, under, depths = (empty((height * width,), dtype) for dtype in (np.int32, np.int32, np.float64))
-    suspects = (empty((ids.shape[0], 2 * ids.shape[1]), np.int32), np.empty(ids.shape[0] - 1, np.int32))
+    rows, columns = ids.shape
+    pixels = (rows - 2) * (columns - 2)
+    room = _ROOM * (rows + columns) + _SPARE + _OF_SEAM * len(linked.seams)
     most = 2 * room  # pairs
     while True:
-        outlines = (empty((room,), np.int32), empty((room, 2), np.float64), empty((room,), np.int32))
-        into = (farthest, marked_tiles, last, order, under, depths, *outlines)
-        totals, found, portions = np.zeros(2, np.int64), np.zeros(4, np.int64), np.empty((_PORTIONS, 2), np.int64)
+        *candidates_of, suspects, suspect_counts, portions = empties(
+            ((pixels,), np.int32),
+            ((pixels,), np.int32),
+            ((pixels,), np.float64),
+            ((room,), np.int32),
+            ((room, 2), np.float64),
+            ((room,), np.int32),
+            ((rows, 2 * columns), np.int32),
+            ((rows - 1,), np.int32),
+            ((_PIXEL_PORTIONS, 2), np.int64),
+        )
+        filled = empties(
+            ((most,), np.int32),
+            ((most, 2), np.int32),
+            ((most,), np.float64),
+            ((most, 2), np.int32),
+            ((most, 4), np.float64),
+            ((most, 4), np.int32),
+            ((2 * most,), np.int32),
+            ((2 * most,), np.int32),
+            ((2 * most, 2), np.float64),
+            ((2 * most,), np.int32),
+            ((most,), np.int32),
+            (bins[1].shape, np.int64),
+            ((most,), np.int32),
+        )
+        totals, found = np.zeros(2, np.int64), np.zeros(4, np.int64)
+        into = (*tiles, *candidates_of)
         if len(linked.seams):  # first: those of a pixel are read last
             given = (*surface, links.pieces, linked.seams, seen_sign, nearest, ids)
-            totals[:] = seams.find_seam_candidates(*given, *into)
-        pairs = Pairs(
-            empty((most,), np.int32),
-            empty((most, 2), np.int32),
-            empty((most,), np.float64),
-            empty((most, 2), np.int32),
-            empty((most, resolve.NUMBERS), np.float64),
-            empty((most, 4), np.int32),
-        )
-        places = Places(
-            empty((2 * most,), np.int32),
-            empty((2 * most,), np.int32),
-            empty((2 * most, 2), np.float64),
-            empty((2 * most,), np.int32),
-        )
-        changed = Changed(empty((most,), np.int32), np.empty_like(bins[1]), empty((most,), np.int32))
-        edges, filled = (links.pieces, linked.charts, links.heads, links.seconds), (*pairs, *places, *changed)
+            totals[:] = find_seam_candidates(*given, *into)
+        edges = (links.pieces, linked.charts, links.heads, links.seconds)
         seen = (*bins, seen_sign, nearest, ids, run_ends)
-        run_on_workers(
-            find_boundaries, new_stages(4), *surface, *edges, *seen, *into, totals, *suspects, portions, *filled, found
-        )
-        candidates, (n, m, pixels, needed) = int(totals[0]), found.tolist()
+        search = (totals, suspects, suspect_counts, portions)
+        run_on_workers(find_boundaries, new_stages(4), *surface, *edges, *seen, *into, *search, *filled, found)
+        candidates, (n, m, changed, needed) = int(totals[0]), found.tolist()
         if max(2 * candidates, needed) <= most and candidates <= room:
             return (
-                Pairs(*(part[:n] for part in pairs)),
-                Places(*(part[:m] for part in places)),
-                Changed(changed.pixels[:pixels], changed.starts, changed.of_pairs[:n]),
+                Pairs(*(part[:n] for part in filled[:6])),
+                Places(*(part[:m] for part in filled[6:10])),
+                Changed(filled[10][:changed], filled[11], filled[12][:n]),
             )
         room, most = max(room, candidates), max(most, 2 * candidates, needed)
-        last.fill(-1)
+        tiles[-1].fill(-1)
+
+
+# Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.
+@cache
+def _hard() -> ModuleType:
+    from .cpu import hard
+
+    return hard
+
+
+@cache
+def _of_boundaries() -> tuple[Callable, Callable]:
+    from .cpu.boundaries import find_boundaries
+    from .cpu.seams import find_seam_candidates
+
+    return find_boundaries, find_seam_candidates

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .antialiasing import blend
-from .backend import BackendError, Name, RasterDirections, RasterGradients
+from .backend import BackendError, Name, RasterDirections, RasterGradients, choose
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
-from .fragments import Fragments, rasterize_hard
+from .fragments import Fragments, rasterize_checked, rasterize_hard
 from .interpolation import Interpolation, fill, interpolate
 from .texture import Texture
 from .texturing import Sampled, sample_texture
@@ -82,8 +82,9 @@ class HardRaster:
         drawn: Interpolation | None,
         background: np.ndarray | None,
         layer: _Layer | None = None,
+        jumps: np.ndarray | None = None,
     ):
-        pixels = fragments.face_ids.size
+        pixels = fragments.size[0] * fragments.size[1]
         self._fragments, self._drawn, self._background, self._layer = fragments, drawn, background, layer
         values = fragments.covered[:, None] if drawn is None else drawn.values
         if layer is not None:
@@ -93,9 +94,8 @@ class HardRaster:
             run_on_workers(multiply, lit, layer.sampled.values, values)
         # The image is the first rows of the values, and takes their memory.
         image = values[:pixels]
-        self._jumps = blend(fragments, values, image, FAINT, background)
-        if background is not None and background.any():
-            image[image[:, -1] == 0, :-1] = background
+        # Of values that have been blended already, there are jumps.
+        self._jumps = blend(fragments, values, image, FAINT, background) if jumps is None else jumps
         self.image = image.reshape(*fragments.size, -1)
 
     @property
@@ -107,7 +107,7 @@ class HardRaster:
         """Return the gradients for grad_image (H, W, C + 1). Raises ValueError for another shape."""
         fragments, drawn = self._fragments, self._drawn
         grad_image = check_gradient(grad_image, "grad_image", self.image, "cpu")
-        flat = grad_image.reshape(fragments.face_ids.size, -1)
+        flat = grad_image.reshape(-1, grad_image.shape[-1])
         if drawn is not None and self._layer is None:
             assert self._background is not None
             given = (FAINT, self._background, self.image.reshape(flat.shape), self._jumps)
@@ -218,15 +218,21 @@ def draw_hard(
     attribute_faces: np.ndarray | None = None,
     cover: Cover | None = None,
     backend: Name = "cpu",
+    checked: bool = False,
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
-    corners that attribute_faces (F, 3) names; with a cover, times its texture. Raises BackendError for a cover on "cuda"."""
+    corners that attribute_faces (F, 3) names; with a cover, times its texture. Vertices and size may have been checked. Raises
+    BackendError for a cover on "cuda"."""
     if cover is not None:
         if backend == "cuda":
             raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
         backend = "cpu"
     seams = attribute_faces if cover is None or not cover.has_seams else cover.faces_uv
-    fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, seams, backend)
+    fragments: Any
+    if checked and choose(backend) == "cpu":
+        fragments = rasterize_checked(vertices, faces, size, bool(settings.cull_backfaces), seams)
+    else:
+        fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, seams, backend)
     if not isinstance(fragments, Fragments):
         from .cuda.hard_raster import draw
 
@@ -237,13 +243,22 @@ def draw_hard(
         attributes, attribute_faces = check_attributes(attributes, fragments.vertices_pixel), fragments.faces
     channels, dtype = attributes.shape[1], attributes.dtype
     background, nothing = _background_of(settings, channels, dtype), np.zeros(channels, dtype)
-    drawn = fill(fragments, attributes, attribute_faces, settings.perspective_correct, nothing, channels + 1)
-    layer = None
-    if cover is not None:
-        uv = interpolate(fragments, cover.uv, cover.faces_uv)
-        assert isinstance(uv, Interpolation)
-        slopes = uv.slopes if cover.texture.filter == "trilinear" else None
-        layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
+    drawn, jumps = fill(
+        fragments,
+        attributes,
+        attribute_faces,
+        settings.perspective_correct,
+        nothing,
+        channels + 1,
+        FAINT,
+        background if cover is None else None,
+    )
+    if cover is None:
+        return HardRaster(fragments, drawn, background, jumps=jumps)
+    uv = interpolate(fragments, cover.uv, cover.faces_uv)
+    assert isinstance(uv, Interpolation)
+    slopes = uv.slopes if cover.texture.filter == "trilinear" else None
+    layer = _Layer(uv, sample_texture(fragments, cover.texture, uv.values, slopes))
     return HardRaster(fragments, drawn, background, layer)
 
 

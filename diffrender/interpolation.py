@@ -1,6 +1,7 @@
 """Values of vertices at the fragments of a hard rasterization, and back."""
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from .backend import on_device
 from .checks import check_attributes, check_background
 from .fragments import Fragments
-from .memory import empty, empty_like, zeros
+from .memory import empties, empty
 from .spin import new_stages
 from .threads import run_on_workers
 
@@ -87,16 +88,20 @@ class Interpolation:
         """Return the gradients of vertices in pixel space (V, 3) and of attributes for that of an image (H W, C + 1) of straight
         colours and alpha, into which the values have been blended, see `diffrender.cpu.blend.add_outlines`."""
         fragments, dtype = self._fragments, image.dtype
-        changed, places, vertices = fragments.changed, len(fragments.places.faces), fragments.points.shape
-        changes, grad_places = (
-            np.empty((len(changed.pixels), image.shape[1]), dtype),
-            np.empty((places, image.shape[1]), dtype),
+        changed, pairs, channels = fragments.changed, fragments.pairs, image.shape[1]
+        vertices, attributes, places = fragments.points.shape, self.attributes.shape, len(fragments.places.faces)
+        changes, grad_places, shrinking, *sums = empties(
+            ((len(changed.pixels), channels), dtype),
+            ((places, channels), dtype),
+            ((places,), np.float64),
+            (vertices, np.float64),
+            (attributes, np.float64),
         )
-        of_changed = (changed.pixels, changed.starts, changed.of_pairs, jumps)
-        outlines = (*fragments.pairs, *of_changed, floor, background, image, grad_image, changes)
-        finished = empty(vertices, dtype), empty(self.attributes.shape, dtype)
-        into = (zeros(vertices, np.float64), zeros(self.attributes.shape, np.float64), *finished)
-        self._backward(outlines, (grad_places, np.zeros(places)), None, into)
+        for zeros_first in (shrinking, *sums):
+            zeros_first.fill(0)
+        outlines = (*pairs, *changed, jumps, floor, background, image, grad_image, changes)
+        finished = empty(vertices, dtype), empty(attributes, dtype)
+        self._backward(outlines, (grad_places, shrinking), None, (*sums, *finished))
         return finished
 
     def _no_outlines(self, grad_values: np.ndarray) -> tuple:
@@ -107,25 +112,37 @@ class Interpolation:
         return (*none, rows, 0.0, np.empty(0, grad_values.dtype), rows, grad_values, rows)
 
     def _backward(self, outlines: tuple, at_places: tuple, by_slopes: tuple | None, into: tuple) -> None:
-        from .cpu import fragments as kernels
-        from .cpu.way_back import go_back
-
         fragments, given = self._fragments, self._arguments
         surface, planes, seen = (fragments.points, fragments.faces), self._planes, fragments.seen
-        # What slopes give are sums too, of centres and of places.
-        is_begun, sums, of_places = (False, empty_like(planes), None) if by_slopes is None else (True, *by_slopes)
-        shares_of = empty((len(planes), 3, self.attributes.shape[1] + 3), np.float64)
-        if of_places is not None:
-            places = fragments.places.faces
-            of_corners = np.empty((len(places), *shares_of.shape[1:]))
-            kernels.give_corners(*surface, *given, places, of_places, of_corners)
-            ends = np.array([0, len(places)])
-            kernels.gather_corners(fragments.faces, given[1], places[None], ends, of_corners, *into[:2])
+        corners = ((len(planes), 3, self.attributes.shape[1] + 3), np.float64)
+        if by_slopes is None:
+            is_begun, (sums, shares_of) = False, empties((planes.shape, np.float64), corners)
+        else:  # these are sums too, of centres and of places
+            is_begun, (sums, of_places), (shares_of,) = True, by_slopes, empties(corners)
+            self._slopes_of_places(of_places, into[:2])
         *pairs, grad_values, changes = outlines
-        centers = (*given, *seen, planes, is_begun, sums, shares_of, *fragments.places)
+        centers = (*given, fragments.ids, *seen, planes, is_begun, sums, shares_of, *fragments.places)
         run_on_workers(
-            go_back, new_stages(6), *surface, *pairs, grad_values, changes, at_places[0], *centers, at_places[1], *into
+            _go_back(),
+            new_stages(6),
+            *surface,
+            *pairs,
+            grad_values,
+            changes,
+            at_places[0],
+            *centers,
+            at_places[1],
+            *into,
         )
+
+    def _slopes_of_places(self, sums: np.ndarray, into: tuple) -> None:
+        """Add to the gradients of points and attributes what sums (N, 3, C + 1) of the slopes at places give."""
+        from .cpu.fragments import gather_corners, give_corners
+
+        fragments, given, faces = self._fragments, self._arguments, self._fragments.places.faces
+        of_corners = np.empty((len(faces), 3, self.attributes.shape[1] + 3))
+        give_corners(fragments.points, fragments.faces, *given, faces, sums, of_corners)
+        gather_corners(fragments.faces, given[1], faces[None], np.array([0, len(faces)]), of_corners, *into)
 
     def points_jvp(
         self, motions: np.ndarray, attributes: np.ndarray | None, with_slopes: bool = False
@@ -184,7 +201,7 @@ def interpolate(
 
         return there(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
     attribute_faces = fragments.faces if attribute_faces is None else attribute_faces
-    return fill(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])
+    return fill(fragments, attributes, attribute_faces, perspective_correct, colors, attributes.shape[1])[0]
 
 
 def fill(
@@ -192,19 +209,41 @@ def fill(
     attributes: np.ndarray,
     attribute_faces: np.ndarray,
     perspective_correct: bool,
-    colors: np.ndarray,
+    nothing: np.ndarray,
     channels: int,
-) -> Interpolation:
-    """Interpolate what has been checked; one channel more than attributes have is 1 on faces and 0 elsewhere."""
-    from .cpu import fragments as kernels
+    floor: float = 0.0,
+    background: np.ndarray | None = None,
+) -> tuple[Interpolation, np.ndarray]:
+    """Interpolate what has been checked; one channel more than attributes have is 1 on faces and 0 elsewhere.
 
-    values = empty((fragments.count, channels), attributes.dtype)
-    surface = (fragments.points, fragments.faces)
+    With a background, values of pixels are blended, and returned as well is what `diffrender.antialiasing.blend` does.
+    """
+    dtype, pairs = attributes.dtype, fragments.pairs
+    values = empty((fragments.count, channels), dtype)
     given = (attributes, attribute_faces, bool(perspective_correct))
-    planes = empty((int(fragments.seen.starts[-1]), 3, attributes.shape[1] + 1), np.float64)
-    at_fragments = (*surface, *given, *fragments.seen, *fragments.places[:3])
-    run_on_workers(kernels.interpolate_all, np.zeros(1, np.int64), *at_fragments, colors, planes, values)
-    return Interpolation(fragments, given, planes, values)
+    planes, jumps = empties(
+        ((int(fragments.seen.starts[-1]), 3, attributes.shape[1] + 1), np.float64),
+        ((len(pairs.areas), channels), dtype),
+    )
+    at_fragments = (fragments.points, fragments.faces, *given, *fragments.seen, *fragments.places[:3])
+    blended = (*pairs[:3], fragments.changed.pixels, floor, nothing[:0] if background is None else background)
+    run_on_workers(_interpolate_all(), new_stages(2), *at_fragments, nothing, planes, values, *blended, jumps)
+    return Interpolation(fragments, given, planes, values), jumps
+
+
+# Kernels, imported when they are needed: the statement takes as long as a small kernel each time.
+@cache
+def _interpolate_all() -> Callable:
+    from .cpu.way_there import interpolate_all
+
+    return interpolate_all
+
+
+@cache
+def _go_back() -> Callable:
+    from .cpu.way_back import go_back
+
+    return go_back
 
 
 def _of_corners(

@@ -9,6 +9,7 @@ import math
 import os
 import threading
 from collections import defaultdict
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any
 
@@ -26,7 +27,27 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     count = math.prod(shape)
     if count < _LEAST:
         return np.empty(shape, dtype)
-    return _pool.lend(shape, dtype, count * np.dtype(dtype).itemsize)
+    return np.ndarray(shape, dtype, *_pool.lend(count * np.dtype(dtype).itemsize))
+
+
+def empties(*kinds: tuple[tuple[int, ...], Any]) -> list[np.ndarray]:
+    """Return an array (C order) of any content for each shape and dtype, all in one piece of memory, which is lent as long as any
+    of them is in use; each begins at a multiple of 64 bytes. To ask for many arrays one by one takes as long as a small kernel.
+    """
+    size, places = _places(kinds)
+    owner, begin = _pool.lend(size)
+    return [np.ndarray(shape, dtype, owner, begin + place) for shape, dtype, place in places]
+
+
+@lru_cache(maxsize=64)  # the same are asked for image after image
+def _places(kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> tuple[int, list[tuple[tuple[int, ...], np.dtype, int]]]:
+    """Return how many bytes arrays take one after the other, and of each its shape, dtype and the byte at which it begins."""
+    places, size = [], 0
+    for shape, kind in kinds:
+        dtype = np.dtype(kind)
+        places.append((shape, dtype, size))
+        size += -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+    return max(size, _ALIGNMENT), places
 
 
 def empty_like(array: np.ndarray) -> np.ndarray:
@@ -58,10 +79,6 @@ class _Memory:
         self.size, self.since = size, 0  # the number of times that any memory had been lent when this was
 
 
-def _lend(memory: _Memory, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    return np.ndarray(shape, dtype, memory.owner, memory.begin)
-
-
 _unused = _Memory(1)
 _ALONE = getrefcount(_unused.owner)  # while nothing is lent
 
@@ -77,13 +94,15 @@ class _Pool:
         self._by_size: defaultdict[int, list[_Memory]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def lend(self, shape: tuple[int, ...], dtype: Any, least: int) -> np.ndarray:
-        """Return an array in memory of at least so many bytes, and at most a quarter more."""
+    def lend(self, least: int) -> tuple[np.ndarray, int]:
+        """Return the owner of at least so many bytes, and at most a quarter more, and where they begin in it. The memory is free
+        again once nothing refers to the owner, that is, has it under it."""
         step = 1 << (least.bit_length() - 3)
         size = -(-least // step) * step
         # Nobody waits: garbage that is collected in here may ask for memory as it goes, and would wait for itself.
         if not self._lock.acquire(False):
-            return _lend(_Memory(size), shape, dtype)
+            memory = _Memory(size)
+            return memory.owner, memory.begin
         try:
             self._lent += 1
             for memory in reversed(self._by_size[size]):
@@ -94,7 +113,7 @@ class _Pool:
             memory.since = self._lent
             if self._lent % self._patience == 0:
                 self._let_go()
-            return _lend(memory, shape, dtype)
+            return memory.owner, memory.begin
         finally:
             self._lock.release()
 

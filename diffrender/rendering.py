@@ -356,7 +356,7 @@ def _draw(front: InFront, settings: Soft | Hard, backend: Name, texture: Texture
         # Faces that the near plane has cut have uv of their own, each: which edges are seams is not known.
         cover = Cover(texture, front.uv, front.faces_uv, front.cut is None)
     drawn = (front.vertices_pixel, front.faces, front.camera.size, settings, front.attributes)
-    return draw_hard(*drawn, cover=cover, backend=backend)
+    return draw_hard(*drawn, cover=cover, backend=backend, checked=front.extent.finite)
 
 
 def draw_soft(front: InFront, settings: Soft, backend: Name, texture: Texture | None = None) -> Raster:

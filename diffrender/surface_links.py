@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _KEPT = 4
+_COPIED = 1 << 16  # bytes of faces, up to which they are compared as bytes
 _remembered: list["Links"] = []
 _turn = threading.Lock()
 
@@ -43,9 +44,15 @@ def known_links(faces: Any, count: int) -> Links | None:
 
 def _remembered_links(faces: np.ndarray) -> Links | None:
     for links in list(_remembered):
-        if links.faces.shape == faces.shape and (links.faces == faces).all():
+        if links.faces.shape == faces.shape and _are_same(links.faces, faces):
             return links
     return None
+
+
+def _are_same(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.nbytes > _COPIED:
+        return bool((first == second).all())
+    return first.tobytes() == second.tobytes()  # for few faces NumPy takes longer to begin
 
 
 def link_surface(

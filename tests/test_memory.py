@@ -127,7 +127,7 @@ def test_an_array_in_a_cycle_comes_back_when_garbage_is_collected() -> None:
 
 
 def _lend(pool: memory._Pool, size: int) -> np.ndarray:
-    return pool.lend((size,), np.uint8, size)
+    return np.ndarray((size,), np.uint8, *pool.lend(size))
 
 
 def _place(array: np.ndarray) -> int:
@@ -220,3 +220,26 @@ def test_renderings_that_are_kept_stay_as_they_were() -> None:
         for rendering, vertices, (alpha, grad_vertices) in zip(kept, found, expected, strict=True):
             assert alpha.max() > 0.9 and np.array_equal(rendering.alpha, alpha)
             assert grad_vertices.any() and np.array_equal(vertices, grad_vertices)
+
+
+def test_arrays_in_one_piece_of_memory_are_apart() -> None:
+    kinds = (((3, 5), np.float64), ((7,), np.int8), ((0, 4), np.float32), ((1000, 9), np.int32))
+    for _ in range(2):
+        arrays = [*memory.empties(*kinds), *memory.empties(*kinds)]
+        for number, array in enumerate(arrays):
+            array.fill(number)
+        for number, (array, (shape, dtype)) in enumerate(zip(arrays, kinds * 2, strict=True)):
+            assert array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
+            assert array.ctypes.data % 64 == 0 and (array == number).all()
+
+
+def test_one_piece_of_memory_is_kept_by_any_array_in_it() -> None:
+    kinds = (((4321,), np.float64), ((77,), np.int32))
+    places = {array.ctypes.data for array in memory.empties(*kinds)}
+    assert {array.ctypes.data for array in memory.empties(*kinds)} == places
+    held = memory.empties(*kinds)[1]
+    held.fill(5)
+    others = [memory.empties(*kinds) for _ in range(3)]
+    for array in (array for arrays in others for array in arrays):
+        array.fill(6)
+    assert (held == 5).all()

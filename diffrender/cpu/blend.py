@@ -197,21 +197,33 @@ def blend_backward(
 @subroutine
 def _to_straight_alpha(pixels, floor, background, image):
     """Divide the colours in an image (H W, C + 1) by its last channel, alpha, in pixels with boundaries; below alpha = floor the
-    background (C,) comes in."""
+    background (C,) comes in, which is all of a pixel without any."""
     channels = image.shape[1] - 1
     for pixel in pixels:
         alpha = image[pixel, channels]
         rest, scale = max(floor - alpha, 0.0), 1.0 / max(alpha, floor)
         for channel in range(channels):
             image[pixel, channel] = (image[pixel, channel] + rest * background[channel]) * scale
+    if not background.any():
+        return
+    for pixel in range(len(image)):
+        if image[pixel, channels] == 0:
+            for channel in range(channels):
+                image[pixel, channel] = background[channel]
 
 
-@kernel
-def blend(pixels, sides, areas, changed, floor, background, values, image, jumps):
+@subroutine
+def blend_pairs(pixels, sides, areas, changed, floor, background, values, image, jumps):
     """Do `_blend` and, with a background (C,), not (0,), for images (H W, C + 1), `_to_straight_alpha` of changed pixels (M,)."""
     _blend(pixels, sides, areas, values, image, jumps)
     if len(background) > 0:
         _to_straight_alpha(changed, floor, background, image)
+
+
+@kernel
+def blend(pixels, sides, areas, changed, floor, background, values, image, jumps):
+    """Do `blend_pairs`."""
+    blend_pairs(pixels, sides, areas, changed, floor, background, values, image, jumps)
 
 
 @borrower

@@ -1,6 +1,6 @@
 """All boundaries that are seen in an image: one kernel, since some stages of the search take no longer than to wake threads."""
 
-from ..jit import kernel
+from ..jit import kernel, prefer_wide_vectors
 from ..spin import await_tasks, claim, lead, publish
 from .cross import finish_boundaries, look_for_boundaries
 from .hard import ROWS, draw_under
@@ -64,6 +64,7 @@ def find_boundaries(
     if share < 0:
         lead(publish(board))
         return
+    prefer_wide_vectors()
     surface = (points, faces, linked, signs, ring)
     candidates = (halves, spans, before)
     pairs = (pixels, sides, areas, owners, numbers, cutters)
@@ -79,7 +80,20 @@ def find_boundaries(
         return
     strips = len(starts) - 1
     draw_under(
-        stages[1], points, faces, signs, bounds, starts, entries, seen_sign, marked_tiles, last, nearest, under, depths
+        stages[1],
+        points,
+        faces,
+        signs,
+        bounds,
+        starts,
+        entries,
+        seen_sign,
+        marked_tiles,
+        last,
+        nearest,
+        ids,
+        under,
+        depths,
     )
     if not await_tasks(stages[1], strips, share, board):
         return

@@ -14,7 +14,7 @@ from ..formulas.perspective import perspective_weights, perspective_weights_back
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, put, select
 from ..spin import claim, finish, lead, publish
-from .hard import RING, ROWS
+from .hard import RING, ROWS, from_middle
 from .quads import (
     add_quad,
     add_times,
@@ -191,18 +191,6 @@ def _on_row(planes, channel, row):
 
 
 @borrower
-def covered_columns(run_ends, run_counts, slots, row):
-    """Return the columns [begin, end) of a row, the ring left out, beyond which nothing is seen."""
-    runs = np.int64(run_counts[row])
-    begin, end = np.int64(run_ends[row, 0]), np.int64(run_ends[row, runs - 2])
-    if slots[row, begin] == 0:
-        begin = np.int64(run_ends[row, 1])
-    if begin < end and slots[row, end - 1] == 0:
-        end = np.int64(run_ends[row, runs - 3])
-    return begin - RING, end - RING
-
-
-@borrower
 def _quad_at(flat, slot, x, y):
     """Return three channels times q, and q, of a slot at (x, y)."""
     place = QUADS * slot
@@ -218,7 +206,7 @@ def _fill_three(flat, first, slots, ends, runs, row, width, background, values):
     """
     into, stride, y, begin = values.reshape(-1), values.shape[1], row + 0.5, np.int64(ends[0])
     for run in range(1, runs - 1):
-        end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
+        end, slot = np.int64(at(ends, run)), np.int64(at(slots, run))
         column, last, place = begin - RING, end - RING, QUADS * (first + slot)
         begin = end
         if slot == 0:
@@ -239,18 +227,23 @@ def _fill_three(flat, first, slots, ends, runs, row, width, background, values):
 
 
 @borrower
-def _fill_any(planes, first, slots, row, begin, end, width, values):
+def _fill_any(planes, first, slots, ends, runs, row, width, background, values):
     """Do what `_fill_three` does for any number of channels."""
     channels = planes.shape[2] - 1
-    for column in range(begin, end):
-        x, slot, pixel = column + 0.5, np.int64(slots[column + RING]), row * width + column
+    for run in range(1, runs - 1):
+        begin, end, slot = ends[run - 1] - RING, ends[run] - RING, slots[run]
+        if slot == 0:
+            _fill_background(background, row * width + begin, row * width + end, values)
+            continue
         q, slope_q = _on_row(planes[first + slot], channels, row)
-        inverse = 1.0 / (q + x * slope_q)
-        for channel in range(channels):
-            value, slope = _on_row(planes[first + slot], channel, row)
-            values[pixel, channel] = (value + x * slope) * inverse
-        if values.shape[1] > channels:
-            values[pixel, channels] = min(slot, 1)
+        for column in range(begin, end):
+            x, pixel = column + 0.5, row * width + column
+            inverse = 1.0 / (q + x * slope_q)
+            for channel in range(channels):
+                value, slope = _on_row(planes[first + slot], channel, row)
+                values[pixel, channel] = (value + x * slope) * inverse
+            if values.shape[1] > channels:
+                values[pixel, channels] = 1
 
 
 @borrower
@@ -280,7 +273,7 @@ def _add_row_of_three(flat, first, slots, ends, runs, row, width, corners, flat_
     """Do `_add_three` for the pixels of a row that see faces, run by run."""
     y, begin = row + 0.5, np.int64(ends[0])
     for run in range(1, runs - 1):
-        end, slot = np.int64(at(ends, run)), np.int64(at(slots, begin))
+        end, slot = np.int64(at(ends, run)), np.int64(at(slots, run))
         column, last = begin - RING, end - RING
         begin = end
         if slot == 0:
@@ -333,12 +326,9 @@ def interpolate_places(
             )
 
 
-@kernel
-def interpolate_all(
-    share,
-    shares,
-    board,
-    turn,
+@subroutine
+def fill_values(
+    stage,
     points,
     faces,
     attributes,
@@ -356,26 +346,26 @@ def interpolate_all(
     planes,
     values,
 ):
-    """Fill values (S, C): those of pixels of an image, the one for nothing, `background` (C,), and those of places.
+    """Fill values (S, C): those of places and the one for nothing, `background` (C,), in one task, and those of pixels in one for
+    each strip.
 
     And planes (N, 3, C + 1) with q times each attribute, and q, of the faces seen in each strip, see `_fill_planes`.
     """
-    if share < 0:
-        lead(publish(board))
-        return
     prefer_wide_vectors()
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels = attributes.shape[1]
     flat = planes.reshape(-1)
     given = (attributes, attribute_faces, perspective)
     while True:
-        strip = claim(turn) - 1
-        if strip >= len(slot_starts) - 1:
+        turn = claim(stage) - 1
+        if turn >= len(slot_starts) - 1:
             break
-        if strip < 0:
+        if turn < 0:
             _fill_background(background, height * width, height * width + 1, values)
             interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
+            finish(stage)
             continue
+        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         _plane_of_nothing(background, planes[first])
         for slot in range(first + 1, slot_starts[strip + 1]):
@@ -385,14 +375,12 @@ def interpolate_all(
             else:
                 _fill_planes(points, faces, face, perspective, attributes, attribute_faces, planes[slot])
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
+            here, ends, runs = slots[row + RING], run_ends[row + RING], np.int64(run_counts[row + RING])
             if channels == 3:
-                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
-                _fill_three(flat, first, slots[row + RING], ends, runs, row, width, background, values)
-                continue
-            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
-            _fill_background(background, row * width, row * width + begin, values)
-            _fill_background(background, row * width + max(begin, end), row * width + width, values)
-            _fill_any(planes, first, slots[row + RING], row, begin, end, width, values)
+                _fill_three(flat, first, here, ends, runs, row, width, background, values)
+            else:
+                _fill_any(planes, first, here, ends, runs, row, width, background, values)
+        finish(stage)
 
 
 @borrower
@@ -479,11 +467,12 @@ def sum_centers(
     height, width = slots.shape[0] - 2 * RING, slots.shape[1] - 2 * RING
     channels, stride = planes.shape[2] - 1, grad_values.shape[1]
     flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
-    corners = np.zeros(2 * slot_faces.shape[1])
+    corners = np.empty(2 * slot_faces.shape[1])
     while True:
-        strip = claim(stage)
-        if strip >= len(slot_starts) - 1:
+        turn = claim(stage)
+        if turn >= len(slot_starts) - 1:
             break
+        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         for slot in range(slot_starts[strip + 1] - first):
             corners[2 * slot], corners[2 * slot + 1] = _corner_of(points, faces, slot_faces[strip, slot])
@@ -491,16 +480,16 @@ def sum_centers(
                 for axis in range(3):
                     sums[first + slot, axis, channel] = 0.0
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
-            here = slots[row + RING]
+            here, ends, runs = slots[row + RING], run_ends[row + RING], np.int64(run_counts[row + RING])
             if channels == 3:
-                ends, runs = run_ends[row + RING], np.int64(run_counts[row + RING])
                 _add_row_of_three(flat, first, here, ends, runs, row, width, corners, flat_grads, stride, into)
                 continue
-            begin, end = covered_columns(run_ends, run_counts, slots, row + RING)
-            for column in range(begin, end):
-                slot_here, pixel = np.int64(at(here, column + RING)), row * width + column
-                corner = corners[2 * slot_here], corners[2 * slot_here + 1]
-                _add_any(planes, first, slot_here, *corner, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
+            for run in range(1, runs - 1):
+                number = np.int64(here[run])
+                corner = corners[2 * number], corners[2 * number + 1]
+                for column in range(ends[run - 1] - RING, (ends[run] if number > 0 else ends[run - 1]) - RING):
+                    pixel = row * width + column
+                    _add_any(planes, first, number, *corner, column + 0.5, row + 0.5, row, grad_values, pixel, sums)
         finish(stage)
 
 
@@ -512,7 +501,7 @@ def give_centers(
     attributes,
     attribute_faces,
     perspective,
-    slots,
+    ids,
     slot_faces,
     slot_starts,
     planes,
@@ -527,17 +516,21 @@ def give_centers(
     More gradients that are added to the sums are those of more_pixels (N,), in the order of strips, those of which begin at
     more_starts (S + 1,).
     """
-    width, channels, stride = slots.shape[1] - 2 * RING, planes.shape[2] - 1, more_values.shape[1]
+    width, channels, stride = ids.shape[1] - 2 * RING, planes.shape[2] - 1, more_values.shape[1]
+    slot_of = np.empty(len(faces) + 1, np.int32)  # of each face in a strip, after that of nothing
     flat, into = planes.reshape(-1), sums.reshape(-1)
     flat_more, flat_shares = more_values.reshape(-1), shares_of.reshape(-1)
     while True:
-        strip = claim(stage)
-        if strip >= len(slot_starts) - 1:
+        turn = claim(stage)
+        if turn >= len(slot_starts) - 1:
             break
+        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
+        for slot in range(slot_starts[strip + 1] - first):
+            put(slot_of, np.int64(slot_faces[strip, slot]) + 1, slot)
         for number in range(more_starts[strip], more_starts[strip + 1]):
             row, column = more_pixels[number] // width, more_pixels[number] % width
-            here = np.int64(slots[row + RING, column + RING])
+            here = np.int64(at(slot_of, np.int64(ids[row + RING, column + RING]) + 1))
             corner, x, y = _corner_of(points, faces, slot_faces[strip, here]), column + 0.5, row + 0.5
             if channels == 3:
                 _add_three(flat, first, here, *corner, x, y, _grad_of_three(flat_more, number * stride, stride), into)

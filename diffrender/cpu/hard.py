@@ -11,10 +11,10 @@ import numpy as np
 from ..formulas.constants import COORDINATE_LIMIT
 from ..formulas.edge import is_after, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
-from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
-from ..lanes import BLOCK, at, higher, load_pair, lower, pair, put, select, spread, store_pair
+from ..jit import borrower, formula, kernel, prefer_wide_vectors, subroutine
+from ..lanes import BLOCK, at, load_pair, lower, pair, put, select, store_pair
 from ..spin import await_tasks, claim, finish, lead, publish
-from .row_lanes import all_negative, columns_twice, cross_exactly, lowest_lane, put_pair_where
+from .row_lanes import any_marked, columns_twice, cross_exactly, lowest_lane, put_pair_where, where_all
 
 ROWS = 16  # of a strip, the unit of work of a thread
 RING = 1  # px
@@ -24,6 +24,7 @@ _DOUBT = 1e-3  # px: rounding of a row's ends
 NEARER = 1 - 1e-7  # depths that differ less are the same surface
 _LEVEL = 1e-6  # px: an edge that rises less does not narrow a row
 _SPANNED = 7  # tiles beside each other of which the smallest number is known
+_ROUNDING = 1e-9  # of the square of coordinates: more than that of a side
 _LEAST = 1e-300  # px^2: twice the area of a triangle that is none
 _WIDE = 2 * BLOCK  # columns of a face that is worth narrowing row by row
 
@@ -55,7 +56,7 @@ def prepare_faces(stage, vertices, faces, height, width, cull_backfaces, points,
     """Fill points (V, 3) from vertices in pixel space, 1 / depth being 0 behind the camera; signs (F,) with 1 or -1 as the face's
     area is, 0 if it does not count; and bounds (F, 4) with the pixels it may cover, see `_bounds_of`.
 
-    counts (P, S), zeros, is how many faces of each portion reach each strip.
+    counts (P, S) is how many faces of each portion reach each strip.
     """
     columns, rows, portions = np.float64(width + 2 * RING), np.float64(height + 2 * RING), len(counts)
     while True:
@@ -66,6 +67,8 @@ def prepare_faces(stage, vertices, faces, height, width, cull_backfaces, points,
             points[vertex, 0], points[vertex, 1] = vertices[vertex, 0], vertices[vertex, 1]
             depth = np.float64(vertices[vertex, 2])
             points[vertex, 2] = 1.0 / depth if depth > 0.0 else 0.0
+        for strip in range(counts.shape[1]):
+            counts[portion, strip] = 0
         for face in range(len(faces) * portion // portions, len(faces) * (portion + 1) // portions):
             sign, box = _bounds_of(vertices, faces, face, columns, rows, cull_backfaces)
             signs[face] = sign
@@ -108,10 +111,19 @@ def number_slots(starts, facing):
     """Turn counts into starts (S + 1,), of numbers that go on from strip to strip; return the sign of all faces that are seen, 0
     if there are both or none."""
     front, back = False, False
+    starts[0] = 0
     for strip in range(len(facing)):
         starts[strip + 1] += starts[strip]
         front, back = front or facing[strip, 0], back or facing[strip, 1]
     return 0 if front == back else (1 if back else -1)
+
+
+@formula
+def from_middle(turn, count):
+    """Return which of `count` strips is to be done at a turn: those in the middle come first. They take longest, as a rule, and
+    then no thread is left alone with one at the end."""
+    step = (turn + 1) // 2
+    return count // 2 + (step if turn % 2 == 0 else -step)
 
 
 @borrower
@@ -227,26 +239,25 @@ def _draw_face(
             xs = columns + np.float64(column)
             a_x, b_x, c_x = ax - xs, bx - xs, cx - xs
             # As `side_of`, but rounded alike from both sides, whatever the order.
-            at_a = cross_exactly(b_x, c_y, b_y, c_x) - kept_a
-            at_b = cross_exactly(c_x, a_y, c_y, a_x) - kept_b
-            at_c = cross_exactly(a_x, b_y, a_y, b_x) - kept_c
+            in_a = cross_exactly(b_x, c_y, b_y, c_x) >= kept_a
+            in_b = cross_exactly(c_x, a_y, c_y, a_x) >= kept_b
+            in_c = cross_exactly(a_x, b_y, a_y, b_x) >= kept_c
             place = np.int64((row - strip_row) * stride + column)
             known = load_pair(depths, place, place + stride)
-            here = select(lower(lower(at_a, at_b), at_c) >= 0.0, on_row - a_x * across, spread(-1.0))
-            put_pair_where(numbers, place, place + stride, here > known, face)
-            store_pair(depths, place, place + stride, higher(here, known))
+            here = on_row - a_x * across
+            is_seen = where_all(in_a, in_b, in_c, here > known)
+            put_pair_where(numbers, place, place + stride, is_seen, face)
+            store_pair(depths, place, place + stride, select(is_seen, here, known))
 
 
 @borrower
-def _see_nothing(near, ids, slots, begin, end):
+def _see_nothing(near, ids, begin, end):
     """Let a row of the image see nothing in a range of columns."""
     # A loop each: LLVM does not look whether so many arrays overlap, and would go one by one.
     for column in range(begin, end):
         put(near, column, 0.0)
     for column in range(begin, end):
         put(ids, column, np.int32(-1))
-    for column in range(begin, end):
-        put(slots, column, np.int32(0))
 
 
 @borrower
@@ -280,15 +291,17 @@ def draw_ids(
     counts,
     facing,
     farthest,
+    marked_tiles,
     last,
 ):
     """Fill nearest (H + 2, W + 2), 1 / depth of what is seen, 0 for nothing, and ids (H + 2, W + 2), its face or -1.
 
     And the runs of pixels in each row that see one face: run_ends (H + 2, W + 2) the columns where they end, and run_counts
-    (H + 2,) how many there are; the ring has runs of its own. And slots (H + 2, W + 2), the number that the face has in its
-    strip, 0 for nothing and the ring. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
+    (H + 2,) how many there are; the ring has runs of its own. And of each run slots (H + 2, W + 2), the number that its face has
+    in its strip, 0 for nothing. And of each strip slot_faces (S, ROWS W + 2), the faces by their number, the first -1,
     counts (S + 1,), from the second on how many there are, and facing (S, 2), whether any is seen from its front, and any from
-    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And last (H W + 8,) with -1.
+    its back. And farthest (S ROWS / TILE, W'), the smallest 1 / depth that is seen in each tile. And marked_tiles, of that
+    shape, with False, and last (H W + 8,) with -1.
 
     Of faces equally near, to rounding, one is seen, of identical ones the first. A strip is drawn in memory of its own, that
     stays in the cache: the image is written once.
@@ -306,9 +319,10 @@ def draw_ids(
     # A strip's faces: those seen from their front and, from the end on, the others.
     by_side = np.empty(most + 1, np.int32)
     while True:
-        strip = claim(stage)
-        if strip >= strips:
+        turn = claim(stage)
+        if turn >= strips:
             break
+        strip = from_middle(turn, strips)
         if strip == 0:
             for pixel in range(len(last) - BLOCK, len(last)):
                 last[pixel] = -1
@@ -328,7 +342,7 @@ def draw_ids(
         tiles = farthest[strip * (ROWS // TILE) : (strip + 1) * (ROWS // TILE)]
         for i in range(tiles.shape[0]):
             for j in range(tiles.shape[1]):
-                tiles[i, j] = 0.0
+                tiles[i, j], marked_tiles[strip * (ROWS // TILE) + i, j] = 0.0, False
         if first_column <= last_column:
             _clear(depths, numbers, stride, last_row - first_row + 1, width, first_column, last_column)
         # Faces seen from their front come first: they hide most of the others, of which whole tiles are then left out.
@@ -360,14 +374,12 @@ def draw_ids(
             place = (row - first_row) * stride
             near, ids_here, ends, slots_here = nearest[row], ids[row], run_ends[row], slots[row]
             begin, end = min(first_column, width), last_column + 1
-            _see_nothing(near, ids_here, slots_here, np.int64(0), begin)
-            _see_nothing(near, ids_here, slots_here, max(begin, end), width)
+            _see_nothing(near, ids_here, np.int64(0), begin)
+            _see_nothing(near, ids_here, max(begin, end), width)
             for column in range(begin, end):
                 put(near, column, at(depths, place + column))
             for column in range(begin, end):
                 put(ids_here, column, at(numbers, place + column))
-            for column in range(begin, end):
-                put(slots_here, column, np.int32(0))
             runs = _find_runs(ids_here, width, begin, end, ends)
             run_counts[row] = runs
             if row < RING or row >= rows - RING:
@@ -380,12 +392,12 @@ def draw_ids(
                 is_new = np.int64((at(mark, face + 1) != strip) & (face >= 0))
                 put(mark, face + 1, strip)
                 put(here, seen, face)
-                put(slot_of, face + 1, select(is_new > 0, np.int32(seen), at(slot_of, face + 1)))
+                slot = select(is_new > 0, np.int32(seen), at(slot_of, face + 1))
+                put(slot_of, face + 1, slot)
+                put(slots_here, run, slot)
                 one_back = np.int64(signs[max(face, 0)] > 0)
                 front, back = front | (is_new & (1 - one_back)), back | (is_new & one_back)
                 seen += is_new
-            for column in range(max(begin, RING), min(end, width - RING)):
-                put(slots_here, column, at(slot_of, np.int64(at(ids_here, column)) + 1))
         counts[strip + 1], facing[strip, 0], facing[strip, 1] = seen, front > 0, back > 0
         finish(stage)
 
@@ -416,6 +428,7 @@ def see_faces(
     slot_starts,
     facing,
     farthest,
+    marked_tiles,
     last,
     seen_sign,
 ):
@@ -440,7 +453,7 @@ def see_faces(
         return
     binned = (points, faces, signs, bounds, starts, entries)
     seen = (run_ends, run_counts, slots, slot_faces, slot_starts)
-    draw_ids(stages[3], *binned, nearest, ids, *seen, facing, farthest, last)
+    draw_ids(stages[3], *binned, nearest, ids, *seen, facing, farthest, marked_tiles, last)
     if await_tasks(stages[3], len(facing), share, board) and claim(stages[4]) == 0:
         seen_sign[0] = number_slots(slot_starts, facing)
 
@@ -456,11 +469,10 @@ def _count_marked(marked_tiles, strip, before):
 
 @borrower
 def _is_marked(before, bounds, face, first_row):
-    """Whether any tile of a strip that a face touches is marked."""
-    first = max(bounds[face, 2] - first_row, 0) // TILE
-    last = min(bounds[face, 3] - first_row, ROWS - 1) // TILE
+    """Whether any tile of a row of tiles that a face touches is marked."""
     left, right = bounds[face, 0] // TILE, bounds[face, 1] // TILE + 1
-    return (before[first, right] > before[first, left]) | (before[last, right] > before[last, left])
+    touches = (bounds[face, 2] < first_row + TILE) & (bounds[face, 3] >= first_row)
+    return touches & (before[right] > before[left])
 
 
 @borrower
@@ -472,38 +484,58 @@ def _ordered(ax, ay, bx, by):
 
 
 @borrower
-def _draw_face_under(points, faces, face, sign, bounds, strip, marks, nearest, under, depths):
-    """Do `draw_under` for one face."""
-    rows, width = nearest.shape[0], nearest.shape[1] - 2 * RING
-    first_row, last_row = max(strip * ROWS, RING), min(strip * ROWS + ROWS, rows - RING) - 1
+def _draw_face_under(points, faces, face, sign, bounds, first_row, last_row, marks, nearest, ids, under, depths):
+    """Do `draw_under` for one face, in a range of rows.
+
+    What is hardly ever true is asked of many pixels at once, by their sides of the face's edges, to rounding.
+    """
+    width = nearest.shape[1] - 2 * RING
+    first_row = np.int64(max(first_row, bounds[face, 2], RING))
+    last_row = np.int64(min(last_row, bounds[face, 3], nearest.shape[0] - RING - 1))
+    first_column, last_column = np.int64(max(bounds[face, 0], RING)), np.int64(min(bounds[face, 1], width))
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     if sign < 0:
         b, c = c, b
     ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
     cx, cy = points[c, 0], points[c, 1]
+    flat_ids, columns = ids.reshape(-1), columns_twice(0.5) + (0.5 - RING)
+    reach = max(abs(ax), abs(ay), abs(bx), abs(by), abs(cx), abs(cy), np.float64(width))
+    least = -_ROUNDING * reach * reach
+    for first in range(first_row, last_row + 1, 2):
+        second = min(first + 1, last_row)
+        ys = pair(first - RING + 0.5, second - RING + 0.5)
+        a_y, b_y, c_y = ay - ys, by - ys, cy - ys
+        for begin in range(first_column, last_column + 1, BLOCK):
+            xs = columns + np.float64(begin)
+            a_x, b_x, c_x = ax - xs, bx - xs, cx - xs
+            sides = lower(lower(b_x * c_y - b_y * c_x, c_x * a_y - c_y * a_x), a_x * b_y - a_y * b_x)
+            place, other = (first - RING) * width + begin - RING, (second - RING) * width + begin - RING
+            at_ids = first * (width + 2 * RING) + begin, second * (width + 2 * RING) + begin
+            if not any_marked(sides >= least, marks, place, other, flat_ids, at_ids[0], at_ids[1], face):
+                continue
+            for row in range(first, second + 1):
+                for column in range(begin, lower(begin + BLOCK - 1, last_column) + 1):
+                    pixel = (row - RING) * width + column - RING
+                    if marks[pixel] >= 0 and ids[row, column] != face:
+                        _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under, depths)
+
+
+@borrower
+def _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under, depths):
+    """Do `draw_under` for one pixel and a face with corners a, b and c, so turned that it lies within its edges."""
+    ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
+    cx, cy, x, y = points[c, 0], points[c, 1], column - RING + 0.5, row - RING + 0.5
     x0, y0, x1, y1, turn_a = _ordered(bx, by, cx, cy)
     x2, y2, x3, y3, turn_b = _ordered(cx, cy, ax, ay)
     x4, y4, x5, y5, turn_c = _ordered(ax, ay, bx, by)
-    kept_a, kept_b, kept_c = _kept_at(bx, by, cx, cy), _kept_at(cx, cy, ax, ay), _kept_at(ax, ay, bx, by)
-    highest = max(points[a, 2], points[b, 2], points[c, 2])
-    for row in range(max(bounds[face, 2], first_row), min(bounds[face, 3], last_row) + 1):
-        on_row, y = (row - RING) * width - RING, row - RING + 0.5
-        first_column, last_column = max(bounds[face, 0], RING), min(bounds[face, 1], width)
-        for begin in range(first_column, last_column + 1, BLOCK):
-            if all_negative(marks, np.int64(on_row + begin)):
-                continue  # as most are
-            for column in range(begin, min(begin + BLOCK - 1, last_column) + 1):
-                pixel, x = np.int64(on_row + column), column - RING + 0.5
-                at_a = turn_a * side_of(x0, y0, x1, y1, x, y)
-                at_b = turn_b * side_of(x2, y2, x3, y3, x, y)
-                at_c = turn_c * side_of(x4, y4, x5, y5, x, y)
-                # One branch: which pixels have marks, and which lie within a face, cannot be guessed.
-                within = (at_a >= kept_a) & (at_b >= kept_b) & (at_c >= kept_c)
-                if not (within & (at(marks, pixel) >= 0) & (highest > at(depths, pixel))):
-                    continue
-                near = (at_a * points[a, 2] + at_b * points[b, 2] + at_c * points[c, 2]) / (at_a + at_b + at_c)
-                if depths[pixel] < near < NEARER * nearest[row, column]:
-                    under[pixel], depths[pixel] = face, near
+    at_a = turn_a * side_of(x0, y0, x1, y1, x, y)
+    at_b = turn_b * side_of(x2, y2, x3, y3, x, y)
+    at_c = turn_c * side_of(x4, y4, x5, y5, x, y)
+    if at_a < _kept_at(bx, by, cx, cy) or at_b < _kept_at(cx, cy, ax, ay) or at_c < _kept_at(ax, ay, bx, by):
+        return
+    near = (at_a * points[a, 2] + at_b * points[b, 2] + at_c * points[c, 2]) / (at_a + at_b + at_c)
+    if depths[pixel] < near < NEARER * nearest[row, column]:
+        under[pixel], depths[pixel] = face, near
 
 
 @subroutine
@@ -519,6 +551,7 @@ def draw_under(
     marked_tiles,
     marks,
     nearest,
+    ids,
     under,
     depths,
 ):
@@ -533,18 +566,22 @@ def draw_under(
         most = max(most, starts[strip + 1] - starts[strip])
     chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
-        strip = claim(stage)
-        if strip >= strips:
+        turn = claim(stage)
+        if turn >= strips:
             break
-        count = np.int64(0)
+        strip = from_middle(turn, strips)
         _count_marked(marked_tiles, strip, before)
-        for entry in range(starts[strip], starts[strip + 1]):
-            face = np.int64(at(entries, entry))
-            # No branches: which face is chosen cannot be guessed.
-            put(chosen, count, face)
-            counts = (seen_sign == 0) | (signs[face] == seen_sign)
-            count += np.int64(counts & _is_marked(before, bounds, face, strip * ROWS))
-        for number in range(count):
-            face = np.int64(chosen[number])
-            _draw_face_under(points, faces, face, signs[face], bounds, strip, marks, nearest, under, depths)
+        for i in range(ROWS // TILE):
+            if before[i, len(before[i]) - 1] == 0:
+                continue
+            count, first_row = np.int64(0), strip * ROWS + i * TILE
+            for entry in range(starts[strip], starts[strip + 1]):
+                face = np.int64(at(entries, entry))
+                # No branches: which face is chosen cannot be guessed.
+                put(chosen, count, face)
+                counts = (seen_sign == 0) | (signs[face] == seen_sign)
+                count += np.int64(counts & _is_marked(before[i], bounds, face, first_row))
+            for number in range(count):
+                face, rows = np.int64(chosen[number]), (first_row, first_row + TILE - 1)
+                _draw_face_under(points, faces, face, signs[face], bounds, *rows, marks, nearest, ids, under, depths)
         finish(stage)

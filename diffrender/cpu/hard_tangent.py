@@ -119,7 +119,7 @@ def interpolate_centers_tangent(
                 )
             for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
                 for run in range(1, run_counts[row + RING] - 1):  # without the ring's
-                    slot = slots[row + RING, run_ends[row + RING, run - 1]]
+                    slot = slots[row + RING, run]
                     if slot == 0:
                         continue
                     plane, moved = planes[first + slot], tangents[slot]

@@ -30,6 +30,17 @@ def cross_exactly(typing_context, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def where_all(typing_context, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Return where four masks hold."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        first, second = builder.and_(*arguments[:2]), builder.and_(*arguments[2:])
+        return builder.and_(first, second)
+
+    return a(a, b, c, d), generate
+
+
+@intrinsic
 def put_pair_where(typing_context, array, first, second, mask, value):  # type: ignore[no-untyped-def]
     """Write one value to the places of a pair of blocks, see `store_pair`, where a mask holds."""
 
@@ -64,14 +75,25 @@ def lowest_lane(typing_context, lanes):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def all_negative(typing_context, array, place):  # type: ignore[no-untyped-def]
-    """Return whether BLOCK integers of a contiguous array, from `place` on, are all negative."""
+def any_marked(typing_context, mask, marks, first, second, ids, third, fourth, face):  # type: ignore[no-untyped-def]
+    """Return whether, in a lane where a mask holds, marks are not negative and ids are not `face`: integers of contiguous arrays,
+    BLOCK of them from `first` on, and from `third`, and as many from `second` and `fourth`."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        address = address_of(context, builder, array, arguments, BLOCK)
-        numbers = builder.load(address, align=array.dtype.bitwidth // 8)
-        is_negative = builder.icmp_signed("<", numbers, ir.Constant(numbers.type, None))
+        inside, of_marks, first, second, of_ids, third, fourth, face = arguments
+        found = None
+        places = ((first, third), (second, fourth))
+        for within, (place, other) in zip(halves_of(builder, inside), places, strict=True):
+            mark, number = (
+                builder.load(address_of(context, builder, kind, at, BLOCK), align=kind.dtype.bitwidth // 8)
+                for kind, at in ((marks, (of_marks, place)), (ids, (of_ids, other)))
+            )
+            own = spread_scalar(builder, context.cast(builder, face, signature.args[-1], ids.dtype), BLOCK)
+            is_other = builder.icmp_signed("!=", number, own)
+            is_marked = builder.icmp_signed(">=", mark, ir.Constant(mark.type, None))
+            here = builder.and_(within, builder.and_(is_marked, is_other))
+            found = here if found is None else builder.or_(found, here)
         bits = ir.IntType(BLOCK)
-        return builder.icmp_signed("==", builder.bitcast(is_negative, bits), ir.Constant(bits, -1))
+        return builder.icmp_unsigned("!=", builder.bitcast(found, bits), ir.Constant(bits, 0))
 
-    return types.boolean(array, types.intp), generate
+    return types.boolean(mask, marks, types.intp, types.intp, ids, types.intp, types.intp, face), generate

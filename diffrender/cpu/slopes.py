@@ -42,7 +42,7 @@ def slope_centers(share, shares, board, turn, run_ends, run_counts, slots, slot_
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             for run in range(1, run_counts[row + RING] - 1):  # without the ring's
                 begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
-                slot = slots[row + RING, begin + RING]
+                slot = slots[row + RING, run]
                 if slot == 0:
                     continue
                 plane = planes[slot_starts[strip] + slot]
@@ -119,7 +119,7 @@ def slope_centers_backward(
         for row in range(max(strip * ROWS - RING, 0), min(strip * ROWS + ROWS - RING, height)):
             for run in range(1, run_counts[row + RING] - 1):  # without the ring's
                 begin, end = run_ends[row + RING, run - 1] - RING, run_ends[row + RING, run] - RING
-                slot = slots[row + RING, begin + RING]
+                slot = slots[row + RING, run]
                 if slot == 0:
                     continue
                 into, corner = slot_starts[strip] + slot, faces[slot_faces[strip, slot], 0]

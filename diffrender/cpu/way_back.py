@@ -42,6 +42,7 @@ def go_back(
     attributes,
     attribute_faces,
     perspective,
+    ids,
     run_ends,
     run_counts,
     slots,
@@ -86,7 +87,7 @@ def go_back(
         at_places = (place_faces, place_corners, places, place_pixels, width)
         add_places(points, faces, *at_places, *given, grad_places, shrinking, grad_points, grad_attributes)
         finish(stages[2])
-    give_centers(stages[3], points, faces, *given, *seen, changed_starts, changed, changes, sums, shares_of)
+    give_centers(stages[3], points, faces, *given, ids, *seen[1:], changed_starts, changed, changes, sums, shares_of)
     if not (await_tasks(stages[2], 1, share, board) and await_tasks(stages[3], strips, share, board)):
         return
     if claim(stages[4]) == 0:
