@@ -126,11 +126,11 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     from numba import types
     from numba.np.numpy_support import from_dtype
 
-    from diffrender.cuda import blend, contributions, fragments, outline, resolve, zbuffer
+    from diffrender.cuda import blend, contributions, fragments, hard_tangent, outline, resolve, zbuffer
 
     real = getattr(types, precision)
     i64, flag = types.int64, types.boolean
-    reals, reals2 = real[::1], real[:, ::1]
+    reals, reals2, reals3, reals4 = real[::1], real[:, ::1], real[:, :, ::1], real[:, :, :, ::1]
     signs, ints, ints2, ints3 = types.int8[::1], types.int32[::1], types.int32[:, ::1], types.int32[:, :, ::1]
     longs, double = i64[::1], types.float64
     doubles, doubles2, doubles3 = double[::1], double[:, ::1], double[:, :, ::1]
@@ -212,6 +212,18 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
             (*rows, flag, named, i64, doubles3, doubles3, doubles2, reals2),
         ),
         "gather_attributes": (contributions.gather_attributes, (*rows, named, i64, doubles3, reals2)),
+        "move_points": (hard_tangent.move_points, (doubles2, doubles3, doubles3)),
+        "interpolate_tangent": (
+            hard_tangent.interpolate_tangent,
+            (doubles2, ints2, ints2, places, *given, doubles3, reals3, reals3, reals4),
+        ),
+        "areas_tangent": (hard_tangent.areas_tangent, (ints2, doubles3, doubles3, doubles2)),
+        "hard_tangent.crop": (hard_tangent.crop, (reals3, reals3)),
+        "blend_tangent": (
+            hard_tangent.blend_tangent,
+            (ints, longs, ints2, doubles, reals2, doubles2, reals3, reals3),
+        ),
+        "straight_alpha_tangent": (hard_tangent.straight_alpha_tangent, (ints, real, reals, reals2, reals3)),
     }
     return kernels
 

@@ -164,16 +164,19 @@ class HardRaster:
         finite, or a direction of what the raster does not have.
         """
         given = {"vertices_pixel": vertices_pixel, "attributes": attributes, "uv": uv, "texture": texture}
+        directions, several = check_directions(given, self._shapes())
+        tangents = self.image_jvp(RasterDirections(**directions))
+        return tangents if several else tangents[0]
+
+    def _shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Return the shapes of the gradients by name, None of what the raster does not have."""
         drawn, layer = self._drawn, self._layer
-        shapes = {
+        return {
             "vertices_pixel": self._fragments.points.shape,
             "attributes": None if drawn is None else drawn.attributes.shape,
             "uv": None if layer is None else layer.uv.attributes.shape,
             "texture": None if layer is None else layer.sampled.shape,
         }
-        directions, several = check_directions(given, shapes)
-        tangents = self.image_jvp(RasterDirections(**directions))
-        return tangents if several else tangents[0]
 
     def image_jvp(self, directions: RasterDirections) -> np.ndarray:
         """Return how the image changes in directions that have been checked: (D, H, W, C + 1)."""

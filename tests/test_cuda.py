@@ -258,6 +258,22 @@ def test_hard_rendering_stays_on_the_device_and_gives_the_same_bits(on_cuda, sce
             np.testing.assert_array_equal(actual.copy_to_host(), other)
 
 
+def test_the_forward_mode_of_hard_rendering_stays_on_the_device(on_cuda, scene):
+    vertices, faces, size, colors = scene.vertices, scene.faces, (5, 8), scene.attributes(2)
+    direction = np.random.default_rng(0).normal(size=(2, *vertices.shape))
+    host = draw_hard(vertices, faces, size, dr.Hard(), colors, backend="cuda").jvp(vertices, colors)
+    there = draw_hard(cuda.to_device(vertices), faces, size, dr.Hard(), cuda.to_device(colors), backend="cuda")
+    tangent = there.jvp(cuda.to_device(vertices), colors)
+    assert np.abs(host).max() > 0 and not isinstance(tangent, np.ndarray)
+    np.testing.assert_array_equal(tangent.copy_to_host(), host)
+    outline = draw_hard(vertices, faces, size, dr.Hard(), None, backend="cuda")
+    assert outline.jvp(direction).shape == (2, *size, 1) and np.abs(outline.jvp(direction)).max() > 0
+    nothing = draw_hard(np.zeros((0, 3)), np.zeros((0, 3), int), (2, 3), dr.Hard(), np.zeros((0, 3)), backend="cuda")
+    assert not nothing.jvp(np.zeros((0, 3))).any()
+    with pytest.raises(ValueError, match="there is no uv that the image depends on"):
+        there.jvp(uv=vertices)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_hard_rendering_checks_device_arrays(on_cuda, scene):
     vertices, faces, size = scene.vertices.copy(), scene.faces, (4, 4)
@@ -284,7 +300,5 @@ def test_hard_rendering_says_what_only_the_cpu_does(on_cuda, scene):
         dr.sample_texture(fragments, dr.Texture(np.zeros((2, 2, 3))), np.zeros((fragments.count, 2)))
     with pytest.raises(dr.BackendError, match="slopes of an interpolation are found by backend 'cpu' only"):
         _ = dr.interpolate(fragments, vertices).slopes
-    with pytest.raises(dr.BackendError, match="forward mode on backend 'cpu' only"):
-        draw_hard(vertices, faces, size, dr.Hard(), vertices, backend="cuda").jvp(attributes=vertices)
     with pytest.raises(ValueError, match="attribute_faces are a CUDA array: give them on the host"):
         dr.rasterize_hard(vertices, faces, size, attribute_faces=cuda.to_device(faces), backend="cuda")

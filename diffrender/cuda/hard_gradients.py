@@ -12,6 +12,19 @@ from .hard import DeviceFragments
 from .jit import spread
 
 
+def moved_by_areas(of: DeviceFragments, grad_areas: Any, scratch: Workspace) -> tuple[Any, Any]:
+    """Return the vertices (N, MOVED) that the pairs' areas (N,) depend on, -1 for none, and their gradients (N, MOVED, 3)."""
+    take, count, moved = scratch.take_at_least, len(of.pairs.pixels), blend.MOVED
+    own_points, by_pairs = (take(count, np.float64, 3 * moved)[:count].reshape(count, moved, 3) for _ in range(2))
+    own_faces = take(count, np.int32, 6)[:count].reshape(count, 2, 3)
+    own = (take(count, np.int32, 2)[:count], take(count, np.int32, 4)[:count])
+    keys = take(count, np.int32, moved)[:count]
+    pairs, into = (of.pairs.owners, of.pairs.numbers, of.pairs.cutters), (own_points, own_faces, own, keys, by_pairs)
+    surface = (of.points, of.own_faces, of.pairs.pixels, of.size[1])
+    blend.areas_backward_each[(*spread(count), of.stream)](*surface, pairs, grad_areas, *into)
+    return keys, by_pairs
+
+
 class HardGradients:
     """The gradients of vertices and attributes, from values, from areas, or both."""
 
@@ -74,17 +87,7 @@ class HardGradients:
 
     def add_areas(self, grad_areas: Any) -> None:
         """Take what gradients of the pairs' areas (N,) give."""
-        of, take = self._of, self._scratch.take_at_least
-        count, moved = len(of.pairs.pixels), blend.MOVED
-        own_points, self._by_pairs = (
-            take(count, np.float64, 3 * moved)[:count].reshape(count, moved, 3) for _ in range(2)
-        )
-        own_faces = take(count, np.int32, 6)[:count].reshape(count, 2, 3)
-        own = (take(count, np.int32, 2)[:count], take(count, np.int32, 4)[:count])
-        self._pair_keys = take(count, np.int32, moved)[:count]
-        pairs = (of.pairs.owners, of.pairs.numbers, of.pairs.cutters)
-        surface, into = (of.points, of.own_faces, of.pairs.pixels, of.size[1]), (self._pair_keys, self._by_pairs)
-        self._launch(blend.areas_backward_each, count, *surface, pairs, grad_areas, own_points, own_faces, own, *into)
+        self._pair_keys, self._by_pairs = moved_by_areas(self._of, grad_areas, self._scratch)
 
     def of_vertices(self) -> Any:
         """Return the gradient of the vertices (V, 3)."""

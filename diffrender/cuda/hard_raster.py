@@ -4,19 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import BackendError, RasterDirections, RasterGradients
+from ..backend import RasterDirections, RasterGradients
 from ..checks import check_attributes, check_background, check_gradient
 from ..hard import FAINT, Hard, HardRaster
-from . import blend, fragments
+from . import blend, fragments, hard_tangent
 from .antialiasing import areas_backward, blend_pairs
 from .arrays import Workspace, allocate, given_to
 from .hard import DeviceFragments
-from .hard_gradients import HardGradients
+from .hard_gradients import HardGradients, moved_by_areas
 from .interpolation import DeviceInterpolation, interpolate
 from .jit import spread
 from .rasterize import lock
-
-_NO_FORWARD_MODE = "hard rendering has its forward mode on backend 'cpu' only"
 
 
 class DeviceRaster(HardRaster):
@@ -75,13 +73,46 @@ class DeviceRaster(HardRaster):
         attributes: Any | None = None,
         uv: Any | None = None,
         texture: Any | None = None,
-    ) -> np.ndarray:
-        """Raise BackendError."""
-        raise BackendError(_NO_FORWARD_MODE)
+    ) -> Any:
+        """Return what `diffrender.hard.HardRaster.jvp` does, where the image is."""
+        tangents: Any = super().jvp(vertices_pixel, attributes, uv, texture)
+        if self._of.stays:
+            tangents.stream = self._of.stream  # one of several is a view, which forgets it
+        return tangents
 
-    def image_jvp(self, directions: RasterDirections) -> np.ndarray:
-        """Raise BackendError."""
-        raise BackendError(_NO_FORWARD_MODE)
+    def _shapes(self) -> dict[str, tuple[int, ...] | None]:
+        drawn = self._drawn_there
+        attributes = None if drawn is None else drawn.shape
+        return {"vertices_pixel": tuple(self._of.vertices_pixel.shape), "attributes": attributes}
+
+    def image_jvp(self, directions: RasterDirections) -> Any:
+        """Return how the image changes in directions that have been checked: (D, H, W, C + 1)."""
+        of, drawn = self._of, self._drawn_there
+        count, channels = len(next(given for given in directions if given is not None)), self.image.shape[2]
+
+        def launch(kernel: Any, items: int, *arguments: Any) -> None:
+            kernel[(*spread(items), of.stream)](*arguments)
+
+        with lock:
+            scratch = Workspace(of.stream)
+            motions = of.points_motions(directions.vertices_pixel, count, scratch)
+            values, of_areas = scratch.take((1, 1, 1), of.dtype)[:0], scratch.take((1, 1), np.float64)[:0]
+            if drawn is not None:
+                values, _ = drawn.points_jvp(motions, directions.attributes, scratch)
+            if directions.vertices_pixel is not None:
+                pairs = len(of.pairs.pixels)
+                keys, grads = moved_by_areas(of, scratch.upload(np.ones(max(1, pairs))), scratch)
+                of_areas = scratch.take((count, max(1, pairs)), np.float64)
+                launch(hard_tangent.areas_tangent, count * pairs, keys, grads, motions, of_areas)
+            shape = (count, of.pixels, channels)
+            tangents = allocate(shape, of.dtype, of.stream) if of.stays else scratch.take(shape, of.dtype)
+            launch(hard_tangent.crop, tangents.size, values, tangents)
+            where = (of.order, of.pair_starts, of.pairs.sides, of.pairs.areas, self._jumps)
+            launch(hard_tangent.blend_tangent, count * len(of.order), *where, of_areas, values, tangents)
+            if self._behind is not None:
+                straight = (of.order, of.dtype.type(FAINT), self._behind, self._image)
+                launch(hard_tangent.straight_alpha_tangent, count * len(of.order), *straight, tangents)
+            return of.result(tangents.reshape(count, *of.size, channels))
 
 
 def draw(

@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import BackendError, on_device
 from ..checks import check_gradient
 from ..interpolation import InterpolationGradients
-from . import fragments
+from . import fragments, hard_tangent
 from .arrays import Workspace, allocate, download, given_to, not_empty, wait_for
 from .hard import DeviceFragments
 from .hard_gradients import HardGradients
@@ -19,8 +19,9 @@ from .rasterize import lock
 class DeviceInterpolation:
     """What `interpolate` returns for fragments of the device, see `diffrender.interpolation.Interpolation`."""
 
-    def __init__(self, of: DeviceFragments, given: tuple, values: Any, workspace: Workspace):
+    def __init__(self, of: DeviceFragments, given: tuple, shape: tuple[int, ...], values: Any, workspace: Workspace):
         self._of, self._given, self._values, self._workspace = of, given, values, workspace
+        self.shape = shape  # of the attributes
 
     @property
     def values(self) -> Any:
@@ -46,6 +47,27 @@ class DeviceInterpolation:
             grads.add_values(self._given, given_to(grad_values, scratch))
             return InterpolationGradients(grads.of_vertices(), grads.of_attributes())
 
+    def points_jvp(
+        self, motions: Any, attributes: np.ndarray | None, scratch: Workspace, with_slopes: bool = False
+    ) -> tuple[Any, Any]:
+        """Return how the values (D, S, C) and, if asked for, the slopes (D, S, C, 2) change on the device, see
+        `diffrender.interpolation.Interpolation.points_jvp`."""
+        of, (perspective, own, faces) = self._of, self._given
+        count, channels = motions.shape[1], own.shape[1]
+        painted = np.zeros((1, count, channels), of.dtype)
+        if attributes is not None:
+            painted = not_empty(np.ascontiguousarray(attributes.transpose(1, 0, 2), of.dtype))
+        given = scratch.upload(painted)
+        given = given[:0] if attributes is None else given
+        values = scratch.take((count, of.count, self._values.shape[1]), of.dtype)
+        slopes = scratch.take((count, of.count, channels, 2) if with_slopes else (1, 1, 1, 2), of.dtype)
+        slopes = slopes if with_slopes else slopes[:0]
+        surface, places = (of.points, of.own_faces, of.ids), tuple(of.places)
+        hard_tangent.interpolate_tangent[(*spread(of.count), of.stream)](
+            *surface, places, perspective, own, faces, motions, given, values, slopes
+        )
+        return values, slopes
+
 
 def interpolate(
     of: DeviceFragments,
@@ -60,7 +82,7 @@ def interpolate(
     with lock:
         workspace, stream = Workspace(of.stream), of.stream
         wait_for(getattr(attributes, "stream", 0), stream)
-        is_given = on_device(attributes)
+        is_given, attributes_shape = on_device(attributes), tuple(attributes.shape)
         attributes = attributes if is_given else workspace.upload(not_empty(attributes))
         if is_given:
             report = workspace.upload(np.zeros(2, np.int64))
@@ -78,4 +100,4 @@ def interpolate(
         fragments.interpolate[(*spread(of.count), stream)](
             *surface, places, *given, workspace.upload(background), values
         )
-        return DeviceInterpolation(of, given, values, workspace)
+        return DeviceInterpolation(of, given, attributes_shape, values, workspace)
