@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .antialiasing import blend
-from .backend import BackendError, Name, RasterDirections, RasterGradients
+from .backend import Name, RasterDirections, RasterGradients
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
 from .fragments import Fragments, rasterize_hard
@@ -223,17 +223,13 @@ def draw_hard(
     backend: Name = "cpu",
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
-    corners that attribute_faces (F, 3) names; with a cover, times its texture. Raises BackendError for a cover on "cuda"."""
-    if cover is not None:
-        if backend == "cuda":
-            raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
-        backend = "cpu"
+    corners that attribute_faces (F, 3) names; with a cover, times its texture."""
     seams = attribute_faces if cover is None or not cover.has_seams else cover.faces_uv
     fragments = rasterize_hard(vertices, faces, size, settings.cull_backfaces, seams, backend)
     if not isinstance(fragments, Fragments):
         from .cuda.hard_raster import draw
 
-        return draw(fragments, attributes, attribute_faces, settings)
+        return draw(fragments, attributes, attribute_faces, cover, settings)
     if attributes is None:
         return HardRaster(fragments, None, None)
     if attribute_faces is None:

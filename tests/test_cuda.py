@@ -16,7 +16,7 @@ pytest.importorskip("numba_cuda")
 from numba import cuda
 
 from diffrender.cuda import arrays, bins, gather, jit, scan
-from diffrender.hard import draw_hard
+from diffrender.hard import Cover, draw_hard
 
 DEPTH = {"near": 1.0, "far": 6.0}
 
@@ -293,12 +293,44 @@ def test_hard_rendering_checks_device_arrays(on_cuda, scene):
         dr.antialias(fragments, cuda.to_device(np.ones((fragments.count, 1))))
 
 
-def test_hard_rendering_says_what_only_the_cpu_does(on_cuda, scene):
-    vertices, faces, size = scene.vertices, scene.faces, (4, 4)
-    fragments = dr.rasterize_hard(vertices, faces, size, backend="cuda")
-    with pytest.raises(dr.BackendError, match="sampled at fragments of backend 'cpu' only"):
-        dr.sample_texture(fragments, dr.Texture(np.zeros((2, 2, 3))), np.zeros((fragments.count, 2)))
-    with pytest.raises(dr.BackendError, match="slopes of an interpolation are found by backend 'cpu' only"):
-        _ = dr.interpolate(fragments, vertices).slopes
+def test_textures_of_hard_rendering_stay_on_the_device(on_cuda, scene):
+    vertices, faces, size, random = scene.vertices, scene.faces, (5, 8), np.random.default_rng(0)
+    texture, uv = dr.Texture(random.uniform(size=(4, 5, 3))), random.uniform(size=(9, 2))
+    corners, results = random.integers(0, 9, faces.shape), []
+    for place in (np.asarray, cuda.to_device):
+        fragments = dr.rasterize_hard(place(vertices), faces, size, attribute_faces=corners, backend="cuda")
+        places = dr.interpolate(fragments, uv, corners)
+        sampled = dr.sample_texture(fragments, texture, places.values, places.slopes)
+        grad = np.random.default_rng(1).normal(size=(fragments.count, 3))
+        back = sampled.backward(place(grad))
+        of_places = places.backward(back.uv, back.slopes)
+        moves = sampled.values_jvp(*(array.reshape(1, *array.shape) for array in (back.uv, back.slopes)), None)
+        results.append((places.slopes, sampled.values, moves, back.uv, back.slopes, back.texture, *of_places))
+    assert isinstance(results[1][5], np.ndarray)  # the texture's gradient is the host's
+    for expected, actual in zip(*results):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_array_equal(actual if actual is results[1][5] else actual.copy_to_host(), expected)
+    settings, colors = dr.Hard(), np.ones_like(vertices)
+    cover = Cover(texture, uv, corners)
+    drawn = draw_hard(
+        cuda.to_device(vertices), faces, size, settings, cuda.to_device(colors), cover=cover, backend="cuda"
+    )
+    grads, tangent = drawn.backward(cuda.to_device(np.ones((*size, 4)))), drawn.jvp(uv=uv)
+    assert isinstance(grads.uv, np.ndarray) and np.abs(grads.uv).max() > 0 and not isinstance(tangent, np.ndarray)
+    empty = draw_hard(
+        vertices[:0],
+        faces[:0],
+        size,
+        settings,
+        vertices[:0],
+        cover=cover._replace(faces_uv=corners[:0]),
+        backend="cuda",
+    )
+    assert not empty.image.any() and not empty.backward(empty.image).uv.any() and not empty.jvp(uv=uv).any()
+    with pytest.raises(ValueError, match="uv is a CUDA array, so vertices_pixel must be one too"):
+        on_host = dr.rasterize_hard(vertices, faces, size, backend="cuda")
+        dr.sample_texture(
+            on_host, texture, cuda.to_device(np.zeros((on_host.count, 2))), np.zeros((on_host.count, 2, 2))
+        )
     with pytest.raises(ValueError, match="attribute_faces are a CUDA array: give them on the host"):
         dr.rasterize_hard(vertices, faces, size, attribute_faces=cuda.to_device(faces), backend="cuda")

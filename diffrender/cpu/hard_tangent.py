@@ -10,11 +10,9 @@ from ..formulas.interpolate import clipped_barycentric
 from ..jit import borrower, formula, kernel, subroutine
 from ..spin import claim, lead, publish
 from .blend import area_backward
-from .fragments import _on_row, barycentrics_at, corners_of, place_weights, qs_of
+from .fragments import _on_row, barycentrics_at, corners_of, qs_of
 from .hard import RING, ROWS
-from .slopes import plane_slopes
-
-CENTER = -2  # in place of a corner: the place is (x, y) as it is, not clipped to the face, as a pixel's centre has it
+from .slopes import CENTER, plane_slopes, shares_at
 
 
 @subroutine
@@ -205,10 +203,7 @@ def fill_tangents(
     (px, py) is the centre of the pixel of a place on an edge.
     """
     of_face = barycentric_slopes(*corners_of(points, faces, face))
-    if corner == CENTER:
-        shares = barycentrics_at(corners_of(points, faces, face), of_face, x, y)
-    else:
-        shares = place_weights(points, faces, face, corner, x, y)
+    shares = shares_at(points, faces, face, corner, x, y)
     qs = qs_of(points, faces, face, perspective)
     inverse = 1.0 / (shares[0] * qs[0] + shares[1] * qs[1] + shares[2] * qs[2])
     one_x, one_y = plane_slopes(of_face, qs[0], qs[1], qs[2])

@@ -5,9 +5,10 @@ import numpy as np
 from numba import cuda
 
 from ..cpu.hard import RING
-from ..cpu.hard_tangent import CENTER, fill_tangents
+from ..cpu.hard_tangent import fill_tangents
 from ..formulas.constants import ONE
 from .blend import MOVED
+from .fragments import place_of
 from .jit import kernel, shared
 
 
@@ -30,22 +31,15 @@ def _interpolate_tangent(
     points, faces, ids, places, perspective, attributes, attribute_faces, motions, painted, i, values, slopes
 ):
     """Fill what `interpolate_tangent` does of one fragment."""
-    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
-    face, corner, x, y, pixel = np.int64(-1), np.int64(CENTER), 0.0, 0.0, np.int64(0)
-    if i < height * width:
-        pixel, face = i, np.int64(ids[i // width + RING, i % width + RING])
-        x, y = i % width + 0.5, i // width + 0.5
-    elif i > height * width:
-        place = i - height * width - 1
-        face, corner, pixel = np.int64(places[0][place]), np.int64(places[1][place]), np.int64(places[3][place])
-        x, y = places[2][place, 0], places[2][place, 1]
     for d in range(len(values)):
         for channel in range(values.shape[2]):
             values[d, i, channel] = 0
     for d in range(len(slopes)):
         for channel in range(slopes.shape[2]):
             slopes[d, i, channel, 0], slopes[d, i, channel, 1] = 0, 0
+    face, corner, x, y, pixel = place_of(ids, places, i)
     if face >= 0:
+        width = ids.shape[1] - 2 * RING
         px, py = pixel % width + 0.5, pixel // width + 0.5
         given = (perspective, attributes, attribute_faces, motions, painted)
         fill_tangents(points, faces, face, corner, x, y, px, py, *given, i, values, slopes)

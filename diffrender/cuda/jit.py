@@ -46,7 +46,20 @@ def _share_safely() -> None:
 
 
 if SIMULATED:
+    from numba.cuda.simulator import kernel as simulator
+
     _share_safely()
+
+
+class _Here:
+    """The simulated device within a kernel, else `cuda`.
+
+    The simulator puts its device in the place of a module's `cuda` while a thread is in one of its functions: another thread
+    that is in a function of the same module then, for a kernel of another module, would lose it.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(simulator._kernel_context or cuda, name)
 
 
 def kernel(function: Callable) -> Any:
@@ -67,7 +80,11 @@ def kernel(function: Callable) -> Any:
 
 def device(function: Callable) -> Any:
     """Compile a function that kernels call."""
-    return cuda.jit(device=True)(function)
+    if not SIMULATED:
+        return cuda.jit(device=True)(function)
+    if function.__globals__.get("cuda") is cuda:
+        function.__globals__["cuda"] = _Here()
+    return function
 
 
 def shared(function: Callable) -> Any:

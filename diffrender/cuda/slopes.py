@@ -1,0 +1,192 @@
+"""How values change from pixel to pixel at fragments, and back, on the device: what `diffrender.cpu.slopes` does, a fragment a
+thread, and on the way back a tile that a face is seen in."""
+
+import numpy as np
+from numba import cuda
+
+from ..cpu.fragments import _give_corners
+from ..cpu.hard import RING
+from ..cpu.slopes import CENTER, fill_slopes, fill_slopes_backward, weights_at
+from .fragments import POSITIONS, box_within, place_of
+from .jit import kernel, shared
+
+
+@shared
+def _slope(points, faces, ids, places, perspective, attributes, attribute_faces, i, slopes):
+    """Fill a row of slopes (S, C, 2), see `slope`."""
+    for channel in range(attributes.shape[1]):
+        slopes[i, channel, 0], slopes[i, channel, 1] = 0, 0
+    face, corner, x, y, _ = place_of(ids, places, i)
+    if face >= 0:
+        weights = weights_at(points, faces, face, corner, x, y, perspective)
+        fill_slopes(points, faces, face, perspective, attributes, attribute_faces, weights, i, slopes)
+
+
+@kernel
+def slope(points, faces, ids, places, perspective, attributes, attribute_faces, slopes):
+    """Fill slopes (S, C, 2) of all fragments, 0 for nothing."""
+    for i in range(cuda.grid(1), len(slopes), cuda.gridsize(1)):
+        _slope(points, faces, ids, places, perspective, attributes, attribute_faces, i, slopes)
+
+
+@shared
+def _slope_tile_backward(
+    points,
+    faces,
+    ids,
+    perspective,
+    attributes,
+    attribute_faces,
+    grad_slopes,
+    grad_values,
+    face,
+    x0,
+    x1,
+    y0,
+    y1,
+    slot,
+    sums,
+    shares_of,
+):
+    """Do what `slope_centers_backward` does for a face in a tile."""
+    channels, width, first = attributes.shape[1], ids.shape[1] - 2 * RING, faces[face, 0]
+    for channel in range(channels + 1):
+        sums[slot, 0, channel], sums[slot, 1, channel], sums[slot, 2, channel] = 0.0, 0.0, 0.0
+    given = (perspective, attributes, attribute_faces)
+    for row in range(y0, y1 + 1):
+        for column in range(x0, x1 + 1):
+            if ids[row, column] != face:
+                continue
+            x, y, pixel = column - RING + 0.5, row - RING + 0.5, (row - RING) * width + column - RING
+            weights = weights_at(points, faces, face, CENTER, x, y, perspective)
+            into = (pixel, grad_slopes, grad_values, slot, sums)
+            shrinking = fill_slopes_backward(points, faces, face, *given, weights, *into) * weights[3]
+            sums[slot, 0, channels] += shrinking
+            sums[slot, 1, channels] += shrinking * (x - points[first, 0])
+            sums[slot, 2, channels] += shrinking * (y - points[first, 1])
+    _give_corners(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of)
+
+
+@kernel
+def slope_centers_backward(
+    points,
+    faces,
+    bounds,
+    offsets,
+    ids,
+    slot_entries,
+    slot_faces,
+    perspective,
+    attributes,
+    attribute_faces,
+    grad_slopes,
+    grad_values,
+    sums,
+    shares_of,
+):
+    """Add to grad_values (S, C) what grad_slopes (S, C, 2) of pixels' centres give, and fill shares_of (N, 3, C + 3), a row for
+    each entry that is seen, with the rest at the corners of its face; sums (N, 3, C + 1) are scratch."""
+    for slot in range(cuda.grid(1), len(slot_entries), cuda.gridsize(1)):
+        face = slot_faces[slot]
+        x0, x1, y0, y1 = box_within(bounds, offsets, face, slot_entries[slot], ids)
+        _slope_tile_backward(
+            points,
+            faces,
+            ids,
+            perspective,
+            attributes,
+            attribute_faces,
+            grad_slopes,
+            grad_values,
+            face,
+            x0,
+            x1,
+            y0,
+            y1,
+            slot,
+            sums,
+            shares_of,
+        )
+
+
+@shared
+def _slope_place_backward(
+    points,
+    faces,
+    places,
+    perspective,
+    attributes,
+    attribute_faces,
+    grad_slopes,
+    grad_values,
+    place,
+    shrinking,
+    sums,
+    shares_of,
+):
+    """Do what `slope_places_backward` does for a place."""
+    for channel in range(attributes.shape[1] + 1):
+        sums[place, 0, channel], sums[place, 1, channel], sums[place, 2, channel] = 0.0, 0.0, 0.0
+    face, row = np.int64(places[0][place]), len(grad_slopes) - len(places[0]) + place
+    corner, x, y = places[1][place], places[2][place, 0], places[2][place, 1]
+    weights, given = weights_at(points, faces, face, corner, x, y, perspective), (attributes, attribute_faces)
+    into = (row, grad_slopes, grad_values, place, sums)
+    shrinking[place] = fill_slopes_backward(points, faces, face, perspective, *given, weights, *into)
+    _give_corners(points, faces, face, attributes, attribute_faces, perspective, place, sums, shares_of)
+
+
+@kernel
+def slope_places_backward(
+    points,
+    faces,
+    places,
+    perspective,
+    attributes,
+    attribute_faces,
+    grad_slopes,
+    grad_values,
+    shrinking,
+    sums,
+    shares_of,
+):
+    """Add to the last N rows of grad_values (S, C) what grad_slopes (S, C, 2) of places give, and fill shrinking (N,), the
+    gradients of log(1 / q), and shares_of (N, 3, C + 3), the rest at their faces' corners; sums (N, 3, C + 1) are scratch."""
+    for place in range(cuda.grid(1), len(places[0]), cuda.gridsize(1)):
+        _slope_place_backward(
+            points,
+            faces,
+            places,
+            perspective,
+            attributes,
+            attribute_faces,
+            grad_slopes,
+            grad_values,
+            place,
+            shrinking,
+            sums,
+            shares_of,
+        )
+
+
+@kernel
+def add_to_slots(shares_of, sums):
+    """Add corners' gradients (N, 3, C + 3) to those of entries (N, 9 + 3 C)."""
+    width = shares_of.shape[2]
+    channels = width - 3
+    for i in range(cuda.grid(1), len(shares_of) * 3 * width, cuda.gridsize(1)):
+        slot, corner, k = i // (3 * width), i // width % 3, i % width
+        into = POSITIONS + channels * corner + k if k < channels else 3 * corner + k - channels
+        sums[slot, into] += shares_of[slot, corner, k]
+
+
+@kernel
+def add_to_places(shares_of, grad_points, grad_attributes):
+    """Add corners' gradients (N, 3, C + 3) to those of places, grad_points (N, 3, 3) and grad_attributes (N, 3, C)."""
+    width = shares_of.shape[2]
+    channels = width - 3
+    for i in range(cuda.grid(1), len(shares_of) * 3 * width, cuda.gridsize(1)):
+        place, corner, k = i // (3 * width), i // width % 3, i % width
+        if k < channels:
+            grad_attributes[place, corner, k] += shares_of[place, corner, k]
+        else:
+            grad_points[place, corner, k - channels] += shares_of[place, corner, k]
