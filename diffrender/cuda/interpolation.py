@@ -47,7 +47,7 @@ class DeviceInterpolation:
         with lock:
             found = allocate(shape, of.dtype, of.stream) if of.stays else self._workspace.take(shape, of.dtype)
             surface = (of.points, of.own_faces, of.ids, tuple(of.places))
-            slopes.slope[(*spread(of.count), of.stream)](*surface, *self._given, found)
+            slopes.slope[(*spread(of.count), of.stream)](*surface, self._given, found)
             return found
 
     def backward(self, grad_values: Any, grad_slopes: Any | None = None) -> InterpolationGradients:

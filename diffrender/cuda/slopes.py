@@ -8,12 +8,13 @@ from ..cpu.fragments import _give_corners
 from ..cpu.hard import RING
 from ..cpu.slopes import CENTER, fill_slopes, fill_slopes_backward, weights_at
 from .fragments import POSITIONS, box_within, place_of
-from .jit import kernel, shared
+from .jit import device, kernel, shared
 
 
 @shared
-def _slope(points, faces, ids, places, perspective, attributes, attribute_faces, i, slopes):
+def _slope(points, faces, ids, places, given, i, slopes):
     """Fill a row of slopes (S, C, 2), see `slope`."""
+    perspective, attributes, attribute_faces = given
     for channel in range(attributes.shape[1]):
         slopes[i, channel, 0], slopes[i, channel, 1] = 0, 0
     face, corner, x, y, _ = place_of(ids, places, i)
@@ -23,44 +24,37 @@ def _slope(points, faces, ids, places, perspective, attributes, attribute_faces,
 
 
 @kernel
-def slope(points, faces, ids, places, perspective, attributes, attribute_faces, slopes):
-    """Fill slopes (S, C, 2) of all fragments, 0 for nothing."""
+def slope(points, faces, ids, places, given, slopes):
+    """Fill slopes (S, C, 2) of all fragments, 0 for nothing; given are whether values lie in perspective, attributes and their
+    faces."""
     for i in range(cuda.grid(1), len(slopes), cuda.gridsize(1)):
-        _slope(points, faces, ids, places, perspective, attributes, attribute_faces, i, slopes)
+        _slope(points, faces, ids, places, given, i, slopes)
+
+
+@device
+def _clear(number, sums):
+    """Fill a row of sums (N, 3, C + 1) with 0."""
+    for axis in range(3):
+        for channel in range(sums.shape[2]):
+            sums[number, axis, channel] = 0.0
 
 
 @shared
-def _slope_tile_backward(
-    points,
-    faces,
-    ids,
-    perspective,
-    attributes,
-    attribute_faces,
-    grad_slopes,
-    grad_values,
-    face,
-    x0,
-    x1,
-    y0,
-    y1,
-    slot,
-    sums,
-    shares_of,
-):
-    """Do what `slope_centers_backward` does for a face in a tile."""
+def _slope_tile_backward(points, faces, ids, given, grads, face, box, slot, into):
+    """Do what `slope_centers_backward` does for a face in a tile, whose sums are 0."""
+    perspective, attributes, attribute_faces = given
+    (grad_slopes, grad_values), (sums, shares_of), (x0, x1, y0, y1) = grads, into, box
     channels, width, first = attributes.shape[1], ids.shape[1] - 2 * RING, faces[face, 0]
-    for channel in range(channels + 1):
-        sums[slot, 0, channel], sums[slot, 1, channel], sums[slot, 2, channel] = 0.0, 0.0, 0.0
-    given = (perspective, attributes, attribute_faces)
     for row in range(y0, y1 + 1):
         for column in range(x0, x1 + 1):
             if ids[row, column] != face:
                 continue
             x, y, pixel = column - RING + 0.5, row - RING + 0.5, (row - RING) * width + column - RING
             weights = weights_at(points, faces, face, CENTER, x, y, perspective)
-            into = (pixel, grad_slopes, grad_values, slot, sums)
-            shrinking = fill_slopes_backward(points, faces, face, *given, weights, *into) * weights[3]
+            of_pixel = (weights, pixel, grad_slopes, grad_values, slot, sums)
+            shrinking = weights[3] * fill_slopes_backward(
+                points, faces, face, perspective, attributes, attribute_faces, *of_pixel
+            )
             sums[slot, 0, channels] += shrinking
             sums[slot, 1, channels] += shrinking * (x - points[first, 0])
             sums[slot, 2, channels] += shrinking * (y - points[first, 1])
@@ -68,104 +62,37 @@ def _slope_tile_backward(
 
 
 @kernel
-def slope_centers_backward(
-    points,
-    faces,
-    bounds,
-    offsets,
-    ids,
-    slot_entries,
-    slot_faces,
-    perspective,
-    attributes,
-    attribute_faces,
-    grad_slopes,
-    grad_values,
-    sums,
-    shares_of,
-):
-    """Add to grad_values (S, C) what grad_slopes (S, C, 2) of pixels' centres give, and fill shares_of (N, 3, C + 3), a row for
-    each entry that is seen, with the rest at the corners of its face; sums (N, 3, C + 1) are scratch."""
-    for slot in range(cuda.grid(1), len(slot_entries), cuda.gridsize(1)):
-        face = slot_faces[slot]
-        x0, x1, y0, y1 = box_within(bounds, offsets, face, slot_entries[slot], ids)
-        _slope_tile_backward(
-            points,
-            faces,
-            ids,
-            perspective,
-            attributes,
-            attribute_faces,
-            grad_slopes,
-            grad_values,
-            face,
-            x0,
-            x1,
-            y0,
-            y1,
-            slot,
-            sums,
-            shares_of,
-        )
+def slope_centers_backward(points, faces, bounds, offsets, ids, listed, given, grads, into):
+    """Add to grad_values (S, C) what grad_slopes (S, C, 2) of pixels' centres give, `grads`, and fill shares_of (N, 3, C + 3), a
+    row for each of the entries that are seen, `listed` with their faces, with the rest at the corners of these: see `into`,
+    whose sums (N, 3, C + 1) are scratch."""
+    for slot in range(cuda.grid(1), len(listed[0]), cuda.gridsize(1)):
+        face = listed[1][slot]
+        box = box_within(bounds, offsets, face, listed[0][slot], ids)
+        _clear(slot, into[0])
+        _slope_tile_backward(points, faces, ids, given, grads, face, box, slot, into)
 
 
 @shared
-def _slope_place_backward(
-    points,
-    faces,
-    places,
-    perspective,
-    attributes,
-    attribute_faces,
-    grad_slopes,
-    grad_values,
-    place,
-    shrinking,
-    sums,
-    shares_of,
-):
-    """Do what `slope_places_backward` does for a place."""
-    for channel in range(attributes.shape[1] + 1):
-        sums[place, 0, channel], sums[place, 1, channel], sums[place, 2, channel] = 0.0, 0.0, 0.0
+def _slope_place_backward(points, faces, places, given, grads, place, shrinking, into):
+    """Do what `slope_places_backward` does for a place, whose sums are 0."""
+    perspective, attributes, attribute_faces = given
+    (grad_slopes, grad_values), (sums, shares_of) = grads, into
     face, row = np.int64(places[0][place]), len(grad_slopes) - len(places[0]) + place
     corner, x, y = places[1][place], places[2][place, 0], places[2][place, 1]
-    weights, given = weights_at(points, faces, face, corner, x, y, perspective), (attributes, attribute_faces)
-    into = (row, grad_slopes, grad_values, place, sums)
-    shrinking[place] = fill_slopes_backward(points, faces, face, perspective, *given, weights, *into)
+    weights = weights_at(points, faces, face, corner, x, y, perspective)
+    of_place = (weights, row, grad_slopes, grad_values, place, sums)
+    shrinking[place] = fill_slopes_backward(points, faces, face, perspective, attributes, attribute_faces, *of_place)
     _give_corners(points, faces, face, attributes, attribute_faces, perspective, place, sums, shares_of)
 
 
 @kernel
-def slope_places_backward(
-    points,
-    faces,
-    places,
-    perspective,
-    attributes,
-    attribute_faces,
-    grad_slopes,
-    grad_values,
-    shrinking,
-    sums,
-    shares_of,
-):
-    """Add to the last N rows of grad_values (S, C) what grad_slopes (S, C, 2) of places give, and fill shrinking (N,), the
-    gradients of log(1 / q), and shares_of (N, 3, C + 3), the rest at their faces' corners; sums (N, 3, C + 1) are scratch."""
+def slope_places_backward(points, faces, places, given, grads, shrinking, into):
+    """Do what `slope_centers_backward` does for places, the last N rows of the gradients; and fill shrinking (N,), the gradients
+    of log(1 / q)."""
     for place in range(cuda.grid(1), len(places[0]), cuda.gridsize(1)):
-        _slope_place_backward(
-            points,
-            faces,
-            places,
-            perspective,
-            attributes,
-            attribute_faces,
-            grad_slopes,
-            grad_values,
-            place,
-            shrinking,
-            sums,
-            shares_of,
-        )
+        _clear(place, into[0])
+        _slope_place_backward(points, faces, places, given, grads, place, shrinking, into)
 
 
 @kernel

@@ -36,10 +36,13 @@ class DeviceSampled(Sampled):
         grad_values = check_gradient(grad_values, "grad_values", self._values, "cuda")
         with lock:
             of, scratch = self._of, Workspace(self._of.stream)
-            shapes = (self._uv.shape, self._slopes.shape if self.takes_slopes else (1, 2, 2))
-            grads = tuple(allocate(s, of.dtype, of.stream) if of.stays else scratch.take(s, of.dtype) for s in shapes)
-            texture = self.fill_gradients(given_to(grad_values, scratch), *grads, scratch)
-            return SampledGradients(of.result(grads[0]), of.result(grads[1]) if self.takes_slopes else None, texture)
+            slopes = self._slopes.shape if self.takes_slopes else (1, 2, 2)
+            grad_uv, grad_slopes = (
+                allocate(shape, of.dtype, of.stream) if of.stays else scratch.take(shape, of.dtype)
+                for shape in (self._uv.shape, slopes)
+            )
+            texture = self.fill_gradients(given_to(grad_values, scratch), grad_uv, grad_slopes, scratch)
+            return SampledGradients(of.result(grad_uv), of.result(grad_slopes) if self.takes_slopes else None, texture)
 
     def fill_gradients(self, grad_values: Any, grad_uv: Any, grad_slopes: Any, scratch: Workspace) -> np.ndarray:
         """Fill grad_uv (S, 2) and, if the colours depend on slopes, grad_slopes (S, 2, 2) on the device for grad_values (S, 3)
