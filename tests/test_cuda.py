@@ -294,8 +294,8 @@ def test_hard_rendering_checks_device_arrays(on_cuda, scene):
 
 
 def test_textures_of_hard_rendering_stay_on_the_device(on_cuda, scene):
-    vertices, faces, size, random = scene.vertices, scene.faces, (5, 8), np.random.default_rng(0)
-    texture, uv = dr.Texture(random.uniform(size=(40, 50, 3))), random.uniform(size=(9, 2))
+    vertices, faces, size, random = scene.vertices, scene.faces[6:10], (4, 7), np.random.default_rng(0)
+    texture, uv = dr.Texture(random.uniform(size=(9, 12, 3)), "repeat"), 6 * random.uniform(size=(9, 2))
     corners, results = random.integers(0, 9, faces.shape), []
     for place in (np.asarray, cuda.to_device):
         fragments = dr.rasterize_hard(place(vertices), faces, size, attribute_faces=corners, backend="cuda")
