@@ -126,11 +126,11 @@ def interpolate_centers_tangent(
                             by = (change + x * slope_change) * inverse - here * shrinking
                             values[d, pixel, channel] = by
                             if len(slopes) > 0:
-                                at, given = channels, (here, by, shrinking, inverse)
+                                given = (here, by, shrinking, inverse)
                                 for axis in range(2):
-                                    of_plane = plane[axis + 1, channel], plane[axis + 1, at]
-                                    moves = moved[axis + 1, channel], moved[axis + 1, at]
-                                    slopes[d, pixel, channel, axis] = _slope_tangent(*of_plane, *moves, *given)
+                                    rises = plane[axis + 1, channel], plane[axis + 1, channels]
+                                    turns = moved[axis + 1, channel], moved[axis + 1, channels]
+                                    slopes[d, pixel, channel, axis] = _slope_tangent(*rises, *turns, *given)
 
 
 @subroutine

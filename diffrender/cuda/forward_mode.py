@@ -39,8 +39,8 @@ def tangent_of(drawn: Drawn, directions: RasterDirections) -> Any:
         return tangent if saved.stays else download(tangent, stream)
     assert saved.depth is not None
     painted = _upload(directions.attributes, dtype, scratch)
-    moved = None if surface.textured is None else directions.texture
-    texels = scratch.upload(texel_motions(surface.textured and surface.textured.pyramid, moved, dtype))
+    pyramid = None if surface.textured is None else surface.textured.pyramid
+    texels = scratch.upload(texel_motions(pyramid, directions.texture, dtype))
     texels = texels if directions.texture is not None else texels[:0]
     fixed = (surface.of_log_q, surface.perspective, saved.transmittance, saved.color, *saved.softmax)
     for channel in range(0, channels, CHANNELS):

@@ -45,21 +45,24 @@ def _share_safely() -> None:
     FakeCUDAShared.array = array
 
 
-if SIMULATED:
+def _keep_device_in_sight(names: dict[str, Any]) -> None:
+    """Let functions of a module see the simulated device as `cuda`, also for kernels of another module.
+
+    The simulator puts it in the place of a module's `cuda` while a thread is in one of its functions, and takes it away when
+    that one leaves: others that are in one too lose it.
+    """
     from numba.cuda.simulator import kernel as simulator
 
+    class Here:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(simulator._kernel_context or cuda, name)
+
+    if names.get("cuda") is cuda:
+        names["cuda"] = Here()
+
+
+if SIMULATED:
     _share_safely()
-
-
-class _Here:
-    """The simulated device within a kernel, else `cuda`.
-
-    The simulator puts its device in the place of a module's `cuda` while a thread is in one of its functions: another thread
-    that is in a function of the same module then, for a kernel of another module, would lose it.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(simulator._kernel_context or cuda, name)
 
 
 def kernel(function: Callable) -> Any:
@@ -82,8 +85,7 @@ def device(function: Callable) -> Any:
     """Compile a function that kernels call."""
     if not SIMULATED:
         return cuda.jit(device=True)(function)
-    if function.__globals__.get("cuda") is cuda:
-        function.__globals__["cuda"] = _Here()
+    _keep_device_in_sight(function.__globals__)
     return function
 
 
