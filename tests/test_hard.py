@@ -537,6 +537,15 @@ def test_the_backends_agree_where_outlines_and_surfaces_cross(dtype, tolerance, 
     assert_transposed(actual.image, grads, actual.jvp, grad, tolerance, 1)
 
 
+def test_centres_on_an_edge_have_a_forward_mode(on):
+    """Of a square whose diagonal and sides go through centres of pixels, which are not clipped to their face."""
+    vertices = np.array([(2.5, 1.5, 2), (6.5, 1.5, 3), (6.5, 5.5, 2), (2.5, 5.5, 4)])
+    faces, colors = np.array([(0, 1, 2), (0, 2, 3)]), np.random.default_rng(0).uniform(size=(4, 3))
+    out = draw_hard(vertices, faces, (7, 9), dr.Hard(), colors, backend=on.name)
+    grad = np.random.default_rng(1).normal(size=out.image.shape)
+    assert_transposed(out.image, out.backward(grad), out.jvp, grad, 1e-12, 1)
+
+
 @pytest.mark.parametrize("seams", [False, True])
 def test_the_backends_agree_stage_by_stage(seams, on_cuda):
     """With attributes at corners, some corners of one face sharing theirs, and a background that has its gradient."""
