@@ -159,7 +159,7 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     )
     around = (surface, types.Tuple((doubles2, ints2)), ints, outlines, longs, ints)
     binned, given = (doubles2, ints2, signs, ints2, longs), (flag, reals2, ints2)
-    of_slopes = (types.Tuple(given), types.Tuple((reals3, reals2)), types.UniTuple(doubles3, 2))
+    of_slopes = (types.Tuple(given), types.Tuple((reals3, reals2)))
     named, rows = types.Tuple((longs, ints)), (types.Tuple((longs, ints)), ints2, longs, longs, doubles2)
     kernels: dict[str, tuple[Any, tuple]] = {
         "zbuffer.clear": (zbuffer.clear, (doubles, ints, ints, doubles, ints, ints, ints, ints, longs)),
@@ -245,11 +245,11 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
         "slope": (slopes.slope, (doubles2, ints2, ints2, places, types.Tuple(given), reals3)),
         "slope_centers_backward": (
             slopes.slope_centers_backward,
-            (doubles2, ints2, ints2, longs, ints2, types.Tuple((longs, ints)), *of_slopes),
+            (doubles2, ints2, ints2, longs, ints2, types.Tuple((longs, ints)), *of_slopes, doubles3, doubles3),
         ),
         "slope_places_backward": (
             slopes.slope_places_backward,
-            (doubles2, ints2, places, *of_slopes[:2], doubles, of_slopes[2]),
+            (doubles2, ints2, places, *of_slopes, doubles, doubles3, doubles3),
         ),
         "slopes.add_to_slots": (slopes.add_to_slots, (doubles3, doubles2)),
         "slopes.add_to_places": (slopes.add_to_places, (doubles3, doubles3, doubles3)),

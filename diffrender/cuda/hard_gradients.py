@@ -108,8 +108,8 @@ class HardGradients:
         for count in (len(listed), len(of.places.faces)):
             found.append((room(count, channels + 1), room(count, channels + 3)))
         seen, places, count = (of.bounds, of.offsets, of.ids, (listed, listed_faces)), tuple(of.places), len(shrinking)
-        self._launch(slopes.slope_centers_backward, len(listed), *surface, *seen, given, grads, found[0])
-        self._launch(slopes.slope_places_backward, count, *surface, places, given, grads, shrinking, found[1])
+        self._launch(slopes.slope_centers_backward, len(listed), *surface, *seen, given, grads, *found[0])
+        self._launch(slopes.slope_places_backward, count, *surface, places, given, grads, shrinking, *found[1])
         return found[0][1], found[1][1]
 
     def add_areas(self, grad_areas: Any) -> None:

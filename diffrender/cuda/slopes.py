@@ -31,6 +31,24 @@ def slope(points, faces, ids, places, given, slopes):
         _slope(points, faces, ids, places, given, i, slopes)
 
 
+@shared
+def _slope_backward(points, faces, face, corner, x, y, given, grads, row, number, sums):
+    """Add to a row of grad_values (S, C) what that of grad_slopes (S, C, 2) gives, `grads`, and to sums (N, 3, C + 1); return the
+    gradient of log(1 / q), and 1 / q."""
+    perspective, attributes, attribute_faces = given
+    grad_slopes, grad_values = grads
+    weights = weights_at(points, faces, face, corner, x, y, perspective)
+    of_row = (weights, row, grad_slopes, grad_values, number, sums)
+    return fill_slopes_backward(points, faces, face, perspective, attributes, attribute_faces, *of_row), weights[3]
+
+
+@shared
+def _give(points, faces, face, given, number, sums, shares_of):
+    """Fill what a face's corners get (N, 3, C + 3) for sums (N, 3, C + 1)."""
+    perspective, attributes, attribute_faces = given
+    _give_corners(points, faces, face, attributes, attribute_faces, perspective, number, sums, shares_of)
+
+
 @device
 def _clear(number, sums):
     """Fill a row of sums (N, 3, C + 1) with 0."""
@@ -39,60 +57,41 @@ def _clear(number, sums):
             sums[number, axis, channel] = 0.0
 
 
-@shared
-def _slope_tile_backward(points, faces, ids, given, grads, face, box, slot, into):
-    """Do what `slope_centers_backward` does for a face in a tile, whose sums are 0."""
-    perspective, attributes, attribute_faces = given
-    (grad_slopes, grad_values), (sums, shares_of), (x0, x1, y0, y1) = grads, into, box
-    channels, width, first = attributes.shape[1], ids.shape[1] - 2 * RING, faces[face, 0]
-    for row in range(y0, y1 + 1):
-        for column in range(x0, x1 + 1):
-            if ids[row, column] != face:
-                continue
-            x, y, pixel = column - RING + 0.5, row - RING + 0.5, (row - RING) * width + column - RING
-            weights = weights_at(points, faces, face, CENTER, x, y, perspective)
-            of_pixel = (weights, pixel, grad_slopes, grad_values, slot, sums)
-            shrinking = weights[3] * fill_slopes_backward(
-                points, faces, face, perspective, attributes, attribute_faces, *of_pixel
-            )
-            sums[slot, 0, channels] += shrinking
-            sums[slot, 1, channels] += shrinking * (x - points[first, 0])
-            sums[slot, 2, channels] += shrinking * (y - points[first, 1])
-    _give_corners(points, faces, face, attributes, attribute_faces, perspective, slot, sums, shares_of)
-
-
 @kernel
-def slope_centers_backward(points, faces, bounds, offsets, ids, listed, given, grads, into):
+def slope_centers_backward(points, faces, bounds, offsets, ids, listed, given, grads, sums, shares_of):
     """Add to grad_values (S, C) what grad_slopes (S, C, 2) of pixels' centres give, `grads`, and fill shares_of (N, 3, C + 3), a
-    row for each of the entries that are seen, `listed` with their faces, with the rest at the corners of these: see `into`,
-    whose sums (N, 3, C + 1) are scratch."""
+    row for each of the entries that are seen, `listed` with their faces, with the rest at the corners of these; sums
+    (N, 3, C + 1) are scratch."""
+    width, channels = ids.shape[1] - 2 * RING, sums.shape[2] - 1
     for slot in range(cuda.grid(1), len(listed[0]), cuda.gridsize(1)):
         face = listed[1][slot]
-        box = box_within(bounds, offsets, face, listed[0][slot], ids)
-        _clear(slot, into[0])
-        _slope_tile_backward(points, faces, ids, given, grads, face, box, slot, into)
-
-
-@shared
-def _slope_place_backward(points, faces, places, given, grads, place, shrinking, into):
-    """Do what `slope_places_backward` does for a place, whose sums are 0."""
-    perspective, attributes, attribute_faces = given
-    (grad_slopes, grad_values), (sums, shares_of) = grads, into
-    face, row = np.int64(places[0][place]), len(grad_slopes) - len(places[0]) + place
-    corner, x, y = places[1][place], places[2][place, 0], places[2][place, 1]
-    weights = weights_at(points, faces, face, corner, x, y, perspective)
-    of_place = (weights, row, grad_slopes, grad_values, place, sums)
-    shrinking[place] = fill_slopes_backward(points, faces, face, perspective, attributes, attribute_faces, *of_place)
-    _give_corners(points, faces, face, attributes, attribute_faces, perspective, place, sums, shares_of)
+        x0, x1, y0, y1 = box_within(bounds, offsets, face, listed[0][slot], ids)
+        first_x, first_y = points[faces[face, 0], 0], points[faces[face, 0], 1]
+        _clear(slot, sums)
+        for row in range(y0, y1 + 1):
+            for column in range(x0, x1 + 1):
+                if ids[row, column] == face:
+                    x, y, pixel = column - RING + 0.5, row - RING + 0.5, (row - RING) * width + column - RING
+                    found = _slope_backward(points, faces, face, CENTER, x, y, given, grads, pixel, slot, sums)
+                    shrinking = found[0] * found[1]
+                    sums[slot, 0, channels] += shrinking
+                    sums[slot, 1, channels] += shrinking * (x - first_x)
+                    sums[slot, 2, channels] += shrinking * (y - first_y)
+        _give(points, faces, face, given, slot, sums, shares_of)
 
 
 @kernel
-def slope_places_backward(points, faces, places, given, grads, shrinking, into):
+def slope_places_backward(points, faces, places, given, grads, shrinking, sums, shares_of):
     """Do what `slope_centers_backward` does for places, the last N rows of the gradients; and fill shrinking (N,), the gradients
     of log(1 / q)."""
+    first = len(grads[0]) - len(places[0])
     for place in range(cuda.grid(1), len(places[0]), cuda.gridsize(1)):
-        _clear(place, into[0])
-        _slope_place_backward(points, faces, places, given, grads, place, shrinking, into)
+        face, corner, x, y = places[0][place], np.int64(places[1][place]), places[2][place, 0], places[2][place, 1]
+        _clear(place, sums)
+        shrinking[place], _ = _slope_backward(
+            points, faces, face, corner, x, y, given, grads, first + place, place, sums
+        )
+        _give(points, faces, face, given, place, sums, shares_of)
 
 
 @kernel
