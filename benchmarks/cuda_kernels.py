@@ -42,7 +42,7 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     """Return each kernel by name, with the types of its arguments in a precision."""
     from numba import types
 
-    from diffrender.cuda import bins, color, gather, scan, silhouette, surface, tangent
+    from diffrender.cuda import bins, color, gather, look_up, scan, silhouette, surface, tangent
     from diffrender.formulas.shape import Sigmoid
 
     real = getattr(types, precision)
@@ -56,6 +56,7 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     depth = (real, reals2, real, real, reals2, i64)
     texture = (reals, longs, reals, types.boolean)
     surfaces = (real, reals2, reals2, i64, *texture)
+    fragments = (ints2, reals2, reals3, *texture)  # and a texture at them
     kernels: dict[str, tuple[Any, tuple]] = {
         "bins.zero": (bins._zero, (ints, longs)),
         "bins.prepare": (
@@ -110,6 +111,12 @@ def signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
                 *(reals3, reals3, reals2, i64, reals4),
             ),
         ),
+        "look_up": (look_up.look_up, (*fragments, reals, reals2)),
+        "look_up_backward": (look_up.look_up_backward, (*fragments, reals2, reals2, reals3, longs, real)),
+        "look_up_tangent": (look_up.look_up_tangent, (*fragments, reals3, reals4, reals2, reals3)),
+        "look_up.multiply": (look_up.multiply, (reals2, reals2, reals2)),
+        "look_up.multiply_backward": (look_up.multiply_backward, (reals2, reals2, reals2, reals2)),
+        "look_up.multiply_tangent": (look_up.multiply_tangent, (reals2, reals2, reals3, reals3)),
         "gather_uv": (surface.gather_uv, (longs, ints, ints2, longs, reals2, reals2)),
         "surface.clear": (surface.clear, (longs,)),
         "gather": (gather.gather, (longs, ints, ints2, longs, reals2, i64, real, reals2, reals2)),
@@ -126,11 +133,20 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     from numba import types
     from numba.np.numpy_support import from_dtype
 
-    from diffrender.cuda import blend, contributions, fragments, outline, resolve, zbuffer
+    from diffrender.cuda import (
+        blend,
+        contributions,
+        fragments,
+        hard_tangent,
+        outline,
+        resolve,
+        slopes,
+        zbuffer,
+    )
 
     real = getattr(types, precision)
     i64, flag = types.int64, types.boolean
-    reals, reals2 = real[::1], real[:, ::1]
+    reals, reals2, reals3, reals4 = real[::1], real[:, ::1], real[:, :, ::1], real[:, :, :, ::1]
     signs, ints, ints2, ints3 = types.int8[::1], types.int32[::1], types.int32[:, ::1], types.int32[:, :, ::1]
     longs, double = i64[::1], types.float64
     doubles, doubles2, doubles3 = double[::1], double[:, ::1], double[:, :, ::1]
@@ -143,6 +159,7 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
     )
     around = (surface, types.Tuple((doubles2, ints2)), ints, outlines, longs, ints)
     binned, given = (doubles2, ints2, signs, ints2, longs), (flag, reals2, ints2)
+    of_slopes = (types.Tuple(given), types.Tuple((reals3, reals2)))
     named, rows = types.Tuple((longs, ints)), (types.Tuple((longs, ints)), ints2, longs, longs, doubles2)
     kernels: dict[str, tuple[Any, tuple]] = {
         "zbuffer.clear": (zbuffer.clear, (doubles, ints, ints, doubles, ints, ints, ints, ints, longs)),
@@ -212,6 +229,30 @@ def hard_signatures(precision: str) -> dict[str, tuple[Any, tuple]]:
             (*rows, flag, named, i64, doubles3, doubles3, doubles2, reals2),
         ),
         "gather_attributes": (contributions.gather_attributes, (*rows, named, i64, doubles3, reals2)),
+        "move_points": (hard_tangent.move_points, (doubles2, doubles3, doubles3)),
+        "interpolate_tangent": (
+            hard_tangent.interpolate_tangent,
+            (doubles2, ints2, ints2, places, *given, doubles3, reals3, reals3, reals4),
+        ),
+        "areas_tangent": (hard_tangent.areas_tangent, (ints2, doubles3, doubles3, doubles2)),
+        "hard_tangent.crop": (hard_tangent.crop, (reals3, reals3)),
+        "blend_tangent": (
+            hard_tangent.blend_tangent,
+            (ints, longs, ints2, doubles, reals2, doubles2, reals3, reals3),
+        ),
+        "straight_alpha_tangent": (hard_tangent.straight_alpha_tangent, (ints, real, reals, reals2, reals3)),
+        "contributions.add": (contributions.add, (reals2, reals2)),
+        "slope": (slopes.slope, (doubles2, ints2, ints2, places, types.Tuple(given), reals3)),
+        "slope_centers_backward": (
+            slopes.slope_centers_backward,
+            (doubles2, ints2, ints2, longs, ints2, types.Tuple((longs, ints)), *of_slopes, doubles3, doubles3),
+        ),
+        "slope_places_backward": (
+            slopes.slope_places_backward,
+            (doubles2, ints2, places, *of_slopes, doubles, doubles3, doubles3),
+        ),
+        "slopes.add_to_slots": (slopes.add_to_slots, (doubles3, doubles2)),
+        "slopes.add_to_places": (slopes.add_to_places, (doubles3, doubles3, doubles3)),
     }
     return kernels
 

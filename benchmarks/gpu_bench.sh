@@ -32,11 +32,12 @@ step() {  # title, seconds, command...
 nvidia-smi >>"$log" 2>&1
 hard=${PART:-}
 compile='import sys, numpy as np, diffrender as dr; from benchmarks.cuda_bench import random_colors, sphere
-from diffrender.hard import draw_hard
-v, f = sphere(2, 64, sys.argv[2]); c = random_colors(len(v)).astype(sys.argv[2])
+from diffrender.hard import Cover, draw_hard
+v, f = sphere(2, 64, sys.argv[2]); c = random_colors(len(v)).astype(sys.argv[2]); image = np.ones((64, 64, 3), sys.argv[2])
 corners = np.arange(f.size).reshape(-1, 3) # torn, it has seams
 for v, f, c in (v, f, c), (v[f].reshape(-1, 3), corners, c[f].reshape(-1, 3)):
-    draw_hard(v, f, (64, 64), dr.Hard(), c, backend=sys.argv[1]).backward(np.ones((64, 64, 4)))'
+    out = draw_hard(v, f, (64, 64), dr.Hard(), c, None, Cover(dr.Texture(image), v[:, :2] / 9, f), sys.argv[1])
+    out.backward(np.ones((64, 64, 4))); out.jvp(v)'
 if [ "$hard" ]; then # side by side, to be found in the cache by what follows
     for backend in cuda cpu; do
         for precision in float32 float64; do
@@ -47,17 +48,18 @@ if [ "$hard" ]; then # side by side, to be found in the cache by what follows
 fi
 step "accuracy, bits, times" "$([ "$hard" ] && echo 90 || echo 260)" "$python" -m benchmarks.cuda_bench --json "$out/cuda-$name${hard:+-$hard}.json" ${hard:+--hard}
 if [ "$hard" ]; then
-    step "tests on the device" 80 "$python" -m pytest -q -p no:cacheprovider tests/test_hard.py tests/test_cuda.py \
+    step "tests on the device" 80 "$python" -m pytest -q -p no:cacheprovider tests/test_hard.py tests/test_cuda.py tests/test_hard_texture.py \
         -k "(cuda or agree) and (hard or centre or convex or axis or agree)"
 else
     step "tests on the device" 170 "$python" -m pytest -q -p no:cacheprovider -k cuda tests/test_rasterize.py tests/test_cuda.py \
         tests/test_backend.py tests/test_texture.py tests/test_coverage.py tests/test_jvp.py
 fi
 small='import numpy as np, sys; sys.path.insert(0, "tests"); import scenes, diffrender as dr
-from diffrender.hard import draw_hard
+from diffrender.hard import Cover, draw_hard
 for make in scenes.ALL:
     s = make(); c = s.attributes(3).astype(np.float32); v = s.vertices.astype(np.float32)
-    draw_hard(v, s.faces, s.size, dr.Hard(), c, backend="cuda").backward(np.ones((*s.size, 4)))
+    laid = Cover(dr.Texture(np.ones((64, 64, 3), np.float32)), v[:, :2] / 9, s.faces)
+    out = draw_hard(v, s.faces, s.size, dr.Hard(), c, None, laid, "cuda"); out.backward(np.ones((*s.size, 4))); out.jvp(v)
     if "HARD" == "hard": continue
     dr.rasterize_soft(v, s.faces, s.size, backend="cuda").backward(np.ones(s.size))
     dr.rasterize_soft(v, s.faces, s.size, attributes=c, backend="cuda").backward(np.ones(s.size), np.ones((*s.size, 3)))'

@@ -102,12 +102,18 @@ def check_rows(values: Any, count: int, vertices: Any) -> Any:
     values = _array(values, "values")
     if values.ndim != 2 or len(values) != count:
         raise ValueError(f"values must have shape (S, C) with S = {count}, got {values.shape}")
+    return check_precision("values", values, vertices)
+
+
+def check_precision(name: str, values: Any, vertices: Any) -> Any:
+    """Return values in the precision of the vertices; a CUDA array must already have it."""
+    values = _array(values, name)
     if not on_device(values):
         return np.ascontiguousarray(values, vertices.dtype)
     if not on_device(vertices):
-        raise ValueError("values is a CUDA array, so vertices_pixel must be one too")
+        raise ValueError(f"{name} is a CUDA array, so vertices_pixel must be one too")
     if values.dtype != vertices.dtype:
-        raise ValueError(f"values must be {vertices.dtype} like vertices_pixel, got {values.dtype}")
+        raise ValueError(f"{name} must be {vertices.dtype} like vertices_pixel, got {values.dtype}")
     return values
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .antialiasing import blend
-from .backend import BackendError, Name, RasterDirections, RasterGradients, choose
+from .backend import Name, RasterDirections, RasterGradients, choose
 from .checks import check_attributes, check_background, check_gradient, check_positive
 from .directions import check_directions
 from .fragments import Fragments, rasterize_checked, rasterize_hard
@@ -164,16 +164,19 @@ class HardRaster:
         finite, or a direction of what the raster does not have.
         """
         given = {"vertices_pixel": vertices_pixel, "attributes": attributes, "uv": uv, "texture": texture}
+        directions, several = check_directions(given, self._shapes())
+        tangents = self.image_jvp(RasterDirections(**directions))
+        return tangents if several else tangents[0]
+
+    def _shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Return the shapes of the gradients by name, None of what the raster does not have."""
         drawn, layer = self._drawn, self._layer
-        shapes = {
+        return {
             "vertices_pixel": self._fragments.points.shape,
             "attributes": None if drawn is None else drawn.attributes.shape,
             "uv": None if layer is None else layer.uv.attributes.shape,
             "texture": None if layer is None else layer.sampled.shape,
         }
-        directions, several = check_directions(given, shapes)
-        tangents = self.image_jvp(RasterDirections(**directions))
-        return tangents if several else tangents[0]
 
     def image_jvp(self, directions: RasterDirections) -> np.ndarray:
         """Return how the image changes in directions that have been checked: (D, H, W, C + 1)."""
@@ -221,12 +224,7 @@ def draw_hard(
     checked: bool = False,
 ) -> HardRaster:
     """Draw faces (F, 3) with vertices (V, 3) in pixel space on an image of size (H, W), with attributes (V, C), or such at the
-    corners that attribute_faces (F, 3) names; with a cover, times its texture. Vertices and size may have been checked. Raises
-    BackendError for a cover on "cuda"."""
-    if cover is not None:
-        if backend == "cuda":
-            raise BackendError("a texture is drawn by Hard on backend 'cpu' only")
-        backend = "cpu"
+    corners that attribute_faces (F, 3) names; with a cover, times its texture. Vertices and size may have been checked."""
     seams = attribute_faces if cover is None or not cover.has_seams else cover.faces_uv
     fragments: Any
     if checked and choose(backend) == "cpu":
@@ -236,7 +234,7 @@ def draw_hard(
     if not isinstance(fragments, Fragments):
         from .cuda.hard_raster import draw
 
-        return draw(fragments, attributes, attribute_faces, settings)
+        return draw(fragments, attributes, attribute_faces, cover, settings)
     if attributes is None:
         return HardRaster(fragments, None, None)
     if attribute_faces is None:

@@ -245,8 +245,7 @@ def render(
     clipped: colours exceed 1 where it is strong. A texture is multiplied by the lit vertex colours, 1 where there are none;
     `backward` then has the gradients of `uv` and `texture` too, and in all of them what a trilinear texture's level
     contributes. To compare with a photo, blend:
-    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera, BackendError for a
-    texture drawn by `Hard` on "cuda".
+    image[..., :3] * alpha + (1 - alpha) * behind. Raises ValueError if no vertex is in front of the camera.
     """
     whole = None
     if isinstance(light, Lights) and light.normals == "flat":

@@ -1,16 +1,18 @@
 """A texture at the fragments of a hard rasterization, and back."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .backend import BackendError
-from .checks import check_background
+from .checks import check_background, check_precision
 from .fragments import Fragments
 from .pyramid import CHANNELS, Pyramid, build_pyramid, fill_pyramid
 from .texture import Texture
 from .threads import run_on_workers
+
+if TYPE_CHECKING:
+    from .cuda.hard import DeviceFragments
 
 
 class SampledGradients(NamedTuple):
@@ -70,7 +72,7 @@ class Sampled:
 
 
 def sample_texture(
-    fragments: Fragments,
+    fragments: "Fragments | DeviceFragments",
     texture: Texture,
     uv: Any,
     slopes: Any | None = None,
@@ -80,29 +82,37 @@ def sample_texture(
 
     A trilinear texture is blended from two of its sizes by how far uv goes from pixel to pixel: slopes (S, 2, 2), those of the
     interpolation. Where nothing is seen, values are `background`. Raises ValueError for another shape, or without slopes where
-    they are needed, BackendError for fragments of the GPU.
+    they are needed.
     """
-    if not isinstance(fragments, Fragments):
-        raise BackendError("a texture is sampled at fragments of backend 'cpu' only")
-    uv, dtype = np.asarray(uv), fragments.vertices_pixel.dtype
-    if uv.shape != (fragments.count, 2):
-        raise ValueError(f"uv must have shape (S, 2) with S = {fragments.count}, got {uv.shape}")
-    if texture.image.dtype != dtype:
-        texture = replace(texture, image=texture.image.astype(dtype))
-    pyramid = build_pyramid(texture)
-    steps = np.empty((0, 2, 2), dtype)
+    count, vertices, uv_shape = fragments.count, fragments.vertices_pixel, tuple(np.shape(uv))
+    dtype = vertices.dtype
+    if uv_shape != (count, 2):
+        raise ValueError(f"uv must have shape (S, 2) with S = {count}, got {uv_shape}")
+    steps = None
     if texture.filter == "trilinear":
-        if slopes is None or np.shape(slopes) != (fragments.count, 2, 2):
+        if slopes is None or np.shape(slopes) != (count, 2, 2):
             found = None if slopes is None else np.shape(slopes)
             raise ValueError(
-                f"a trilinear texture needs slopes of shape {(fragments.count, 2, 2)}, got {found}: "
+                f"a trilinear texture needs slopes of shape {(count, 2, 2)}, got {found}: "
                 "give those of dr.interpolate, or a bilinear texture"
             )
-        steps = np.ascontiguousarray(slopes, dtype)
+        steps = check_precision("slopes", slopes, vertices)
+    uv, pyramid = check_precision("uv", uv, vertices), pyramid_of(texture, dtype)
+    behind = check_background(background, CHANNELS, dtype)
+    if not isinstance(fragments, Fragments):
+        from .cuda.texturing import sample
+
+        return sample(fragments, pyramid, uv, steps, behind)
     from .cpu.texturing import look_up
 
-    uv = np.ascontiguousarray(uv, dtype)
-    values, behind = np.empty((fragments.count, CHANNELS), dtype), check_background(background, CHANNELS, dtype)
+    steps, values = np.empty((0, 2, 2), dtype) if steps is None else steps, np.empty((count, CHANNELS), dtype)
     given = (fragments.covered, uv, steps, pyramid.arguments)
     run_on_workers(look_up, np.zeros(1, np.int64), *given, behind, values)
     return Sampled(fragments, pyramid, uv, steps, values)
+
+
+def pyramid_of(texture: Texture, dtype: np.dtype) -> Pyramid:
+    """Return the levels of a texture in a precision."""
+    if texture.image.dtype != dtype:
+        texture = replace(texture, image=texture.image.astype(dtype))
+    return build_pyramid(texture)

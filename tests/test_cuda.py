@@ -16,7 +16,7 @@ pytest.importorskip("numba_cuda")
 from numba import cuda
 
 from diffrender.cuda import arrays, bins, gather, jit, scan
-from diffrender.hard import draw_hard
+from diffrender.hard import Cover, draw_hard
 
 DEPTH = {"near": 1.0, "far": 6.0}
 
@@ -258,6 +258,22 @@ def test_hard_rendering_stays_on_the_device_and_gives_the_same_bits(on_cuda, sce
             np.testing.assert_array_equal(actual.copy_to_host(), other)
 
 
+def test_the_forward_mode_of_hard_rendering_stays_on_the_device(on_cuda, scene):
+    vertices, faces, size, colors = scene.vertices, scene.faces, (5, 8), scene.attributes(2)
+    direction = np.random.default_rng(0).normal(size=(2, *vertices.shape))
+    host = draw_hard(vertices, faces, size, dr.Hard(), colors, backend="cuda").jvp(vertices, colors)
+    there = draw_hard(cuda.to_device(vertices), faces, size, dr.Hard(), cuda.to_device(colors), backend="cuda")
+    tangent = there.jvp(cuda.to_device(vertices), colors)
+    assert np.abs(host).max() > 0 and not isinstance(tangent, np.ndarray)
+    np.testing.assert_array_equal(tangent.copy_to_host(), host)
+    outline = draw_hard(vertices, faces, size, dr.Hard(), None, backend="cuda")
+    assert outline.jvp(direction).shape == (2, *size, 1) and np.abs(outline.jvp(direction)).max() > 0
+    nothing = draw_hard(np.zeros((0, 3)), np.zeros((0, 3), int), (2, 3), dr.Hard(), np.zeros((0, 3)), backend="cuda")
+    assert not nothing.jvp(np.zeros((0, 3))).any()
+    with pytest.raises(ValueError, match="there is no uv that the image depends on"):
+        there.jvp(uv=vertices)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_hard_rendering_checks_device_arrays(on_cuda, scene):
     vertices, faces, size = scene.vertices.copy(), scene.faces, (4, 4)
@@ -277,14 +293,42 @@ def test_hard_rendering_checks_device_arrays(on_cuda, scene):
         dr.antialias(fragments, cuda.to_device(np.ones((fragments.count, 1))))
 
 
-def test_hard_rendering_says_what_only_the_cpu_does(on_cuda, scene):
-    vertices, faces, size = scene.vertices, scene.faces, (4, 4)
-    fragments = dr.rasterize_hard(vertices, faces, size, backend="cuda")
-    with pytest.raises(dr.BackendError, match="sampled at fragments of backend 'cpu' only"):
-        dr.sample_texture(fragments, dr.Texture(np.zeros((2, 2, 3))), np.zeros((fragments.count, 2)))
-    with pytest.raises(dr.BackendError, match="slopes of an interpolation are found by backend 'cpu' only"):
-        _ = dr.interpolate(fragments, vertices).slopes
-    with pytest.raises(dr.BackendError, match="forward mode on backend 'cpu' only"):
-        draw_hard(vertices, faces, size, dr.Hard(), vertices, backend="cuda").jvp(attributes=vertices)
+def test_textures_of_hard_rendering_stay_on_the_device(on_cuda, scene):
+    vertices, faces, size, random = scene.vertices, scene.faces[6:10], (4, 7), np.random.default_rng(0)
+    texture, uv = dr.Texture(random.uniform(size=(9, 12, 3)), "repeat"), 6 * random.uniform(size=(9, 2))
+    corners, results = random.integers(0, 9, faces.shape), []
+    for place in (np.asarray, cuda.to_device):
+        fragments = dr.rasterize_hard(place(vertices), faces, size, attribute_faces=corners, backend="cuda")
+        places = dr.interpolate(fragments, uv, corners)
+        sampled = dr.sample_texture(fragments, texture, places.values, places.slopes)
+        if place is np.asarray:
+            with pytest.raises(ValueError, match="uv is a CUDA array, so vertices_pixel must be one too"):
+                dr.sample_texture(fragments, texture, cuda.to_device(places.values), places.slopes)
+        grad = np.random.default_rng(1).normal(size=(fragments.count, 3))
+        back = sampled.backward(place(grad))
+        of_places = places.backward(back.uv, back.slopes)
+        moves = sampled.values_jvp(*(array.reshape(1, *array.shape) for array in (back.uv, back.slopes)), None)
+        results.append((places.slopes, sampled.values, moves, back.uv, back.slopes, back.texture, *of_places))
+    assert isinstance(results[1][5], np.ndarray)  # the texture's gradient is the host's
+    for expected, actual in zip(*results):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_array_equal(actual if actual is results[1][5] else actual.copy_to_host(), expected)
+    settings, colors = dr.Hard(), np.ones_like(vertices)
+    cover = Cover(texture, uv, corners)
+    drawn = draw_hard(
+        cuda.to_device(vertices), faces, size, settings, cuda.to_device(colors), cover=cover, backend="cuda"
+    )
+    grads, tangent = drawn.backward(cuda.to_device(np.ones((*size, 4)))), drawn.jvp(uv=uv)
+    assert isinstance(grads.uv, np.ndarray) and np.abs(grads.uv).max() > 0 and not isinstance(tangent, np.ndarray)
+    empty = draw_hard(
+        vertices[:0],
+        faces[:0],
+        size,
+        settings,
+        vertices[:0],
+        cover=cover._replace(faces_uv=corners[:0]),
+        backend="cuda",
+    )
+    assert not empty.image.any() and not empty.backward(empty.image).uv.any() and not empty.jvp(uv=uv).any()
     with pytest.raises(ValueError, match="attribute_faces are a CUDA array: give them on the host"):
         dr.rasterize_hard(vertices, faces, size, attribute_faces=cuda.to_device(faces), backend="cuda")

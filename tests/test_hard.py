@@ -8,6 +8,7 @@ from gradcheck import relative_l2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from meshes import bumpy, tilted_camera
+from test_jvp import assert_transposed, directions_like
 
 import diffrender as dr
 from diffrender.camera import project
@@ -531,6 +532,18 @@ def test_the_backends_agree_where_outlines_and_surfaces_cross(dtype, tolerance, 
     assert actual.image.dtype == grads.vertices_pixel.dtype == grads.attributes.dtype == dtype
     agree(grads.vertices_pixel, expected_grads.vertices_pixel, tolerance)
     agree(grads.attributes, expected_grads.attributes, tolerance)
+    directions = directions_like(grads, 2)
+    agree(actual.jvp(**directions), expected.jvp(**directions), tolerance)
+    assert_transposed(actual.image, grads, actual.jvp, grad, tolerance, 1)
+
+
+def test_centres_on_an_edge_have_a_forward_mode(on):
+    """Of a square whose diagonal and sides go through centres of pixels, which are not clipped to their face."""
+    vertices = np.array([(2.5, 1.5, 2), (6.5, 1.5, 3), (6.5, 5.5, 2), (2.5, 5.5, 4)])
+    faces, colors = np.array([(0, 1, 2), (0, 2, 3)]), np.random.default_rng(0).uniform(size=(4, 3))
+    out = draw_hard(vertices, faces, (7, 9), dr.Hard(), colors, backend=on.name)
+    grad = np.random.default_rng(1).normal(size=out.image.shape)
+    assert_transposed(out.image, out.backward(grad), out.jvp, grad, 1e-12, 1)
 
 
 @pytest.mark.parametrize("seams", [False, True])
@@ -590,12 +603,17 @@ def test_whole_renderings_agree(on_cuda):
     expected, actual = (rendering.backward(grad) for rendering in renderings)
     for name in ("vertices", "vertex_colors", "rotation", "translation", "K"):
         agree(getattr(actual, name), getattr(expected, name), 1e-10)
+    directions = directions_like(expected, 1)
+    agree(*(rendering.jvp(**directions) for rendering in renderings[::-1]), 1e-12)
     outlines = [dr.render_silhouette(torn, camera, dr.Hard(), backend) for backend in ("cpu", on_cuda.name)]
     agree(outlines[1].alpha, outlines[0].alpha, 1e-12)
     agree(*(outline.backward(grad[..., 3]).vertices for outline in outlines[::-1]), 1e-10)
+    agree(*(outline.jvp(vertices=directions["vertices"]) for outline in outlines[::-1]), 1e-12)
     charted = dr.Mesh(
         mesh.vertices, mesh.faces, uv=np.random.default_rng(1).uniform(size=(9, 2)), faces_uv=mesh.faces % 9
     )
     named = [dr.render_attributes(charted, camera, "uv", dr.Hard(), backend=name) for name in ("cpu", on_cuda.name)]
     agree(named[1].image, named[0].image, 1e-12)
     agree(*(each.backward(grad[..., :2], grad[..., 3]).attributes for each in named[::-1]), 1e-10)
+    moved = {"vertices": mesh.vertices[None], "attributes": directions["vertices"][:, :9, :2]}
+    agree(*(each.jvp(**moved)[0] for each in named[::-1]), 1e-12)

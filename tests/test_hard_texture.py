@@ -7,8 +7,8 @@ import pytest
 import scenes
 from gradcheck import relative_l2
 from meshes import bumpy, tilted_camera
-from test_hard import boxes
-from test_jvp import assert_transposed
+from test_hard import agree, boxes
+from test_jvp import assert_transposed, directions_like
 from test_rendering import textured as textured_mesh
 
 import diffrender as dr
@@ -375,6 +375,79 @@ def test_whole_renderings_have_a_forward_mode(filter):
     assert_transposed(rendering.image, rendering.backward(grad), rendering.jvp, grad, 1e-12)
 
 
+def torn_sphere(size, dtype):
+    """The sphere of `covered_sphere`, all of whose edges are seams: (vertices, colors, uv, texture's image), faces, faces_uv."""
+    faces, _, inputs, _ = covered_sphere(size)
+    faces_uv = np.random.default_rng(5).integers(0, len(inputs["uv"]), faces.shape).astype(np.int32)
+    return [values.astype(dtype) for values in inputs.values()], faces, faces_uv
+
+
+@pytest.mark.parametrize("wrap, dtype, tolerance", [("clamp", np.float64, 1e-12), ("repeat", np.float32, 1e-5)])
+def test_the_backends_agree_on_a_texture(wrap, dtype, tolerance, on_cuda):
+    """On its seams and over a background: image, gradients, and the forward mode, which is the transpose of the way back."""
+    size = (8, 10)
+    (vertices, colors, uv, image), faces, faces_uv = torn_sphere(size, dtype)
+    cover, settings = Cover(dr.Texture(image, wrap), uv, faces_uv), dr.Hard(background=(0.1, 0.2, 0.3))
+    expected, actual = (
+        draw_hard(vertices, faces, size, settings, colors, cover=cover, backend=name) for name in ("cpu", on_cuda.name)
+    )
+    assert 0.2 < expected.alpha.mean() < 0.8 and len(expected._fragments.pairs.pixels) > 50
+    agree(actual.image, expected.image, tolerance)
+    grad = np.random.default_rng(1).normal(size=expected.image.shape).astype(dtype)
+    grads, expected_grads = actual.backward(grad), expected.backward(grad)
+    for name, value in expected_grads._asdict().items():
+        assert getattr(grads, name).dtype == dtype
+        agree(getattr(grads, name), value, tolerance)
+    directions = directions_like(grads, 2)
+    agree(actual.jvp(**directions), expected.jvp(**directions), tolerance)
+    assert_transposed(actual.image, grads, actual.jvp, grad, tolerance, 1)
+
+
+def test_the_backends_agree_on_a_texture_stage_by_stage(on_cuda):
+    """Values of more channels have slopes too, and gradients of these without those of values."""
+    size, results = (8, 10), []
+    (vertices, _, uv, image), faces, faces_uv = torn_sphere(size, np.float64)
+    random = np.random.default_rng(2)
+    attributes, grad = random.normal(size=(len(uv), 3)), random.normal(size=(*size, 3))
+    for backend in ("cpu", on_cuda.name):
+        fragments = dr.rasterize_hard(vertices, faces, size, attribute_faces=faces_uv, backend=backend)
+        places = dr.interpolate(fragments, uv, faces_uv, perspective_correct=False)
+        sampled = dr.sample_texture(fragments, dr.Texture(image), places.values, places.slopes, (0.3, 0.2, 0.1))
+        out = dr.antialias(fragments, sampled.values)
+        of_sampled = sampled.backward(out.backward(grad).values)
+        back = places.backward(of_sampled.uv, of_sampled.slopes)
+        drawn = dr.interpolate(fragments, attributes, faces_uv)
+        count, own = (
+            size[0] * size[1] + 1,
+            np.zeros((fragments.count, 3, 2)),
+        )  # places come in an order of the backend's own
+        own[:count] = np.random.default_rng(3).normal(size=(count, 3, 2))
+        alone = drawn.backward(np.zeros(drawn.values.shape), own)
+        assert not np.array_equal(back.attributes, places.backward(of_sampled.uv).attributes)
+        results.append((out.image, sampled.values[:count], places.slopes[:count], of_sampled.texture, *back, *alone))
+    for expected, actual in zip(*results):
+        agree(actual, expected, 1e-12)
+    with pytest.raises(ValueError, match="grad_slopes must have shape"):
+        places.backward(places.values, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="grad_values must have shape"):
+        sampled.backward(np.zeros((3, 3)))
+
+
+def test_whole_textured_renderings_agree(on_cuda):
+    """Lit, not filtered, and cut by the near plane."""
+    mesh, settings = textured_mesh(bumpy(0), "bilinear"), dr.Hard(background=(0.3, 0.1, 0.2), near=3.2)
+    expected, actual = (
+        dr.render(mesh, tilted_camera((10, 13)), settings, dr.Light(), name) for name in ("cpu", on_cuda.name)
+    )
+    agree(actual.image, expected.image, 1e-12)
+    grad = np.random.default_rng(0).normal(size=expected.image.shape)
+    grads, expected_grads = actual.backward(grad), expected.backward(grad)
+    for name in ("vertices", "rotation", "translation", "uv", "texture"):
+        agree(getattr(grads, name), getattr(expected_grads, name), 1e-10)
+    directions = directions_like(expected_grads, 1)
+    agree(actual.jvp(**directions), expected.jvp(**directions), 1e-12)
+
+
 def test_wrong_input_is_refused():
     fragments = dr.rasterize_hard(np.array([(1, 1, 1), (5, 1, 1), (1, 5, 1.0)]), np.array([(0, 1, 2)]), (6, 6))
     texture, places = dr.Texture(np.zeros((2, 2, 3))), np.zeros((fragments.count, 2))
@@ -389,8 +462,6 @@ def test_wrong_input_is_refused():
         drawn.backward(drawn.values, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="uv"):
         dr.render_attributes(bumpy(0), tilted_camera(), "uv", dr.Hard())
-    with pytest.raises(dr.BackendError, match="backend 'cpu' only"):
-        dr.render(textured_mesh(bumpy(0), "bilinear"), tilted_camera(), dr.Hard(), backend="cuda")
     rendering = dr.render_attributes(bumpy(0), tilted_camera(), "depth", dr.Hard())
     with pytest.raises(ValueError, match="grad_alpha must have shape"):
         rendering.backward(rendering.image, np.zeros((2, 2)))

@@ -7,18 +7,12 @@ import numpy as np
 
 from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
 from ..formulas.interpolate import clipped_barycentric
-from ..jit import borrower, kernel, subroutine
+from ..jit import borrower, formula, kernel, subroutine
 from ..spin import claim, lead, publish
 from .blend import area_backward
-from .fragments import (
-    _fill_planes,
-    _on_row,
-    barycentrics_at,
-    corners_of,
-    place_weights,
-    qs_of,
-)
+from .fragments import _on_row, barycentrics_at, corners_of, qs_of
 from .hard import RING, ROWS
+from .slopes import CENTER, plane_slopes, shares_at
 
 
 @subroutine
@@ -46,19 +40,16 @@ def _fill_plane_tangents(
                     change += qs[k] * painted[row, d, channel]
             change -= rise_x * motions[vertex, d, 0] + rise_y * motions[vertex, d, 1]
             at = (at[1], at[2], change)
-        sx = slopes[2] * (at[1] - at[0]) + slopes[4] * (at[2] - at[0])
-        sy = slopes[3] * (at[1] - at[0]) + slopes[5] * (at[2] - at[0])
+        sx, sy = plane_slopes(slopes, at[0], at[1], at[2])
         tangents[0, channel] = at[0] - sx * corners[0] - sy * corners[1]
         tangents[1, channel], tangents[2, channel] = sx, sy
 
 
-@borrower
-def _slope_tangent(planes, tangents, channel, axis, here, change, shrinking, inverse):
-    """Return how a value's slope along an axis changes: d((p_x - value q_x) / q)."""
-    channels = planes.shape[1] - 1
-    slope = (planes[axis, channel] - here * planes[axis, channels]) * inverse
-    change_of = tangents[axis, channel] - change * planes[axis, channels] - here * tangents[axis, channels]
-    return change_of * inverse - slope * shrinking
+@formula
+def _slope_tangent(rise, rise_q, turn, turn_q, here, change, shrinking, inverse):
+    """Return how a value's slope changes: d((p_x - value q_x) / q), for the slopes p_x and q_x and how these change."""
+    slope = (rise - here * rise_q) * inverse
+    return (turn - change * rise_q - here * turn_q) * inverse - slope * shrinking
 
 
 @kernel
@@ -135,9 +126,11 @@ def interpolate_centers_tangent(
                             by = (change + x * slope_change) * inverse - here * shrinking
                             values[d, pixel, channel] = by
                             if len(slopes) > 0:
-                                given = (plane, moved, channel)
-                                slopes[d, pixel, channel, 0] = _slope_tangent(*given, 1, here, by, shrinking, inverse)
-                                slopes[d, pixel, channel, 1] = _slope_tangent(*given, 2, here, by, shrinking, inverse)
+                                given = (here, by, shrinking, inverse)
+                                for axis in range(2):
+                                    rises = plane[axis + 1, channel], plane[axis + 1, channels]
+                                    turns = moved[axis + 1, channel], moved[axis + 1, channels]
+                                    slopes[d, pixel, channel, axis] = _slope_tangent(*rises, *turns, *given)
 
 
 @subroutine
@@ -158,16 +151,97 @@ def _weights_tangent(points, faces, face, corner, x, y, px, py, motions, d):
     corners = corners_of(points, faces, face)
     slopes = barycentric_slopes(*corners)
     ua, ub, uc = barycentrics_at(corners, slopes, x, y)
-    ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
     # While the corners move by e, the place stays: relative to the face it moves by -sum u e.
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     hx = ua * motions[a, d, 0] + ub * motions[b, d, 0] + uc * motions[c, d, 0]
     hy = ua * motions[a, d, 1] + ub * motions[b, d, 1] + uc * motions[c, d, 1]
-    da = -(slopes[0] * hx + slopes[1] * hy) if ua > 0.0 else 0.0
-    db = -(slopes[2] * hx + slopes[3] * hy) if ub > 0.0 else 0.0
-    dc = -(slopes[4] * hx + slopes[5] * hy) if uc > 0.0 else 0.0
+    da, db, dc = (
+        -(slopes[0] * hx + slopes[1] * hy),
+        -(slopes[2] * hx + slopes[3] * hy),
+        -(slopes[4] * hx + slopes[5] * hy),
+    )
+    if corner == CENTER:
+        return da, db, dc
+    ba, bb, bc, inverse = clipped_barycentric(ua, ub, uc)
+    da, db, dc = da if ua > 0.0 else 0.0, db if ub > 0.0 else 0.0, dc if uc > 0.0 else 0.0
     total = da + db + dc
     return (da - ba * total) * inverse, (db - bb * total) * inverse, (dc - bc * total) * inverse
+
+
+@borrower
+def _moved_slopes(faces, face, motions, d, slopes, rise_x, rise_y, at_a, at_b, at_c):
+    """Return how the slopes (rise_x, rise_y) of what is linear over a face change as its corners move in direction d, and as the
+    values at them do: see `_fill_plane_tangents`."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    at_a -= rise_x * motions[a, d, 0] + rise_y * motions[a, d, 1]
+    at_b -= rise_x * motions[b, d, 0] + rise_y * motions[b, d, 1]
+    at_c -= rise_x * motions[c, d, 0] + rise_y * motions[c, d, 1]
+    return plane_slopes(slopes, at_a, at_b, at_c)
+
+
+@borrower
+def fill_tangents(
+    points,
+    faces,
+    face,
+    corner,
+    x,
+    y,
+    px,
+    py,
+    perspective,
+    attributes,
+    attribute_faces,
+    motions,
+    painted,
+    row,
+    values,
+    slopes,
+):
+    """Fill a row of values (D, S, C or more) with how they change at a place, and of slopes (D, S, C, 2), if there are any.
+
+    (px, py) is the centre of the pixel of a place on an edge.
+    """
+    of_face = barycentric_slopes(*corners_of(points, faces, face))
+    shares = shares_at(points, faces, face, corner, x, y)
+    qs = qs_of(points, faces, face, perspective)
+    inverse = 1.0 / (shares[0] * qs[0] + shares[1] * qs[1] + shares[2] * qs[2])
+    one_x, one_y = plane_slopes(of_face, qs[0], qs[1], qs[2])
+    va, vb, vc = faces[face, 0], faces[face, 1], faces[face, 2]
+    a, b, c = attribute_faces[face, 0], attribute_faces[face, 1], attribute_faces[face, 2]
+    for d in range(len(values)):
+        ca, cb, cc = _weights_tangent(points, faces, face, corner, x, y, px, py, motions, d)
+        ta, tb, tc = 0.0, 0.0, 0.0
+        if perspective:
+            ta, tb, tc = motions[va, d, 2], motions[vb, d, 2], motions[vc, d, 2]
+        # How b q changes at each corner, over the sum of b q.
+        ca = (ca * qs[0] + shares[0] * ta) * inverse
+        cb = (cb * qs[1] + shares[1] * tb) * inverse
+        cc = (cc * qs[2] + shares[2] * tc) * inverse
+        shrinking, of_one = ca + cb + cc, (0.0, 0.0)
+        if len(slopes) > 0:
+            of_one = _moved_slopes(faces, face, motions, d, of_face, one_x, one_y, ta, tb, tc)
+        for channel in range(attributes.shape[1]):
+            at_a, at_b, at_c = attributes[a, channel], attributes[b, channel], attributes[c, channel]
+            pa, pb, pc = qs[0] * at_a, qs[1] * at_b, qs[2] * at_c
+            here = (shares[0] * pa + shares[1] * pb + shares[2] * pc) * inverse
+            by = ca * (at_a - here) + cb * (at_b - here) + cc * (at_c - here)
+            ma, mb, mc = ta * at_a, tb * at_b, tc * at_c
+            if len(painted) > 0:
+                da, db, dc = (
+                    qs[0] * painted[a, d, channel],
+                    qs[1] * painted[b, d, channel],
+                    qs[2] * painted[c, d, channel],
+                )
+                by += (shares[0] * da + shares[1] * db + shares[2] * dc) * inverse
+                ma, mb, mc = ma + da, mb + db, mc + dc
+            values[d, row, channel] = by
+            if len(slopes) > 0:
+                rise_x, rise_y = plane_slopes(of_face, pa, pb, pc)
+                moved_x, moved_y = _moved_slopes(faces, face, motions, d, of_face, rise_x, rise_y, ma, mb, mc)
+                given = (here, by, shrinking, inverse)
+                slopes[d, row, channel, 0] = _slope_tangent(rise_x, one_x, moved_x, of_one[0], *given)
+                slopes[d, row, channel, 1] = _slope_tangent(rise_y, one_y, moved_y, of_one[1], *given)
 
 
 @kernel
@@ -188,41 +262,11 @@ def interpolate_places_tangent(
     slopes,
 ):
     """Fill the last N rows of values (D, S, C or more) for N places, and those of slopes (D, S, C, 2), if there are any."""
-    count, channels = len(place_faces), attributes.shape[1]
-    first = values.shape[1] - count
-    plane, moved = np.empty((3, channels + 1)), np.empty((3, channels + 1))
-    for place in range(count):
-        face, corner, x, y = place_faces[place], place_corners[place], places[place, 0], places[place, 1]
+    first, given = values.shape[1] - len(place_faces), (perspective, attributes, attribute_faces, motions, painted)
+    for place in range(len(place_faces)):
+        at = (place_faces[place], place_corners[place], places[place, 0], places[place, 1])
         px, py = place_pixels[place] % width + 0.5, place_pixels[place] // width + 0.5
-        shares, qs = place_weights(points, faces, face, corner, x, y), qs_of(points, faces, face, perspective)
-        inverse = 1.0 / (shares[0] * qs[0] + shares[1] * qs[1] + shares[2] * qs[2])
-        given = (points, faces, face, perspective, attributes, attribute_faces, plane)
-        if len(slopes) > 0:
-            _fill_planes(*given)
-        for d in range(len(values)):
-            changes = _weights_tangent(points, faces, face, corner, x, y, px, py, motions, d)
-            shrinking = 0.0
-            for k in range(3):
-                turn = motions[faces[face, k], d, 2] if perspective else 0.0
-                shrinking += (changes[k] * qs[k] + shares[k] * turn) * inverse
-            if len(slopes) > 0:
-                _fill_plane_tangents(*given, motions, painted, d, moved)
-            for channel in range(channels):
-                here, by = 0.0, 0.0
-                for k in range(3):
-                    here += shares[k] * qs[k] * inverse * attributes[attribute_faces[face, k], channel]
-                for k in range(3):
-                    row = attribute_faces[face, k]
-                    turn = motions[faces[face, k], d, 2] if perspective else 0.0
-                    weight = (changes[k] * qs[k] + shares[k] * turn) * inverse
-                    by += weight * (attributes[row, channel] - here)
-                    if len(painted) > 0:
-                        by += shares[k] * qs[k] * inverse * painted[row, d, channel]
-                values[d, first + place, channel] = by
-                if len(slopes) > 0:
-                    of = (plane, moved, channel)
-                    slopes[d, first + place, channel, 0] = _slope_tangent(*of, 1, here, by, shrinking, inverse)
-                    slopes[d, first + place, channel, 1] = _slope_tangent(*of, 2, here, by, shrinking, inverse)
+        fill_tangents(points, faces, *at, px, py, *given, first + place, values, slopes)
 
 
 @borrower

@@ -128,3 +128,10 @@ def gather_attributes(incidence, faces, offsets, slots, sums, named, first, by_p
             if number >= 0:
                 total += by_places[number // 3, number % 3, channel]
         grad_attributes[row, channel] = total
+
+
+@kernel
+def add(more, grads):
+    """Add more gradients (V, 3) to others."""
+    for i in range(cuda.grid(1), 3 * len(grads), cuda.gridsize(1)):
+        grads[i // 3, i % 3] += more[i // 3, i % 3]

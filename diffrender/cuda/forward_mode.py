@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import Drawn, RasterDirections
-from ..pyramid import fill_pyramid
+from ..pyramid import Pyramid, fill_pyramid
 from .arrays import Workspace, allocate, download
 from .bins import TILE
 from .color import CHANNELS
@@ -39,7 +39,8 @@ def tangent_of(drawn: Drawn, directions: RasterDirections) -> Any:
         return tangent if saved.stays else download(tangent, stream)
     assert saved.depth is not None
     painted = _upload(directions.attributes, dtype, scratch)
-    texels = scratch.upload(_texel_motions(surface, directions, dtype))
+    pyramid = None if surface.textured is None else surface.textured.pyramid
+    texels = scratch.upload(texel_motions(pyramid, directions.texture, dtype))
     texels = texels if directions.texture is not None else texels[:0]
     fixed = (surface.of_log_q, surface.perspective, saved.transmittance, saved.color, *saved.softmax)
     for channel in range(0, channels, CHANNELS):
@@ -98,12 +99,11 @@ def _upload(directions: np.ndarray | None, dtype: np.dtype, scratch: Workspace) 
     return scratch.upload(np.ascontiguousarray(directions, dtype))
 
 
-def _texel_motions(surface: SurfaceData, directions: RasterDirections, dtype: np.dtype) -> np.ndarray:
-    """Return how the texels of all levels change (D, 3 N + 1), or (1, 1) of them if they stay."""
-    if directions.texture is None or surface.textured is None:
+def texel_motions(pyramid: Pyramid | None, images: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Return how the texels of all levels change (D, 3 N + 1) as images do (D, H, W, 3), or (1, 1) of them if they stay."""
+    if images is None or pyramid is None:
         return np.zeros((1, 1), dtype)
-    pyramid = surface.textured.pyramid
-    texels = np.empty((len(directions.texture), len(pyramid.texels)), dtype)
-    for image, levels in zip(directions.texture, texels, strict=True):
+    texels = np.empty((len(images), len(pyramid.texels)), dtype)
+    for image, levels in zip(images, texels, strict=True):
         fill_pyramid(pyramid, image, levels)
     return texels

@@ -16,13 +16,38 @@ from ..cpu.fragments import (
     qs_of,
 )
 from ..cpu.hard import RING
+from ..cpu.slopes import CENTER
 from ..formulas.edge import barycentric_slopes
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
+from ..jit import borrower
 from .inspect import inspect_row
 from .jit import device, kernel, shared
 from .zbuffer import box_of_entry, face_of_entry
 
 POSITIONS = 9  # numbers of a row of gradients that belong to the corners' x, y and 1 / depth; then come attributes
+
+
+@borrower
+def place_of(ids, places, i):
+    """Return what a fragment shows, for functions that are `shared`: a face or -1, a corner or `CENTER`, x, y, and the pixel."""
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    if i < height * width:
+        row, column = i // width, i % width
+        return np.int64(ids[row + RING, column + RING]), np.int64(CENTER), column + 0.5, row + 0.5, np.int64(i)
+    if i == height * width:
+        return np.int64(-1), np.int64(CENTER), 0.0, 0.0, np.int64(0)
+    place = i - height * width - 1
+    face, corner, pixel = places[0][place], places[1][place], places[3][place]
+    return np.int64(face), np.int64(corner), places[2][place, 0], places[2][place, 1], np.int64(pixel)
+
+
+@device
+def is_covered(ids, i):
+    """Whether a fragment lies on a face."""
+    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
+    if i < height * width:
+        return ids[i // width + RING, i % width + RING] >= 0
+    return i > height * width
 
 
 @shared
@@ -79,12 +104,8 @@ def inspect(values, report):
 @kernel
 def cover(ids, values):
     """Fill values (S, 1) with 1 for fragments that lie on a face, 0 for the others."""
-    height, width = ids.shape[0] - 2 * RING, ids.shape[1] - 2 * RING
     for i in range(cuda.grid(1), len(values), cuda.gridsize(1)):
-        covered = i > height * width
-        if i < height * width:
-            covered = ids[i // width + RING, i % width + RING] >= 0
-        values[i, 0] = 1 if covered else 0
+        values[i, 0] = 1 if is_covered(ids, i) else 0
 
 
 @shared
@@ -111,7 +132,7 @@ def weigh_centers(points, faces, ids, perspective, weights):
 
 
 @device
-def _box_within(bounds, offsets, face, entry, ids):
+def box_within(bounds, offsets, face, entry, ids):
     """Return the pixels of an entry that lie in the image, counted from the ring."""
     x0, x1, y0, y1, _, _ = box_of_entry(bounds, offsets, face, entry)
     return max(x0, RING), min(x1, ids.shape[1] - 2 * RING), max(y0, RING), min(y1, ids.shape[0] - 2 * RING)
@@ -122,7 +143,7 @@ def find_seen(bounds, offsets, ids, seen):
     """Fill seen (E,) with whether the face of each entry is seen in its tile."""
     for entry in range(cuda.grid(1), len(seen), cuda.gridsize(1)):
         face = face_of_entry(offsets, entry)
-        x0, x1, y0, y1 = _box_within(bounds, offsets, face, entry, ids)
+        x0, x1, y0, y1 = box_within(bounds, offsets, face, entry, ids)
         found = 0
         for row in range(y0, y1 + 1):
             for column in range(x0, x1 + 1):
@@ -203,7 +224,7 @@ def interpolate_backward(
     """Fill sums (N, 9 + 3 C), a row for each entry that is seen, from the gradients of the values of pixels (S, C or more)."""
     for slot in range(cuda.grid(1), len(slot_entries), cuda.gridsize(1)):
         face = slot_faces[slot]
-        x0, x1, y0, y1 = _box_within(bounds, offsets, face, slot_entries[slot], ids)
+        x0, x1, y0, y1 = box_within(bounds, offsets, face, slot_entries[slot], ids)
         _sum_tile(
             points,
             faces,
@@ -248,7 +269,7 @@ def _place_backward(
     grad_values,
     place,
     alone,
-    still,
+    shrinking,
     own,
     grad_points,
     grad_attributes,
@@ -267,7 +288,7 @@ def _place_backward(
         for channel in range(attributes.shape[1]):
             own_attributes[place, corner, channel] = attributes[attribute_faces[face, corner], channel]
             grad_attributes[place, corner, channel] = 0.0
-    last = place + 1
+    last, felt = place + 1, min(place, len(shrinking) - 1)
     add_places(
         own_points[place],
         alone,
@@ -280,7 +301,7 @@ def _place_backward(
         alone,
         perspective,
         own_values[place:last],
-        still[:1],
+        shrinking[felt : felt + 1],
         grad_points[place],
         grad_attributes[place],
     )
@@ -297,7 +318,7 @@ def places_backward(
     attribute_faces,
     grad_values,
     alone,
-    still,
+    shrinking,
     own,
     grad_points,
     grad_attributes,
@@ -305,8 +326,8 @@ def places_backward(
     """Fill grad_points (N, 3, 3) and grad_attributes (N, 3, C), those of the corners of N places' faces, for the last N rows of
     grad_values (S, C or more).
 
-    `alone` is a face (1, 3) of vertices 0, 1 and 2, `still` a row (1,) of 0; `own` is room for a place's points (N, 3, 3),
-    attributes (N, 3, C) and gradient (N, C), all in float64.
+    `alone` is a face (1, 3) of vertices 0, 1 and 2, `shrinking` (N,) the gradients of log(1 / q), or one for all; `own` is room
+    for a place's points (N, 3, 3), attributes (N, 3, C) and gradient (N, C), all in float64.
     """
     for place in range(cuda.grid(1), len(places[0]), cuda.gridsize(1)):
         _place_backward(
@@ -320,7 +341,7 @@ def places_backward(
             grad_values,
             place,
             alone,
-            still,
+            shrinking,
             own,
             grad_points,
             grad_attributes,

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import on_device
 from ..fragments import Pairs, Places
-from . import fragments, outline, resolve, zbuffer
+from . import fragments, hard_tangent, outline, resolve, zbuffer
 from .arrays import Workspace, allocate, download, stream_of
 from .gather import Incidence, expected, incidence
 from .inspect import BAD_VERTICES, ENTRIES, FIRST_VERTEX, OTHER_FACES, REPORT, raise_bad_face, raise_not_finite
@@ -104,6 +104,15 @@ class DeviceFragments:
             return download(array, self.stream)
         array.stream = self.stream  # a view forgets it
         return array
+
+    def points_motions(self, vertices_pixel: np.ndarray | None, count: int, scratch: Workspace) -> Any:
+        """Return how points move (V, D, 3) in `count` directions of vertices_pixel (D, V, 3), or not at all."""
+        moved = vertices_pixel is not None and vertices_pixel.size
+        given = scratch.upload(np.ascontiguousarray(vertices_pixel, np.float64) if moved else np.zeros((1, 1, 3)))
+        given = given if moved else given[:0]
+        motions = scratch.take((len(self.points), count, 3), np.float64)
+        hard_tangent.move_points[(*spread(motions.size), self.stream)](self.points, given, motions)
+        return motions
 
     def slots(self) -> tuple[Any, Any, Any]:
         """Return how many entries are seen before each (E + 1,), these entries (N,) int64 and their faces (N,) int32, found at

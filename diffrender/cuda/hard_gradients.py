@@ -5,11 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from . import blend, contributions, fragments
+from . import blend, contributions, fragments, slopes
 from .arrays import Workspace, allocate
 from .gather import incidence
 from .hard import DeviceFragments
 from .jit import spread
+
+
+def moved_by_areas(of: DeviceFragments, grad_areas: Any, scratch: Workspace) -> tuple[Any, Any]:
+    """Return the vertices (N, MOVED) that the pairs' areas (N,) depend on, -1 for none, and their gradients (N, MOVED, 3)."""
+    take, count, moved = scratch.take_at_least, len(of.pairs.pixels), blend.MOVED
+    own_points, by_pairs = (take(count, np.float64, 3 * moved)[:count].reshape(count, moved, 3) for _ in range(2))
+    own_faces = take(count, np.int32, 6)[:count].reshape(count, 2, 3)
+    own = (take(count, np.int32, 2)[:count], take(count, np.int32, 4)[:count])
+    keys = take(count, np.int32, moved)[:count]
+    pairs, into = (of.pairs.owners, of.pairs.numbers, of.pairs.cutters), (own_points, own_faces, own, keys, by_pairs)
+    surface = (of.points, of.own_faces, of.pairs.pixels, of.size[1])
+    blend.areas_backward_each[(*spread(count), of.stream)](*surface, pairs, grad_areas, *into)
+    return keys, by_pairs
 
 
 class HardGradients:
@@ -26,8 +39,8 @@ class HardGradients:
         self._slots = of.offsets  # not looked at without values
         self._names: tuple[int, tuple] | None = None  # of vertices
 
-    def add_values(self, given: tuple, grad_values: Any) -> None:
-        """Take what gradients of values (S, C or more) give."""
+    def add_values(self, given: tuple, grad_values: Any, grad_slopes: Any | None = None) -> None:
+        """Take what gradients of values (S, C or more) give, and of slopes (S, C, 2): then grad_values are not kept."""
         of, scratch, take = self._of, self._scratch, self._scratch.take_at_least
         self._given = given
         _, attributes, _ = given
@@ -36,6 +49,10 @@ class HardGradients:
         count = len(listed)
         self._sums = take(count, np.float64, fragments.POSITIONS + 3 * channels)[:count]
         places, number = tuple(of.places), len(of.places.faces)
+        shrinking, by_slopes = scratch.upload(np.zeros(1)), None
+        if grad_slopes is not None:
+            shrinking = take(number, np.float64)[:number]
+            by_slopes = self._add_slopes(given, grad_slopes, grad_values, shrinking)
         self._launch(
             fragments.interpolate_backward,
             count,
@@ -49,6 +66,8 @@ class HardGradients:
             grad_values,
             self._sums,
         )
+        if by_slopes is not None:
+            self._launch(slopes.add_to_slots, by_slopes[0].size, by_slopes[0], self._sums)
         self._launch(fragments.add_slots, self._sums.size, of.offsets, self._slots, listed_faces, self._sums)
         alone = scratch.upload(np.arange(3, dtype=np.int32)[None])
 
@@ -66,28 +85,45 @@ class HardGradients:
             *given,
             grad_values,
             alone,
-            scratch.upload(np.zeros(1)),
+            shrinking,
             own,
             self._by_places,
             self._attributes_by_places,
         )
+        if by_slopes is not None:
+            into = (self._by_places, self._attributes_by_places)
+            self._launch(slopes.add_to_places, by_slopes[1].size, by_slopes[1], *into)
+
+    def _add_slopes(self, given: tuple, grad_slopes: Any, grad_values: Any, shrinking: Any) -> tuple[Any, Any]:
+        """Add to grad_values (S, C) what grad_slopes (S, C, 2) give, fill shrinking (N,), and return the rest at the corners of
+        the faces of entries and of places, (N, 3, C + 3)."""
+        of, take = self._of, self._scratch.take_at_least
+        _, listed, listed_faces = of.slots()
+        channels, surface, grads = given[1].shape[1], (of.points, of.own_faces), (grad_slopes, grad_values)
+
+        def room(count: int, columns: int) -> Any:
+            return take(count, np.float64, 3 * columns)[:count].reshape(count, 3, columns)
+
+        found = []
+        for count in (len(listed), len(of.places.faces)):
+            found.append((room(count, channels + 1), room(count, channels + 3)))
+        seen, places, count = (of.bounds, of.offsets, of.ids, (listed, listed_faces)), tuple(of.places), len(shrinking)
+        self._launch(slopes.slope_centers_backward, len(listed), *surface, *seen, given, grads, *found[0])
+        self._launch(slopes.slope_places_backward, count, *surface, places, given, grads, shrinking, *found[1])
+        return found[0][1], found[1][1]
 
     def add_areas(self, grad_areas: Any) -> None:
         """Take what gradients of the pairs' areas (N,) give."""
-        of, take = self._of, self._scratch.take_at_least
-        count, moved = len(of.pairs.pixels), blend.MOVED
-        own_points, self._by_pairs = (
-            take(count, np.float64, 3 * moved)[:count].reshape(count, moved, 3) for _ in range(2)
-        )
-        own_faces = take(count, np.int32, 6)[:count].reshape(count, 2, 3)
-        own = (take(count, np.int32, 2)[:count], take(count, np.int32, 4)[:count])
-        self._pair_keys = take(count, np.int32, moved)[:count]
-        pairs = (of.pairs.owners, of.pairs.numbers, of.pairs.cutters)
-        surface, into = (of.points, of.own_faces, of.pairs.pixels, of.size[1]), (self._pair_keys, self._by_pairs)
-        self._launch(blend.areas_backward_each, count, *surface, pairs, grad_areas, own_points, own_faces, own, *into)
+        self._pair_keys, self._by_pairs = moved_by_areas(self._of, grad_areas, self._scratch)
 
-    def of_vertices(self) -> Any:
-        """Return the gradient of the vertices (V, 3)."""
+    def of_vertices(self, beside: "HardGradients | None" = None) -> Any:
+        """Return the gradient of the vertices (V, 3), with those that others beside them give."""
+        of, grads = self._of, self._vertices()
+        if beside is not None:
+            self._launch(contributions.add, grads.size, beside._vertices(), grads)
+        return of.result(grads[: len(of.vertices_pixel)])
+
+    def _vertices(self) -> Any:
         of, scratch = self._of, self._scratch
         first, named = self._named(of.own_faces, len(of.points))
         grads = self._room((len(of.points), 3))
@@ -98,7 +134,7 @@ class HardGradients:
         self._launch(
             contributions.gather_points, 3 * len(grads), *rows, named, first, by_pairs, by_places, of.points, grads
         )
-        return of.result(grads[: len(of.vertices_pixel)])
+        return grads
 
     def of_attributes(self) -> Any:
         """Return the gradient of the attributes (T, C)."""

@@ -45,6 +45,22 @@ def _share_safely() -> None:
     FakeCUDAShared.array = array
 
 
+def _keep_device_in_sight(names: dict[str, Any]) -> None:
+    """Let functions of a module see the simulated device as `cuda`, also for kernels of another module.
+
+    The simulator puts it in the place of a module's `cuda` while a thread is in one of its functions, and takes it away when
+    that one leaves: others that are in one too lose it.
+    """
+    from numba.cuda.simulator import kernel as simulator
+
+    class Here:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(simulator._kernel_context or cuda, name)
+
+    if names.get("cuda") is cuda:
+        names["cuda"] = Here()
+
+
 if SIMULATED:
     _share_safely()
 
@@ -67,7 +83,10 @@ def kernel(function: Callable) -> Any:
 
 def device(function: Callable) -> Any:
     """Compile a function that kernels call."""
-    return cuda.jit(device=True)(function)
+    if not SIMULATED:
+        return cuda.jit(device=True)(function)
+    _keep_device_in_sight(function.__globals__)
+    return function
 
 
 def shared(function: Callable) -> Any:

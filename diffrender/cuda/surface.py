@@ -140,7 +140,7 @@ def sample(texels, offsets, sizes, repeat, u, v, square, sampled):
 
 
 @device
-def _sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sampled, grid, unit):
+def sample_backward(texels, offsets, sizes, repeat, u, v, square, grads, sampled, grid, unit):
     """Write the gradients of u, v and the square to sampled (6,) behind the colour, for grads (3,) of that, and add those
     of texels to the grid, in whole numbers of 1 / unit: these have the same sum in any order."""
     real = sampled.dtype.type
@@ -402,7 +402,7 @@ def surface_backward(
                             for k in range(HUES):
                                 value = pa * attributes[a, k] + pb * attributes[b, k] + pc * attributes[c, k]
                                 grads[k] = weight * grad_color[row, column, k] * value
-                            _sample_backward(texels, offsets, sizes, repeat, iu, iv, square, grads, sampled, grid, unit)
+                            sample_backward(texels, offsets, sizes, repeat, iu, iv, square, grads, sampled, grid, unit)
                         dot_a = dot_b = dot_c = mean = real(ZERO)
                         for channel in range(channels):
                             upstream = grad_color[row, column, channel]

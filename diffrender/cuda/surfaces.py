@@ -8,6 +8,7 @@ import numpy as np
 from ..backend import RasterGradients, TexturedFaces, on_device
 from ..grids import grid_unit, of_grids
 from ..pyramid import CHANNELS as HUES
+from ..pyramid import Pyramid
 from .arrays import Workspace, download
 from .bins import Bins
 from .color import CHANNELS
@@ -112,9 +113,13 @@ def gather_texture(
     of = incidence(scratch.upload(faces_uv), len(uv), stream)
     grad_uv = scratch.take(uv.shape, uv.dtype)
     gather_uv[blocks(2 * len(uv)), THREADS, stream](of.starts, of.faces, surface.face_uv, slots, slot_uv, grad_uv)
+    return grads._replace(uv=download(grad_uv, stream), texture=texture_of_grid(pyramid, grid, unit, stream))
+
+
+def texture_of_grid(pyramid: Pyramid, grid: Any, unit: float, stream: Any) -> np.ndarray:
+    """Return the gradient (H, W, 3) of the texture for whole numbers of 1 / unit on the device, a grid (3 N,)."""
     grids = download(grid, stream).reshape(1, pyramid.texel_count, HUES)
-    texture = of_grids(pyramid, grids, np.ones((1, pyramid.texel_count), np.uint8), unit)
-    return grads._replace(uv=download(grad_uv, stream), texture=texture)
+    return of_grids(pyramid, grids, np.ones((1, pyramid.texel_count), np.uint8), unit)
 
 
 def without_texture(grads: RasterGradients, surface: SurfaceData) -> RasterGradients:

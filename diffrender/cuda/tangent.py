@@ -215,7 +215,7 @@ def silhouette_tangent(
 
 
 @device
-def _sample_slopes(texels, offsets, sizes, repeat, u, v, square, sampled):
+def sample_slopes(texels, offsets, sizes, repeat, u, v, square, sampled):
     """Write to sampled (4, 3) the texture's colour, and its derivatives for u, v and the square."""
     real = sampled.dtype.type
     level, slope = level_of_detail(square, real(len(offsets) - 1))
@@ -384,7 +384,7 @@ def color_tangent(
                                 u, v, density_of(tints, face), texture_turning, sizes[0], sizes[1]
                             )
                             iu, iv = u + tints[face, 9], v + tints[face, 10]
-                            _sample_slopes(texels, offsets, sizes, repeat, iu, iv, square, sampled)
+                            sample_slopes(texels, offsets, sizes, repeat, iu, iv, square, sampled)
                         for k in range(CHANNELS):
                             channel = first_channel + k
                             if channel < channels:
