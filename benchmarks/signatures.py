@@ -59,9 +59,8 @@ def used() -> dict[tuple[str, str, str], float]:
 
     kernels = {}
     for module in [module for name, module in sys.modules.items() if name.startswith("diffrender.")]:
-        value: Any
         for value in vars(module).values():
-            if isinstance(value, Dispatcher) and isinstance(value._cache, KernelCache):
+            if isinstance(value, Dispatcher) and isinstance(getattr(value, "_cache", None), KernelCache):
                 where = value.py_func.__module__.removeprefix("diffrender.")
                 for signature, result in value.overloads.items():
                     if any(isinstance(kind, types.Literal) for kind in signature):
