@@ -52,14 +52,7 @@ def _tell(watcher: Watcher, over: threading.Event) -> None:
         told(None)
 
 
-_said = False
-
-
 def _line(text: str | None) -> None:
-    """Say something on standard error: in one line that changes, or, where it goes to a file, once."""
-    global _said
+    """Say something in a line of the terminal that changes; in files and pipes it would be noise."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text or ''}", end="", file=sys.stderr, flush=True)
-    elif text and not _said:
-        print("diffrender: compiling kernels for this processor, once", file=sys.stderr, flush=True)
-        _said = True
