@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 COMMANDS = ("fit", "pose", "render")  # whose kernels `signatures.py` lists
-_FEW = 2  # kernels that take less time than it takes to start a helper
+_FEW = 8  # kernels, such as those of `render`: a helper compiles again what they share, and saves nothing
 
 # Who is told, by the cache, of kernels that it lacks.
 watcher: "Watcher | None" = None

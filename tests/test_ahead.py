@@ -187,6 +187,7 @@ class Helpers:
 
 def test_a_command_gets_helpers_when_the_cache_lacks_a_kernel_and_never_before(monkeypatch):
     monkeypatch.setattr(ahead, "Helpers", Helpers)
+    monkeypatch.setattr(ahead, "_FEW", 2)
     monkeypatch.setattr(ahead, "missing", lambda commands: list(range(8)))
     monkeypatch.setenv("DIFFRENDER_COMPILERS", "3")
     own, other = ahead._dispatcher(1).py_func, ahead._dispatcher(2).py_func
