@@ -5,7 +5,8 @@ import warnings
 
 import typer
 
-from . import convert, doctor, eval, fit, gif, gradcheck, mask, pose, render
+from . import convert, doctor, eval, fit, gif, gradcheck, mask, pose, render, warm_up
+from .compiling import compiling
 
 app = typer.Typer(
     name="diffrender",
@@ -24,6 +25,7 @@ app.command("eval", help=eval.HELP)(eval.eval_)
 app.command("convert", help=convert.HELP)(convert.convert)
 app.command("gradcheck", help=gradcheck.HELP)(gradcheck.gradcheck)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
+app.command("warm-up", help=warm_up.HELP)(warm_up.warm_up)
 
 
 def _version(wanted: bool) -> None:
@@ -36,9 +38,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    pass
+    context.with_resource(compiling(context.invoked_subcommand))
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
 """The bar that commands show while they optimise."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
+
+from .compiling import told_by
 
 
 @contextmanager
@@ -12,7 +14,7 @@ def progress(title: str, done: int) -> Iterator[Callable[[Any], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn(title),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]}"),
@@ -24,7 +26,11 @@ def progress(title: str, done: int) -> Iterator[Callable[[Any], None]]:
         def report(step: Any) -> None:
             bar.update(task, total=step.steps, completed=step.step, loss=f"{step.loss:.4f}")
 
-        yield report
+        def say(text: str | None) -> None:
+            bar.update(task, description=text or title)
+
+        with told_by(say) if bar.console.is_terminal else nullcontext():
+            yield report
         # Steps are those that there may be at most: who needs fewer is done too.
         if (total := bar.tasks[0].total) is not None:
             bar.update(task, completed=total)

@@ -53,6 +53,7 @@ _HOME = {
     "gradcheck": "gradients",
     "set_num_threads": "threads",
     "get_num_threads": "threads",
+    "warm_up": "ahead",
 }
 
 __all__ = [*_HOME, "__version__"]

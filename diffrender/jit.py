@@ -21,6 +21,8 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime import rtsys
 from numba.extending import intrinsic, overload  # noqa: F401  (fastmath.py chooses an exp by precision with it)
 
+from . import ahead
+
 # What is made here of Numba's insides is known to fit these versions. With others kernels compile longer.
 FITS_NUMBA = (0, 61) <= numba.version_info.short <= (0, 68)
 _OF_CALLEES: dict[str, Any] = {}
@@ -106,6 +108,22 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code of a signature, or None if there is none."""
+        found = self._load(sig, target_context)
+        if found is None and ahead.watcher is not None and ahead.watcher.missed(self._py_func, sig):
+            return self._load(sig, target_context)
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the code of a signature."""
+        super().save_overload(sig, data)
+        if ahead.watcher is not None:
+            ahead.watcher.compiled()
+
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Return whether there is code of a signature, without loading it."""
+        return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         if not FITS_NUMBA:
             return super().load_overload(sig, target_context)
         rtsys.initialize(target_context)

@@ -7,6 +7,8 @@ from diffrender.cuda.driver import query_driver
 if not query_driver().gpus:
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # read when Numba is imported first
 
+os.environ.setdefault("DIFFRENDER_COMPILERS", "1")  # tests run side by side: helpers would take the other's core
+
 import functools
 import importlib.util
 import sys
