@@ -60,12 +60,13 @@ def missing(commands: Iterable[str]) -> list[int]:
     wanted = set(commands)
     if cache_directory() is None:
         return []
-    return [
-        number
-        for number, kernel in enumerate(KERNELS)
-        if wanted & set(kernel.commands)
-        and not _dispatcher(number)._cache.holds(kernel.signature, _dispatcher(number).targetctx)
-    ]
+    numbers = [number for number, kernel in enumerate(KERNELS) if wanted & set(kernel.commands)]
+    return [number for number in numbers if _lacks(_dispatcher(number), KERNELS[number].signature)]
+
+
+def _lacks(dispatcher: Any, signature: tuple) -> bool:
+    """Return whether a kernel is there, as in a list that is out of date not all are, and the cache does not have it."""
+    return dispatcher is not None and not dispatcher._cache.holds(signature, dispatcher.targetctx)
 
 
 class Helpers:
@@ -228,7 +229,10 @@ def _dispatcher(number: int) -> Any:
     from .signatures import KERNELS
 
     kernel = KERNELS[number]
-    return getattr(import_module(f"diffrender.{kernel.module}"), kernel.name)
+    try:
+        return getattr(import_module(f"diffrender.{kernel.module}"), kernel.name, None)
+    except ModuleNotFoundError:
+        return None
 
 
 def _number(function: Callable, signature: tuple) -> int | None:
