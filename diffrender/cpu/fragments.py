@@ -8,7 +8,7 @@ image at (x, y), clipped to the face, where `corner` is -1; else on the edge fro
 
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
+from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward, plane_slopes
 from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_backward
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
@@ -121,9 +121,7 @@ def _fill_planes(points, faces, face, perspective, attributes, attribute_faces, 
         at_a, at_b, at_c = qa, qb, qc
         if channel < channels:
             at_a, at_b, at_c = qa * attributes[a, channel], qb * attributes[b, channel], qc * attributes[c, channel]
-        # Differences from corner a: small faces keep their digits.
-        sx = slopes[2] * (at_b - at_a) + slopes[4] * (at_c - at_a)
-        sy = slopes[3] * (at_b - at_a) + slopes[5] * (at_c - at_a)
+        sx, sy = plane_slopes(slopes, at_a, at_b, at_c)
         planes[0, channel] = at_a - sx * corners[0] - sy * corners[1]
         planes[1, channel], planes[2, channel] = sx, sy
 

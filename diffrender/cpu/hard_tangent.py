@@ -5,14 +5,14 @@ Directions are inner axes of what is given, (V, D, 3), and outer ones of what co
 
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward
+from ..formulas.edge import barycentric_slopes, nearest_on_edge_backward, plane_slopes
 from ..formulas.interpolate import clipped_barycentric
 from ..jit import borrower, formula, kernel, subroutine
 from ..spin import claim, lead, publish
 from .blend import area_backward
 from .fragments import _on_row, barycentrics_at, corners_of, qs_of
 from .hard import RING, ROWS
-from .slopes import CENTER, plane_slopes, shares_at
+from .slopes import CENTER, shares_at
 
 
 @subroutine

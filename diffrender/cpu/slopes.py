@@ -7,23 +7,14 @@ slopes (p_x - value q_x) / q. Their gradients are such of the value, of q, and o
 
 import numpy as np
 
-from ..formulas.edge import barycentric_slopes
+from ..formulas.edge import barycentric_slopes, plane_slopes
 from ..formulas.perspective import perspective_weights
-from ..jit import borrower, formula, kernel
+from ..jit import borrower, kernel
 from ..spin import claim, lead, publish
 from .fragments import _on_row, barycentrics_at, corners_of, place_weights, qs_of
 from .hard import RING, ROWS
 
 CENTER = -2  # in place of a corner: the place is (x, y) as it is, not clipped to the face, as a pixel's centre has it
-
-
-@formula
-def plane_slopes(slopes, at_a, at_b, at_c):
-    """Return the slopes along x and y of what is linear in the image and has these values at a face's corners, `slopes` being
-    those of its barycentric coordinates."""
-    # Differences from corner a: small faces keep their digits.
-    to_b, to_c = at_b - at_a, at_c - at_a
-    return slopes[2] * to_b + slopes[4] * to_c, slopes[3] * to_b + slopes[5] * to_c
 
 
 @borrower

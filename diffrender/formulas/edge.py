@@ -179,3 +179,12 @@ def barycentric_slopes(ax, ay, bx, by, cx, cy):
     sbx, sby = (cy - ay) * inverse, (ax - cx) * inverse
     scx, scy = (ay - by) * inverse, (bx - ax) * inverse
     return -sbx - scx, -sby - scy, sbx, sby, scx, scy
+
+
+@formula
+def plane_slopes(slopes, at_a, at_b, at_c):
+    """Return the slopes along x and y of what is linear in the image and has these values at a face's corners, `slopes` being
+    those of its barycentric coordinates."""
+    # Differences from corner a: small faces keep their digits.
+    to_b, to_c = at_b - at_a, at_c - at_a
+    return slopes[2] * to_b + slopes[4] * to_c, slopes[3] * to_b + slopes[5] * to_c
