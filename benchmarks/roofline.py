@@ -25,7 +25,7 @@ import diffrender as dr
 from diffrender.camera import project
 from diffrender.cpu import blocks, spans, strips
 from diffrender.cpu.bins import sort_into_bins
-from diffrender.formulas.constants import ZERO
+from diffrender.formulas.constants import CULLING_MARGIN, ZERO
 from diffrender.formulas.coverage import union_step
 from diffrender.formulas.pixel import covered_logit_backward
 from diffrender.formulas.shape import face_odds, shape_of
@@ -181,9 +181,9 @@ def _forward_and_backward(mesh: dr.Mesh, camera: dr.Camera) -> None:
 
 def _binned(mesh: dr.Mesh, camera: dr.Camera) -> tuple[Any, np.float32, np.float32]:
     pixel = project(mesh.vertices, camera)
-    ranges, radius = one_view(len(pixel), len(mesh.faces)), float(np.sqrt(-_LOWEST * SIGMA))
+    ranges, radius = one_view(len(pixel), len(mesh.faces)), float(np.sqrt(-_LOWEST * SIGMA)) + CULLING_MARGIN
     bins = sort_into_bins(pixel, mesh.faces, ranges, camera.size, radius, False, None)
-    return bins, np.float32(bins.radius), np.float32(1 / np.sqrt(SIGMA))
+    return bins, np.float32(radius), np.float32(1 / np.sqrt(SIGMA))
 
 
 def _prepared_loops() -> tuple[int, dict[str, Callable[[], None]]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..formulas.constants import COORDINATE_LIMIT, CULLING_MARGIN, SMALLEST_SQUARE
+from ..formulas.constants import COORDINATE_LIMIT, SMALLEST_SQUARE
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import formula, kernel, subroutine
 from ..kernel_memory import aligned
@@ -37,7 +37,6 @@ class Bins(NamedTuple):
     starts: np.ndarray  # (B S + 1,) int64 first entry of each strip, view by view
     entries: np.ndarray  # (E,) int32 faces, strip by strip; within a strip slice by slice, in face order
     order: np.ndarray  # (B S,) int64 strips, the fullest first or nearly so: whoever is free takes the next
-    radius: float  # px, how far from a face a pixel can still count
 
 
 class Depths(NamedTuple):
@@ -68,6 +67,7 @@ def sort_into_bins(
 ) -> Bins:
     """Sort faces (F, 3) with vertices (V, 3) in pixel space into the strips of images of size (H, W), of a view each.
 
+    A pixel can still count `radius` px from a face, which has a margin for rounding.
     With `depths` the faces of a strip come in slices of depth, the nearest first: what they hide can be left out sooner.
     """
     height, width = size
@@ -75,7 +75,6 @@ def sort_into_bins(
     corners = empty((count, 3), np.int32)
     geometry = empty((count, GEOMETRY), vertices.dtype)
     bounds = empty((count, 4), np.int32)
-    radius += CULLING_MARGIN
     in_slices = _in_one_slice(views) if depths is None else (depths.nearest, depths.per_depth)
     slices = empty((count,), np.uint8)
     slots = empty((count + 1,), np.int64)
@@ -90,7 +89,7 @@ def sort_into_bins(
         run_on_workers(_sort, new_stages(1 + parts), *given, *into, most=parts)
         total = int(starts[-1])
         if total <= room:
-            return Bins(corners, geometry, bounds, slots, starts, entries[:total], order, radius)
+            return Bins(corners, geometry, bounds, slots, starts, entries[:total], order)
         room = total
 
 

@@ -134,9 +134,10 @@ def draw_views(
 def _coverage_of(
     sigma: float, cutoff: float, coverage: CoverageName, union: UnionName, dtype: np.dtype
 ) -> tuple[float, tuple, np.floating]:
-    """Return how far in px faces reach, what kernels know of coverage, and up to where a pixel's factor is none."""
-    lowest, radius = reach_of(coverage, cutoff, sigma)
-    reals = (dtype.type(radius + CULLING_MARGIN), dtype.type(1 / math.sqrt(sigma)), dtype.type(lowest))
+    """Return how far in px faces reach at most, what kernels know of coverage, and up to where a pixel's factor is none."""
+    lowest, reach = reach_of(coverage, cutoff, sigma)
+    radius = reach + CULLING_MARGIN
+    reals = (dtype.type(radius), dtype.type(1 / math.sqrt(sigma)), dtype.type(lowest))
     return radius, (*reals, shape_of(coverage, dtype)), dtype.type(least_factor(union, dtype))
 
 
