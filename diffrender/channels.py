@@ -23,6 +23,12 @@ def split_channels(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return color, alpha
 
 
+def has_color(image: np.ndarray) -> bool:
+    """Return whether any colour of an image (H, W, 4) is not 0."""
+    middle = len(image) // 2  # where there is some if anywhere, as a rule: that is quick to see
+    return bool(rows_with_color(image[middle : middle + 1])[0] or rows_with_color(image).any())
+
+
 def rows_with_color(image: np.ndarray) -> np.ndarray:
     """Return for each row (H,) of an image (H, W, 4) whether any colour is not 0."""
     found = np.empty(len(image), np.bool_)

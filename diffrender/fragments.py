@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
-from .memory import empties, empty
+from .memory import Layout, arrays_of, empty
 from .spin import new_stages
 from .surface_links import Surface, known_links, link_surface
 from .threads import run_on_workers
@@ -172,12 +172,32 @@ def rasterize_checked(
     faces = check_faces(faces, len(vertices)) if known is None else faces
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
     linked = link_surface(faces, vertices, corners, known)
-    hard = _hard()
-    height, width = size
+    of_fragments, of_search = _layouts(len(vertices), len(faces), size)
+    points, nearest, ids, *seen = arrays_of(of_fragments)
+    signs, bounds, counts, starts, facing, farthest, marked_tiles, last, entries = arrays_of(of_search)
+    seen_sign = np.zeros(1, np.int64)
+    given = (vertices, faces, *size, cull_backfaces)
+    tiles = (farthest, marked_tiles, last)
+    while True:
+        into = (points, signs, bounds, counts, starts, entries, nearest, ids)
+        run_on_workers(_hard().see_faces, new_stages(5), *given, *into, *seen, facing, *tiles, seen_sign)
+        if starts[-1] <= len(entries):
+            break
+        entries = empty((int(starts[-1]),), np.int32)
+    binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], *tiles)
+    boundaries = _boundaries(linked, binned, int(seen_sign[0]), centers)
+    return Fragments(vertices, faces, size, points, nearest, ids, Seen(*seen), *boundaries)
+
+
+@lru_cache(maxsize=64)  # the same are asked for image after image
+def _layouts(vertices: int, faces: int, size: tuple[int, int]) -> tuple[Layout, Layout]:
+    """Return the arrays that `rasterize_checked` needs: what fragments hold, and what it takes to find them."""
+    hard, (height, width) = _hard(), size
     drawn = (height + 2 * hard.RING, width + 2 * hard.RING)
     strips = -(-drawn[0] // hard.ROWS)
-    points, nearest, ids, *seen = empties(
-        (vertices.shape, np.float64),
+    tiles = (strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE))
+    of_fragments = Layout(
+        ((vertices, 3), np.float64),
         (drawn, np.float64),
         (drawn, np.int32),
         (drawn, np.int32),
@@ -186,30 +206,18 @@ def rasterize_checked(
         ((strips, hard.ROWS * width + 2), np.int32),
         ((strips + 1,), np.int64),
     )
-    room = _ENTRIES * len(faces) + _SPARE
-    signs, bounds, counts, starts, facing, farthest, marked_tiles, last, entries = empties(
-        ((len(faces),), np.int8),
-        ((len(faces), 4), np.int32),
+    of_search = Layout(
+        ((faces,), np.int8),
+        ((faces, 4), np.int32),
         ((_PORTIONS, strips), np.int64),
         ((strips + 1,), np.int64),
         ((strips, 2), np.bool_),
-        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.float64),
-        ((strips * hard.ROWS // hard.TILE, -(-drawn[1] // hard.TILE)), np.bool_),
+        (tiles, np.float64),
+        (tiles, np.bool_),
         ((height * width + hard.BLOCK,), np.int32),
-        ((room,), np.int32),
+        ((_ENTRIES * faces + _SPARE,), np.int32),
     )
-    seen_sign = np.zeros(1, np.int64)
-    given = (vertices, faces, height, width, cull_backfaces)
-    tiles = (farthest, marked_tiles, last)
-    while True:
-        into = (points, signs, bounds, counts, starts, entries, nearest, ids)
-        run_on_workers(hard.see_faces, new_stages(5), *given, *into, *seen, facing, *tiles, seen_sign)
-        if starts[-1] <= len(entries):
-            break
-        entries = empty((int(starts[-1]),), np.int32)
-    binned, centers = (points, faces, signs, bounds, starts, entries), (nearest, ids, seen[0], *tiles)
-    boundaries = _boundaries(linked, binned, int(seen_sign[0]), centers)
-    return Fragments(vertices, faces, size, points, nearest, ids, Seen(*seen), *boundaries)
+    return of_fragments, of_search
 
 
 def _check_corners(attribute_faces: Any, faces: np.ndarray) -> np.ndarray:
@@ -230,36 +238,12 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
     links = linked.links
     surface = (points, faces, links.faces, signs, links.ring)
     rows, columns = ids.shape
-    pixels = (rows - 2) * (columns - 2)
     room = _ROOM * (rows + columns) + _SPARE + _OF_SEAM * len(linked.seams)
     most = 2 * room  # pairs
     while True:
-        *candidates_of, suspects, suspect_counts, portions = empties(
-            ((pixels,), np.int32),
-            ((pixels,), np.int32),
-            ((pixels,), np.float64),
-            ((room,), np.int32),
-            ((room, 2), np.float64),
-            ((room,), np.int32),
-            ((rows, 2 * columns), np.int32),
-            ((rows - 1,), np.int32),
-            ((_PIXEL_PORTIONS, 2), np.int64),
-        )
-        filled = empties(
-            ((most,), np.int32),
-            ((most, 2), np.int32),
-            ((most,), np.float64),
-            ((most, 2), np.int32),
-            ((most, 4), np.float64),
-            ((most, 4), np.int32),
-            ((2 * most,), np.int32),
-            ((2 * most,), np.int32),
-            ((2 * most, 2), np.float64),
-            ((2 * most,), np.int32),
-            ((most,), np.int32),
-            (bins[1].shape, np.int64),
-            ((most,), np.int32),
-        )
+        of_candidates, of_pairs = _layouts_of_boundaries(rows, columns, len(bins[1]), room, most)
+        *candidates_of, suspects, suspect_counts, portions = arrays_of(of_candidates)
+        filled = arrays_of(of_pairs)
         totals, found = np.zeros(2, np.int64), np.zeros(4, np.int64)
         into = (*tiles, *candidates_of)
         if len(linked.seams):  # first: those of a pixel are read last
@@ -278,6 +262,39 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             )
         room, most = max(room, candidates), max(most, 2 * candidates, needed)
         tiles[-1].fill(-1)
+
+
+@lru_cache(maxsize=64)
+def _layouts_of_boundaries(rows: int, columns: int, ends: int, room: int, most: int) -> tuple[Layout, Layout]:
+    """Return the arrays that `_boundaries` needs: `room` candidates and what it takes to find them, and at most so many pairs."""
+    pixels = ((rows - 2) * (columns - 2),)
+    of_candidates = Layout(
+        (pixels, np.int32),
+        (pixels, np.int32),
+        (pixels, np.float64),
+        ((room,), np.int32),
+        ((room, 2), np.float64),
+        ((room,), np.int32),
+        ((rows, 2 * columns), np.int32),
+        ((rows - 1,), np.int32),
+        ((_PIXEL_PORTIONS, 2), np.int64),
+    )
+    of_pairs = Layout(
+        ((most,), np.int32),
+        ((most, 2), np.int32),
+        ((most,), np.float64),
+        ((most, 2), np.int32),
+        ((most, 4), np.float64),
+        ((most, 4), np.int32),
+        ((2 * most,), np.int32),
+        ((2 * most,), np.int32),
+        ((2 * most, 2), np.float64),
+        ((2 * most,), np.int32),
+        ((most,), np.int32),
+        ((ends,), np.int64),
+        ((most,), np.int32),
+    )
+    return of_candidates, of_pairs
 
 
 # Modules of kernels, imported when they are needed: the statement takes as long as a small kernel each time.

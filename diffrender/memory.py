@@ -35,7 +35,23 @@ def empties(*kinds: tuple[tuple[int, ...], Any]) -> list[np.ndarray]:
     of them is in use; each begins at a multiple of 64 bytes. To ask for many arrays one by one takes as long as a small kernel.
     """
     size, places = _places(kinds)
-    owner, begin = _pool.lend(size)
+    return _laid(places, *_pool.lend(size))
+
+
+class Layout:
+    """Shapes and dtypes of arrays that are needed time and again, see `arrays_of`; whoever asks for them keeps it."""
+
+    def __init__(self, *kinds: tuple[tuple[int, ...], Any]):
+        self.size, self.places = _places(kinds)
+
+
+def arrays_of(layout: Layout) -> list[np.ndarray]:
+    """Return what `empties` does. The arrays themselves are lent again once nothing holds any of them or a view of it: to make
+    some twenty takes as long as what a small kernel does with them."""
+    return _pool.lend_arrays(layout)
+
+
+def _laid(places: list[tuple[tuple[int, ...], np.dtype, int]], owner: np.ndarray, begin: int) -> list[np.ndarray]:
     return [np.ndarray(shape, dtype, owner, begin + place) for shape, dtype, place in places]
 
 
@@ -71,16 +87,21 @@ class _Memory:
     references than its own as long as there is any of them.
     """
 
-    __slots__ = ("begin", "owner", "since", "size")
+    __slots__ = ("alone", "arrays", "begin", "kind", "owner", "since", "size")
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, layout: Layout | None = None):
         self.owner = np.empty(size + _ALIGNMENT - 1, np.uint8)
         self.begin = -self.owner.__array_interface__["data"][0] % _ALIGNMENT
         self.size, self.since = size, 0  # the number of times that any memory had been lent when this was
+        self.kind: int | Layout = size if layout is None else layout
+        self.arrays = () if layout is None else tuple(_laid(layout.places, self.owner, self.begin))
+        self.alone = self.references()  # while nothing is lent
 
-
-_unused = _Memory(1)
-_ALONE = getrefcount(_unused.owner)  # while nothing is lent
+    def references(self) -> int:
+        """Return how many there are to the owner and to the arrays that are lent as they are; none of them ever has fewer than
+        at first, so that the sum tells."""
+        count = getrefcount(self.owner)
+        return count + sum(map(getrefcount, self.arrays)) if self.arrays else count
 
 
 class _Pool:
@@ -91,7 +112,7 @@ class _Pool:
 
     def __init__(self, most: int = _MOST_BYTES, patience: int = _PATIENCE):
         self.bytes, self._most, self._patience, self._lent = 0, most, patience, 0
-        self._by_size: defaultdict[int, list[_Memory]] = defaultdict(list)
+        self._by_kind: defaultdict[int | Layout, list[_Memory]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def lend(self, least: int) -> tuple[np.ndarray, int]:
@@ -104,22 +125,39 @@ class _Pool:
             memory = _Memory(size)
             return memory.owner, memory.begin
         try:
-            self._lent += 1
-            for memory in reversed(self._by_size[size]):
-                if getrefcount(memory.owner) == _ALONE:
-                    break
-            else:
-                memory = self._added(size)
-            memory.since = self._lent
-            if self._lent % self._patience == 0:
-                self._let_go()
+            memory = self._found(size, None)
             return memory.owner, memory.begin
         finally:
             self._lock.release()
 
-    def _added(self, size: int) -> _Memory:
-        """Return more memory, of which this pool knows unless it knows many pieces of this size."""
-        memory, pieces = _Memory(size), self._by_size[size]
+    def lend_arrays(self, layout: Layout) -> list[np.ndarray]:
+        """Return the arrays of a layout, which are free again once nothing else refers to any of them or to the owner."""
+        if not self._lock.acquire(False):
+            return [*_Memory(layout.size, layout).arrays]
+        try:
+            return [
+                *self._found(layout.size, layout).arrays
+            ]  # a list refers to them: a tuple that is handed out would not
+        finally:
+            self._lock.release()
+
+    def _found(self, size: int, layout: Layout | None) -> _Memory:
+        """Return memory that is free."""
+        self._lent += 1
+        for memory in reversed(self._by_kind[size if layout is None else layout]):
+            if memory.references() == memory.alone:
+                break
+        else:
+            memory = self._added(size, layout)
+        memory.since = self._lent
+        if self._lent % self._patience == 0:
+            self._let_go()
+        return memory
+
+    def _added(self, size: int, layout: Layout | None) -> _Memory:
+        """Return more memory, of which this pool knows unless it knows many pieces of this kind."""
+        memory = _Memory(size, layout)
+        pieces = self._by_kind[memory.kind]
         if len(pieces) < _MOST_PIECES:
             memory.since = self._lent
             pieces.append(memory)
@@ -129,11 +167,14 @@ class _Pool:
 
     def _let_go(self) -> None:
         """Let go of what is not wanted any more, and of what was lent longest ago while there is too much."""
-        known = [memory for pieces in self._by_size.values() for memory in pieces]
+        known = [memory for pieces in self._by_kind.values() for memory in pieces]
         for memory in sorted(known, key=lambda memory: memory.since):
             if self.bytes <= self._most and memory.since > self._lent - self._patience:
                 break
-            self._by_size[memory.size].remove(memory)
+            pieces = self._by_kind[memory.kind]
+            pieces.remove(memory)
+            if not pieces:
+                del self._by_kind[memory.kind]
             self.bytes -= memory.size
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .backend import CoverageName, Name, RasterGradients, RasterSettings, UnionName, choose, load
 from .camera import Camera, project
-from .channels import join_channels, rows_with_color
+from .channels import has_color, join_channels
 from .checks import check_attributes, check_finite
 from .corners import join_corners, split_corners, split_rows
 from .directions import check_directions
@@ -226,7 +226,7 @@ class Rendering:
         if isinstance(self._raster, HardRaster):
             return self._raster.backward(grad_image)
         grad_image = np.ascontiguousarray(grad_image, self.image.dtype)
-        if rows_with_color(grad_image).any():
+        if has_color(grad_image):
             return self._raster.image_backward(grad_image)
         return self._raster.backward(grad_image[..., 3])
 

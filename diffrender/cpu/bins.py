@@ -14,7 +14,7 @@ from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import formula, kernel, subroutine
 from ..kernel_memory import aligned
 from ..lanes import at, higher, lower, put, select
-from ..memory import empty
+from ..memory import Layout, arrays_of, empty
 from ..ranges import Ranges
 from ..spin import await_tasks, claim, finish, lead, new_stages, publish
 from ..threads import parts_of, run_on_workers
@@ -50,8 +50,8 @@ class Depths(NamedTuple):
 
 def sort_depths(vertices: np.ndarray, ranges: Ranges, scale: float) -> Depths:
     """Return the depths of vertices (V, 3) of B views, for scale = 1 / ((far - near) gamma)."""
-    nearest, per_depth, ahead = np.empty((3, ranges.views))
-    depths = Depths(nearest, per_depth, ahead, empty((len(vertices),), vertices.dtype))
+    of_views = (np.empty(ranges.views), np.empty(ranges.views), np.empty(ranges.views))
+    depths = Depths(*of_views, empty((len(vertices),), vertices.dtype))
     put_depths(vertices, ranges.vertices, _SLICES, scale, *depths)
     return depths
 
@@ -70,27 +70,36 @@ def sort_into_bins(
     A pixel can still count `radius` px from a face, which has a margin for rounding.
     With `depths` the faces of a strip come in slices of depth, the nearest first: what they hide can be left out sooner.
     """
-    height, width = size
-    count, views = len(faces), ranges.views
-    corners = empty((count, 3), np.int32)
-    geometry = empty((count, GEOMETRY), vertices.dtype)
-    bounds = empty((count, 4), np.int32)
-    in_slices = _in_one_slice(views) if depths is None else (depths.nearest, depths.per_depth)
-    slices = empty((count,), np.uint8)
-    slots = empty((count + 1,), np.int64)
-    strips = views * -(-height // STRIP_ROWS)
-    starts, order = np.empty(strips + 1, np.int64), np.empty(strips, np.int64)
-    given = (vertices, faces, ranges.faces, height, width, radius, cull_backfaces, *in_slices)
+    count, strips = len(faces), ranges.views * -(-size[0] // STRIP_ROWS)
+    *filled, slices, entries = arrays_of(_layout(count, strips, vertices.dtype))
+    corners, geometry, bounds, slots, starts, order = filled
+    in_slices = _in_one_slice(ranges.views) if depths is None else (depths.nearest, depths.per_depth)
+    given = (vertices, faces, ranges.faces, *size, radius, cull_backfaces, *in_slices)
     # Each part of the faces counts for itself: whoever fills the slices knows where each part's entries begin.
-    parts, room = parts_of(count), _ENTRIES * count + _SPARE
+    parts = parts_of(count)
     while True:
-        entries, counts = empty((room,), np.int32), np.zeros((parts, strips * _SLICES), np.int64)
+        counts = np.zeros((parts, strips * _SLICES), np.int64)
         into = (corners, geometry, bounds, slices, slots, counts, starts, entries, order)
         run_on_workers(_sort, new_stages(1 + parts), *given, *into, most=parts)
         total = int(starts[-1])
-        if total <= room:
+        if total <= len(entries):
             return Bins(corners, geometry, bounds, slots, starts, entries[:total], order)
-        room = total
+        entries = empty((total,), np.int32)
+
+
+@lru_cache(maxsize=64)  # the same is asked for image after image
+def _layout(faces: int, strips: int, dtype: np.dtype) -> Layout:
+    """Return the arrays of `Bins`, the slice of each face, and room for entries."""
+    return Layout(
+        ((faces, 3), np.int32),
+        ((faces, GEOMETRY), dtype),
+        ((faces, 4), np.int32),
+        ((faces + 1,), np.int64),
+        ((strips + 1,), np.int64),
+        ((strips,), np.int64),
+        ((faces,), np.uint8),
+        ((_ENTRIES * faces + _SPARE,), np.int32),
+    )
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from ..formulas.constants import CULLING_MARGIN
 from ..formulas.shape import shape_of
 from ..grids import grid_unit, texture_gradient
 from ..limits import BACKGROUND_DEPTH, least_factor, limits_of, reach_of
-from ..memory import empty, empty_like, zeros
+from ..memory import Layout, arrays_of, empty, empty_like, zeros
 from ..pyramid import CHANNELS
 from ..ranges import Ranges, one_view
 from ..spin import new_stages
@@ -85,13 +85,14 @@ def draw_views(
     Each view has its own vertices and faces, by `ranges`, and its image lies below those before. Bits are those of views drawn
     one by one.
     """
-    shape = (settings.coverage, settings.union, vertices.dtype)
-    radius, numbers, vanished = _coverage_of(float(settings.sigma), float(settings.cutoff), *shape)
+    kind = (settings.coverage, settings.union, vertices.dtype)
+    radius, numbers, vanished = _coverage_of(float(settings.sigma), float(settings.cutoff), *kind)
     scale = 1 / ((settings.far - settings.near) * settings.gamma)
     depths = None if attributes is None else sort_depths(vertices, ranges, scale)
     bins = sort_into_bins(vertices, faces, ranges, size, radius, settings.cull_backfaces, depths)
     height, width = size
-    transmittance = empty((ranges.views * height, width), vertices.dtype)
+    shape = (ranges.views * height, width)
+    transmittance, *softmax = arrays_of(_of_pixels(shape, 1 if depths is None else 3, vertices.dtype))
     coverage = (*numbers, _new_owners(transmittance, len(faces), settings.union))
     kept = new_kept(bins)
     binned = (bins.geometry, bins.bounds, bins.starts, bins.entries, bins.order, height, np.zeros(1, np.int64))
@@ -104,8 +105,7 @@ def draw_views(
     background = [of_far - (settings.far - ahead) * scale for ahead in depths.ahead.tolist()]
     background_logits = np.array(background, vertices.dtype)
     depth = (vertices.dtype.type(limits_of(vertices.dtype).lowest_depth), depths.logits, attributes)
-    image = empty((*transmittance.shape, attributes.shape[1] + 1), vertices.dtype) if into is None else into
-    softmax = (empty_like(transmittance), empty_like(transmittance))
+    image = empty((*shape, attributes.shape[1] + 1), vertices.dtype) if into is None else into
     surface = None
     if settings.perspective_correct or textured is not None:
         forward = _of_surfaces().surface_forward
@@ -126,8 +126,13 @@ def draw_views(
         transmittance,
         *softmax,
     )
-    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, softmax, kept, surface)
+    saved = _Saved(bins, ranges, height, coverage, transmittance, vanished, depth, scale, (*softmax,), kept, surface)
     return Drawn(image[..., -1], image[..., :-1], saved, image)
+
+
+@lru_cache(maxsize=64)
+def _of_pixels(shape: tuple[int, int], count: int, dtype: np.dtype) -> Layout:
+    return Layout(*((shape, dtype) for _ in range(count)))
 
 
 @lru_cache(maxsize=64)  # the same for image after image
