@@ -21,6 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import formula, kernel, subroutine
+from .threads import get_num_threads
 
 _LINE = 8  # int64 a cache line: numbers that different threads write must not share one
 _ORDER = 0 * _LINE  # number of the job; negative: the crew is dismissed
@@ -223,9 +224,25 @@ def claim(turn):
     return _add(turn, 0, 1)
 
 
+@formula
+def claim_near(stage, share, shares, tasks):
+    """Return a task of a stage that nobody has claimed yet, or a number not below `tasks` if there is none.
+
+    Each share has tasks of its own, the same in all stages that have as many, and takes those of others when it has done them:
+    what was written for a task is then still in the caches of its core, from where another core would have to fetch it.
+    """
+    found = np.int64(tasks)
+    for k in range(shares):
+        if found >= tasks:
+            owner = (share + k) % shares
+            found = _add(stage, (2 + owner) * _LINE, 1) * shares + owner
+    return found
+
+
 def new_stages(count: int) -> np.ndarray:
-    """Return what a kernel needs that does `count` stages one after the other: of each, tasks that are claimed, and done."""
-    return np.zeros((count, 2 * _LINE), np.int64)
+    """Return what a kernel needs that does `count` stages one after the other: of each, tasks that are claimed, that are done,
+    and that each share has claimed of its own, see `claim_near`."""
+    return np.zeros((count, (2 + get_num_threads()) * _LINE), np.int64)
 
 
 @formula

@@ -81,6 +81,8 @@ def find_boundaries(
     strips = len(starts) - 1
     draw_under(
         stages[1],
+        share,
+        shares,
         points,
         faces,
         signs,

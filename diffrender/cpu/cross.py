@@ -420,15 +420,13 @@ def finish_boundaries(
     if pairs > room or count > len(place_faces):
         return pairs, count, 0, max(pairs, count)
     width = ids.shape[1] - 2 * RING
-    # What candidates there were has been used: `last` is now the number of a pixel.
-    for pair in range(pairs):
-        last[pixels[pair]] = -2
+    # What candidates there were has been used: `last`, -1 or more so far, is now the number of a pixel.
     for strip in range(len(changed_starts)):
         changed_starts[strip] = 0
     for pair in range(pairs):
         pixel = np.int64(pixels[pair])
-        if last[pixel] == -2:
-            last[pixel] = -3
+        if last[pixel] >= -1:
+            last[pixel] = -2
             changed_starts[(pixel // width + RING) // ROWS + 1] += 1
     cursor = np.empty(len(changed_starts), np.int64)
     cursor[0] = 0
@@ -437,7 +435,7 @@ def finish_boundaries(
         cursor[strip + 1] = changed_starts[strip + 1]
     for pair in range(pairs):
         pixel = np.int64(pixels[pair])
-        if last[pixel] == -3:
+        if last[pixel] == -2:
             strip = (pixel // width + RING) // ROWS
             last[pixel] = cursor[strip]
             changed[cursor[strip]] = pixel

@@ -13,7 +13,7 @@ from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_back
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, put, select
-from ..spin import claim, finish, lead, publish
+from ..spin import claim, claim_near, finish, lead, publish
 from .hard import RING, ROWS, from_middle
 from .quads import (
     add_quad,
@@ -327,6 +327,8 @@ def interpolate_places(
 @subroutine
 def fill_values(
     stage,
+    share,
+    shares,
     points,
     faces,
     attributes,
@@ -354,15 +356,14 @@ def fill_values(
     channels = attributes.shape[1]
     flat = planes.reshape(-1)
     given = (attributes, attribute_faces, perspective)
+    if claim(stage) == 0:
+        _fill_background(background, height * width, height * width + 1, values)
+        interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
+        finish(stage)
     while True:
-        turn = claim(stage) - 1
+        turn = claim_near(stage, share, shares, len(slot_starts) - 1)
         if turn >= len(slot_starts) - 1:
             break
-        if turn < 0:
-            _fill_background(background, height * width, height * width + 1, values)
-            interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
-            finish(stage)
-            continue
         strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         _plane_of_nothing(background, planes[first])
@@ -453,7 +454,20 @@ def _give_corners_of_three(points, faces, face, attributes, attribute_faces, per
 
 @subroutine
 def sum_centers(
-    stage, points, faces, run_ends, run_counts, slots, slot_faces, slot_starts, planes, grad_values, is_begun, sums
+    stage,
+    share,
+    shares,
+    points,
+    faces,
+    run_ends,
+    run_counts,
+    slots,
+    slot_faces,
+    slot_starts,
+    planes,
+    grad_values,
+    is_begun,
+    sums,
 ):
     """Fill sums (N, 3, C + 1) of the faces seen in each strip, strip by strip.
 
@@ -467,7 +481,7 @@ def sum_centers(
     flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
     corners = np.empty(2 * slot_faces.shape[1])
     while True:
-        turn = claim(stage)
+        turn = claim_near(stage, share, shares, len(slot_starts) - 1)
         if turn >= len(slot_starts) - 1:
             break
         strip = from_middle(turn, len(slot_starts) - 1)
@@ -494,6 +508,8 @@ def sum_centers(
 @subroutine
 def give_centers(
     stage,
+    share,
+    shares,
     points,
     faces,
     attributes,
@@ -519,7 +535,7 @@ def give_centers(
     flat, into = planes.reshape(-1), sums.reshape(-1)
     flat_more, flat_shares = more_values.reshape(-1), shares_of.reshape(-1)
     while True:
-        turn = claim(stage)
+        turn = claim_near(stage, share, shares, len(slot_starts) - 1)
         if turn >= len(slot_starts) - 1:
             break
         strip = from_middle(turn, len(slot_starts) - 1)

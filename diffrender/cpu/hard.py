@@ -13,7 +13,7 @@ from ..formulas.edge import is_after, side_of
 from ..formulas.triangle import pixel_range, signed_area_twice
 from ..jit import borrower, formula, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, load_pair, lower, pair, put, select, store_pair
-from ..spin import await_tasks, claim, finish, lead, publish
+from ..spin import await_tasks, claim, claim_near, finish, lead, publish
 from .row_lanes import any_marked, columns_twice, cross_exactly, lowest_lane, put_pair_where, where_all
 
 ROWS = 16  # of a strip, the unit of work of a thread
@@ -276,6 +276,8 @@ def _find_runs(ids, width, begin, end, ends):
 @subroutine
 def draw_ids(
     stage,
+    share,
+    shares,
     points,
     faces,
     signs,
@@ -319,7 +321,7 @@ def draw_ids(
     # A strip's faces: those seen from their front and, from the end on, the others.
     by_side = np.empty(most + 1, np.int32)
     while True:
-        turn = claim(stage)
+        turn = claim_near(stage, share, shares, strips)
         if turn >= strips:
             break
         strip = from_middle(turn, strips)
@@ -453,7 +455,7 @@ def see_faces(
         return
     binned = (points, faces, signs, bounds, starts, entries)
     seen = (run_ends, run_counts, slots, slot_faces, slot_starts)
-    draw_ids(stages[3], *binned, nearest, ids, *seen, facing, farthest, marked_tiles, last)
+    draw_ids(stages[3], share, shares, *binned, nearest, ids, *seen, facing, farthest, marked_tiles, last)
     if await_tasks(stages[3], len(facing), share, board) and claim(stages[4]) == 0:
         seen_sign[0] = number_slots(slot_starts, facing)
 
@@ -541,6 +543,8 @@ def _draw_pixel_under(points, a, b, c, face, row, column, pixel, nearest, under,
 @subroutine
 def draw_under(
     stage,
+    share,
+    shares,
     points,
     faces,
     signs,
@@ -566,7 +570,7 @@ def draw_under(
         most = max(most, starts[strip + 1] - starts[strip])
     chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
-        turn = claim(stage)
+        turn = claim_near(stage, share, shares, strips)
         if turn >= strips:
             break
         strip = from_middle(turn, strips)

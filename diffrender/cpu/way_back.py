@@ -80,14 +80,28 @@ def go_back(
             add_outlines(points, faces, width, *pairs, *of_image, changes, grad_places, grad_points)
         finish(stages[0])
     seen = (slots, slot_faces, slot_starts, planes)
-    sum_centers(stages[1], points, faces, run_ends, run_counts, *seen, grad_image, is_begun, sums)
+    sum_centers(stages[1], share, shares, points, faces, run_ends, run_counts, *seen, grad_image, is_begun, sums)
     if not (await_tasks(stages[0], 1, share, board) and await_tasks(stages[1], strips, share, board)):
         return
     if claim(stages[2]) == 0:
         at_places = (place_faces, place_corners, places, place_pixels, width)
         add_places(points, faces, *at_places, *given, grad_places, shrinking, grad_points, grad_attributes)
         finish(stages[2])
-    give_centers(stages[3], points, faces, *given, ids, *seen[1:], changed_starts, changed, changes, sums, shares_of)
+    give_centers(
+        stages[3],
+        share,
+        shares,
+        points,
+        faces,
+        *given,
+        ids,
+        *seen[1:],
+        changed_starts,
+        changed,
+        changes,
+        sums,
+        shares_of,
+    )
     if not (await_tasks(stages[2], 1, share, board) and await_tasks(stages[3], strips, share, board)):
         return
     if claim(stages[4]) == 0:

@@ -43,7 +43,19 @@ def interpolate_all(
     seen = (run_ends, run_counts, slots, slot_faces, slot_starts)
     at_places = (place_faces, place_corners, places)
     fill_values(
-        stages[0], points, faces, attributes, attribute_faces, perspective, *seen, *at_places, nothing, planes, values
+        stages[0],
+        share,
+        shares,
+        points,
+        faces,
+        attributes,
+        attribute_faces,
+        perspective,
+        *seen,
+        *at_places,
+        nothing,
+        planes,
+        values,
     )
     if len(background) > 0 and await_tasks(stages[0], len(slot_starts), share, board) and claim(stages[1]) == 0:
         image = values[: len(values) - len(place_faces) - 1]
