@@ -10,7 +10,7 @@ import numpy as np
 
 from .backend import Name, choose, on_device
 from .checks import check_faces, check_size, check_vertices
-from .memory import Layout, arrays_of, empty
+from .memory import Layout, arrays_of, empty, fresh_arrays_of
 from .spin import new_stages
 from .surface_links import Surface, known_links, link_surface
 from .threads import run_on_workers
@@ -173,7 +173,7 @@ def rasterize_checked(
     corners = faces if attribute_faces is None else _check_corners(attribute_faces, faces)
     linked = link_surface(faces, vertices, corners, known)
     of_fragments, of_search = _layouts(len(vertices), len(faces), size)
-    points, nearest, ids, *seen = arrays_of(of_fragments)
+    points, nearest, ids, *seen = fresh_arrays_of(of_fragments)
     signs, bounds, counts, starts, facing, farthest, marked_tiles, last, entries = arrays_of(of_search)
     seen_sign = np.zeros(1, np.int64)
     given = (vertices, faces, *size, cull_backfaces)
@@ -258,7 +258,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
             return (
                 Pairs(*(part[:n] for part in filled[:6])),
                 Places(*(part[:m] for part in filled[6:10])),
-                Changed(filled[10][:changed], filled[11], filled[12][:n]),
+                Changed(filled[10][:changed], filled[11][:], filled[12][:n]),
             )
         room, most = max(room, candidates), max(most, 2 * candidates, needed)
         tiles[-1].fill(-1)

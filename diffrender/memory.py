@@ -47,8 +47,16 @@ class Layout:
 
 def arrays_of(layout: Layout) -> list[np.ndarray]:
     """Return what `empties` does. The arrays themselves are lent again once nothing holds any of them or a view of it: to make
-    some twenty takes as long as what a small kernel does with them."""
+    some twenty takes as long as what a small kernel does with them.
+
+    They are not for users, who may give an array another shape, or make it one that cannot be written to.
+    """
     return _pool.lend_arrays(layout)
+
+
+def fresh_arrays_of(layout: Layout) -> list[np.ndarray]:
+    """Return what `empties` does: arrays that nobody has had before, in memory that is lent."""
+    return _laid(layout.places, *_pool.lend(layout.size))
 
 
 def _laid(places: list[tuple[tuple[int, ...], np.dtype, int]], owner: np.ndarray, begin: int) -> list[np.ndarray]:

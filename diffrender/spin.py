@@ -21,6 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import formula, kernel, subroutine
+from .lanes import lower
 from .threads import get_num_threads
 
 _LINE = 8  # int64 a cache line: numbers that different threads write must not share one
@@ -231,11 +232,12 @@ def claim_near(stage, share, shares, tasks):
     Each share has tasks of its own, the same in all stages that have as many, and takes those of others when it has done them:
     what was written for a task is then still in the caches of its core, from where another core would have to fetch it.
     """
+    owners = lower(shares, len(stage) // _LINE - 2)  # fewer if the crew has grown since the stage was made
     found = np.int64(tasks)
-    for k in range(shares):
+    for k in range(owners):
         if found >= tasks:
-            owner = (share + k) % shares
-            found = _add(stage, (2 + owner) * _LINE, 1) * shares + owner
+            owner = (share + k) % owners
+            found = _add(stage, (2 + owner) * _LINE, 1) * owners + owner
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 import diffrender as dr
 from diffrender import threads
 from diffrender.jit import CacheFile
-from diffrender.spin import await_tasks, claim, finish, lead, new_stages, publish
+from diffrender.spin import await_tasks, claim, claim_near, finish, lead, new_stages, publish
 from diffrender.threads import run_on_workers
 
 pytestmark = pytest.mark.filterwarnings("ignore:Code running in object mode")
@@ -169,6 +169,39 @@ def test_a_stage_begins_when_the_one_before_is_done(set_threads):
         for seconds in ([0] * 6, [0.005] * 6, [0.05, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0.05]):
             assert _run_stages(seconds) == [21] * 6
     assert [_run_stages([0] * 6) for _ in range(100)] == [[21] * 6] * 100
+
+
+@numba.njit(nogil=True)
+def _take_near(share, shares, board, stage, seconds, done, by):
+    """Count in done (N,) which tasks are done, and write by which share, after a wait of seconds (S,) for each."""
+    if share < 0:
+        lead(publish(board))
+        return
+    while True:
+        task = claim_near(stage, share, shares, len(done))
+        if task >= len(done):
+            break
+        with numba.objmode():
+            time.sleep(seconds[share])
+        done[task] += 1
+        by[task] = share
+
+
+def test_shares_do_tasks_of_their_own_and_then_those_of_others(set_threads):
+    for workers, known in ((1, 1), (2, 2), (3, 3), (3, 2)):  # of the last, one more than when the stage was made
+        set_threads(known)
+        stages = [new_stages(1)[0] for _ in range(5)]
+        set_threads(workers)
+        for stage, (tasks, seconds) in zip(stages, ((0, 0), (1, 0), (2, 0.01), (7, 0.01), (40, 0.002)), strict=True):
+            done, by = np.zeros(tasks, np.int64), np.full(tasks, -1)
+            run_on_workers(_take_near, stage, np.full(3, float(seconds)), done, by)
+            assert (done == 1).all()
+            if workers == known == 2 and tasks == 40:  # as long as both have some left
+                assert (by == np.arange(40) % 2).mean() > 0.7
+    set_threads(2)
+    done, by = np.zeros(12, np.int64), np.full(12, -1)
+    run_on_workers(_take_near, new_stages(1)[0], np.array([0.0, 0.2]), done, by)
+    assert (done == 1).all() and (by[1::2] == 0).sum() >= 4
 
 
 def test_nobody_waits_for_a_share_that_failed_in_a_stage(set_threads):

@@ -42,6 +42,9 @@ def _views(array: np.ndarray, rng: random.Random) -> np.ndarray:
     return array
 
 
+LAYOUTS = [memory.Layout(((20, 3), np.float64), ((700,), np.int32)), memory.Layout(((90, 90), np.float32))]
+
+
 def _use(seed: int, steps: int) -> None:
     """Take arrays, hold views of some of them and let others go; none may be written to by another."""
     rng, held, stamp = random.Random(seed), [], seed
@@ -49,6 +52,17 @@ def _use(seed: int, steps: int) -> None:
         if held and (len(held) > 12 or rng.random() < 0.45):
             view, value = held.pop(rng.randrange(len(held)))
             assert (view == value).all()
+            continue
+        if rng.random() < 0.4:
+            layout = rng.choice(LAYOUTS)
+            arrays = memory.arrays_of(layout)
+            for array, (shape, dtype, _) in zip(arrays, layout.places, strict=True):
+                assert array.shape == shape and array.dtype == dtype
+                stamp += 1
+                array.fill(stamp)
+                if rng.random() < 0.7:
+                    held.append((_views(array, rng), stamp))
+            del array, arrays
             continue
         shape = (rng.choice([1, 20, 180, 181, 240]), rng.choice([3, 90, 100, 128]))
         array = memory.empty(shape, rng.choice([np.float32, np.float64, np.int32]))
@@ -243,3 +257,24 @@ def test_one_piece_of_memory_is_kept_by_any_array_in_it() -> None:
     for array in (array for arrays in others for array in arrays):
         array.fill(6)
     assert (held == 5).all()
+
+
+def test_arrays_are_lent_again_themselves_once_nothing_holds_any_of_them() -> None:
+    layout = memory.Layout(((100, 3), np.float32), ((7,), np.int64))
+    first = [*map(id, memory.arrays_of(layout))]
+    assert [*map(id, memory.arrays_of(layout))] == first
+    held = memory.arrays_of(layout)[1]
+    assert id(held) in first and not {*map(id, memory.arrays_of(layout))} & {*first}
+    view, held = held[2:], None
+    assert not {*map(id, memory.arrays_of(layout))} & {*first}
+    del view
+    both = [memory.arrays_of(layout), memory.arrays_of(layout)]
+    assert len({id(array) for arrays in both for array in arrays}) == 4
+    assert first in ([*map(id, arrays)] for arrays in both)
+
+
+def test_fresh_arrays_are_no_ones() -> None:
+    layout = memory.Layout(((100, 3), np.float32), ((7,), np.int64))
+    for array in memory.fresh_arrays_of(layout):
+        array.flags.writeable = False
+    assert all(array.flags.writeable for array in memory.fresh_arrays_of(layout))
