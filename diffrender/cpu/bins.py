@@ -98,8 +98,13 @@ def _layout(faces: int, strips: int, dtype: np.dtype) -> Layout:
         ((strips + 1,), np.int64),
         ((strips,), np.int64),
         ((faces,), np.uint8),
-        ((_ENTRIES * faces + _SPARE,), np.int32),
+        ((room_for_entries(faces),), np.int32),
     )
+
+
+def room_for_entries(faces: int) -> int:
+    """Return for how many entries of so many faces there is room at first."""
+    return _ENTRIES * faces + _SPARE
 
 
 @lru_cache(maxsize=64)

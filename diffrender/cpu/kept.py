@@ -5,14 +5,16 @@ room are taken, and of each of B batches where its blocks begin and end, -1 for 
 depends on which thread was first, what is read there does not.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..jit import borrower
 from ..lanes import LANES, at, lower, put
-from ..memory import empty
+from ..memory import Layout, arrays_of
 from ..spin import claim
 from ..threads import get_num_threads
-from .bins import Bins
+from .bins import Bins, room_for_entries
 from .block_lanes import put_sums
 from .spans import BATCH, are_in_group, list_blocks
 
@@ -26,9 +28,16 @@ def new_kept(bins: Bins, most: int = _MOST) -> tuple[np.ndarray, np.ndarray]:
     """Return room for the blocks of all faces of a usual size, but for `most` blocks at most."""
     entries = len(bins.entries)
     pieces = min(most, entries * _PER_ENTRY + get_num_threads() * _PIECE) // _PIECE
-    notes = np.empty(1 + 2 * (entries // BATCH + len(bins.starts)), np.int64)
+    # For as many batches as there was room for: in a fit the number of entries is another one at each step.
+    batches = max(entries, room_for_entries(len(bins.corners))) // BATCH + len(bins.starts)
+    blocks, notes = arrays_of(_layout(pieces, batches))
     notes[0] = 0
-    return empty((pieces * _PIECE,), np.int32), notes
+    return blocks, notes
+
+
+@lru_cache(maxsize=64)
+def _layout(pieces: int, batches: int) -> Layout:
+    return Layout(((pieces * _PIECE,), np.int32), ((1 + 2 * batches,), np.int64))
 
 
 @borrower
