@@ -255,7 +255,7 @@ def _boundaries(linked: Surface, binned: tuple, seen_sign: int, centers: tuple) 
         run_on_workers(find_boundaries, new_stages(4), *surface, *edges, *seen, *into, *search, *filled, found)
         candidates, (n, m, changed, needed) = int(totals[0]), found.tolist()
         if max(2 * candidates, needed) <= most and candidates <= room:
-            return (
+            return (  # views, which users may do with as they like
                 Pairs(*(part[:n] for part in filled[:6])),
                 Places(*(part[:m] for part in filled[6:10])),
                 Changed(filled[10][:changed], filled[11][:], filled[12][:n]),

@@ -106,8 +106,8 @@ class _Memory:
         self.alone = self.references()  # while nothing is lent
 
     def references(self) -> int:
-        """Return how many there are to the owner and to the arrays that are lent as they are; none of them ever has fewer than
-        at first, so that the sum tells."""
+        """Return how many there are to the owner and to the arrays: none of them ever has fewer than while nothing is lent, so
+        that the sum tells."""
         count = getrefcount(self.owner)
         return count + sum(map(getrefcount, self.arrays)) if self.arrays else count
 
@@ -143,9 +143,8 @@ class _Pool:
         if not self._lock.acquire(False):
             return [*_Memory(layout.size, layout).arrays]
         try:
-            return [
-                *self._found(layout.size, layout).arrays
-            ]  # a list refers to them: a tuple that is handed out would not
+            # A list that refers to them: the tuple that is kept here does so too, and would not show if it was handed out.
+            return [*self._found(layout.size, layout).arrays]
         finally:
             self._lock.release()
 
