@@ -211,7 +211,7 @@ def page(rows: list[dict[str, Any]]) -> str:
                 )
                 lines.append(f"| | {names[row['way']]} | {100 * row['solved']:.0f} % | {clear} | {figures} |")
     loads = [row["load"] for row in rows if row["load"] is not None]
-    busy = f"{min(loads):.0f} to {max(loads):.0f}" if loads else "unknown"
+    busy = f"{min(loads):.1f} to {max(loads):.1f}" if loads else "unknown"
     return _PAGE.format(table="\n".join(lines), trials=rows[0]["trials"], busy=busy)
 
 
@@ -220,8 +220,8 @@ _PAGE = """# The pose of a cube
 A cube with a colour on each face, seen from a random side in one picture of 128 x 128 px. The start is the true pose, turned
 by 20, 50 or 80 degrees about a random axis; solved means less than 10 degrees off at the end. {trials} trials each. The protocol
 is that of Le Lidec et al., *Differentiable Rendering with Perturbed Optimizers*, NeurIPS 2021, whose best figures are the
-published ones. Seconds are medians on two CPU cores that were busy with other work (a load of {busy}), so more than they need
-be. `python -m benchmarks.cube_pose` measures, and writes this page.
+published ones. Seconds are medians on two CPU cores, at a load of {busy}; beside other programs they are more.
+`python -m benchmarks.cube_pose` measures, and writes this page.
 
 {table}
 
