@@ -34,15 +34,26 @@ def empties(*kinds: tuple[tuple[int, ...], Any]) -> list[np.ndarray]:
     """Return an array (C order) of any content for each shape and dtype, all in one piece of memory, which is lent as long as any
     of them is in use; each begins at a multiple of 64 bytes. To ask for many arrays one by one takes as long as a small kernel.
     """
-    size, places = _places(kinds)
-    return _laid(places, *_pool.lend(size))
+    return fresh_arrays_of(_layout_of(*kinds))
 
 
 class Layout:
-    """Shapes and dtypes of arrays that are needed time and again, see `arrays_of`; whoever asks for them keeps it."""
+    """Arrays of given shapes and dtypes one after the other, that are needed time and again: whoever asks for them keeps it."""
 
     def __init__(self, *kinds: tuple[tuple[int, ...], Any]):
-        self.size, self.places = _places(kinds)
+        self.places, size = [], 0  # of each array its shape, dtype and the byte at which it begins
+        for shape, kind in kinds:
+            dtype = np.dtype(kind)
+            self.places.append((shape, dtype, size))
+            size += -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+        self.size = max(size, _ALIGNMENT)  # bytes
+
+    def arrays(self, owner: np.ndarray, begin: int) -> list[np.ndarray]:
+        """Return new arrays in an owner's memory, from the byte `begin` on."""
+        return [np.ndarray(shape, dtype, owner, begin + place) for shape, dtype, place in self.places]
+
+
+_layout_of = lru_cache(maxsize=64)(Layout)  # the same are asked for image after image
 
 
 def arrays_of(layout: Layout) -> list[np.ndarray]:
@@ -56,22 +67,7 @@ def arrays_of(layout: Layout) -> list[np.ndarray]:
 
 def fresh_arrays_of(layout: Layout) -> list[np.ndarray]:
     """Return what `empties` does: arrays that nobody has had before, in memory that is lent."""
-    return _laid(layout.places, *_pool.lend(layout.size))
-
-
-def _laid(places: list[tuple[tuple[int, ...], np.dtype, int]], owner: np.ndarray, begin: int) -> list[np.ndarray]:
-    return [np.ndarray(shape, dtype, owner, begin + place) for shape, dtype, place in places]
-
-
-@lru_cache(maxsize=64)  # the same are asked for image after image
-def _places(kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> tuple[int, list[tuple[tuple[int, ...], np.dtype, int]]]:
-    """Return how many bytes arrays take one after the other, and of each its shape, dtype and the byte at which it begins."""
-    places, size = [], 0
-    for shape, kind in kinds:
-        dtype = np.dtype(kind)
-        places.append((shape, dtype, size))
-        size += -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
-    return max(size, _ALIGNMENT), places
+    return layout.arrays(*_pool.lend(layout.size))
 
 
 def empty_like(array: np.ndarray) -> np.ndarray:
@@ -97,12 +93,12 @@ class _Memory:
 
     __slots__ = ("alone", "arrays", "begin", "kind", "owner", "since", "size")
 
-    def __init__(self, size: int, layout: Layout | None = None):
-        self.owner = np.empty(size + _ALIGNMENT - 1, np.uint8)
+    def __init__(self, kind: int | Layout):
+        self.kind, self.size = kind, kind.size if isinstance(kind, Layout) else kind
+        self.owner = np.empty(self.size + _ALIGNMENT - 1, np.uint8)
         self.begin = -self.owner.__array_interface__["data"][0] % _ALIGNMENT
-        self.size, self.since = size, 0  # the number of times that any memory had been lent when this was
-        self.kind: int | Layout = size if layout is None else layout
-        self.arrays = () if layout is None else tuple(_laid(layout.places, self.owner, self.begin))
+        self.since = 0  # the number of times that any memory had been lent when this was
+        self.arrays = tuple(kind.arrays(self.owner, self.begin)) if isinstance(kind, Layout) else ()
         self.alone = self.references()  # while nothing is lent
 
     def references(self) -> int:
@@ -127,48 +123,41 @@ class _Pool:
         """Return the owner of at least so many bytes, and at most a quarter more, and where they begin in it. The memory is free
         again once nothing refers to the owner, that is, has it under it."""
         step = 1 << (least.bit_length() - 3)
-        size = -(-least // step) * step
-        # Nobody waits: garbage that is collected in here may ask for memory as it goes, and would wait for itself.
-        if not self._lock.acquire(False):
-            memory = _Memory(size)
-            return memory.owner, memory.begin
-        try:
-            memory = self._found(size, None)
-            return memory.owner, memory.begin
-        finally:
-            self._lock.release()
+        memory, owner = self._taken(-(-least // step) * step)
+        return owner, memory.begin
 
     def lend_arrays(self, layout: Layout) -> list[np.ndarray]:
         """Return the arrays of a layout, which are free again once nothing else refers to any of them or to the owner."""
+        memory, _owner = self._taken(layout)
+        return [*memory.arrays]  # references of their own: that of the tuple is always there
+
+    def _taken(self, kind: int | Layout) -> tuple[_Memory, np.ndarray]:
+        """Return memory of a kind that was free, and its owner: while that is held, nobody else finds it free."""
+        # Nobody waits: garbage that is collected in here may ask for memory as it goes, and would wait for itself.
         if not self._lock.acquire(False):
-            return [*_Memory(layout.size, layout).arrays]
+            memory = _Memory(kind)
+            return memory, memory.owner
         try:
-            # A list that refers to them: the tuple that is kept here does so too, and would not show if it was handed out.
-            return [*self._found(layout.size, layout).arrays]
+            self._lent += 1
+            for memory in reversed(self._by_kind[kind]):
+                if memory.references() == memory.alone:
+                    break
+            else:
+                memory = self._added(kind)
+            memory.since = self._lent
+            if self._lent % self._patience == 0:
+                self._let_go()
+            return memory, memory.owner
         finally:
             self._lock.release()
 
-    def _found(self, size: int, layout: Layout | None) -> _Memory:
-        """Return memory that is free."""
-        self._lent += 1
-        for memory in reversed(self._by_kind[size if layout is None else layout]):
-            if memory.references() == memory.alone:
-                break
-        else:
-            memory = self._added(size, layout)
-        memory.since = self._lent
-        if self._lent % self._patience == 0:
-            self._let_go()
-        return memory
-
-    def _added(self, size: int, layout: Layout | None) -> _Memory:
+    def _added(self, kind: int | Layout) -> _Memory:
         """Return more memory, of which this pool knows unless it knows many pieces of this kind."""
-        memory = _Memory(size, layout)
-        pieces = self._by_kind[memory.kind]
+        memory, pieces = _Memory(kind), self._by_kind[kind]
         if len(pieces) < _MOST_PIECES:
             memory.since = self._lent
             pieces.append(memory)
-            self.bytes += size
+            self.bytes += memory.size
             self._let_go()
         return memory
 

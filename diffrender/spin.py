@@ -21,7 +21,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import formula, kernel, subroutine
-from .lanes import lower
 from .threads import get_num_threads
 
 _LINE = 8  # int64 a cache line: numbers that different threads write must not share one
@@ -232,7 +231,7 @@ def claim_near(stage, share, shares, tasks):
     Each share has tasks of its own, the same in all stages that have as many, and takes those of others when it has done them:
     what was written for a task is then still in the caches of its core, from where another core would have to fetch it.
     """
-    owners = lower(shares, len(stage) // _LINE - 2)  # fewer if the crew has grown since the stage was made
+    owners = min(shares, len(stage) // _LINE - 2)  # fewer if the crew has grown since the stage was made
     found = np.int64(tasks)
     for k in range(owners):
         if found >= tasks:

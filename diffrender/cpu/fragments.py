@@ -13,8 +13,8 @@ from ..formulas.interpolate import clipped_barycentric, clipped_barycentric_back
 from ..formulas.perspective import perspective_weights, perspective_weights_backward
 from ..jit import borrower, kernel, prefer_wide_vectors, subroutine
 from ..lanes import BLOCK, at, put, select
-from ..spin import claim, claim_near, finish, lead, publish
-from .hard import RING, ROWS, from_middle
+from ..spin import claim, finish, lead, publish
+from .hard import RING, ROWS, claim_strip
 from .quads import (
     add_quad,
     add_times,
@@ -361,10 +361,9 @@ def fill_values(
         interpolate_places(points, faces, place_faces, place_corners, places, *given, values)
         finish(stage)
     while True:
-        turn = claim_near(stage, share, shares, len(slot_starts) - 1)
-        if turn >= len(slot_starts) - 1:
+        strip = claim_strip(stage, share, shares, len(slot_starts) - 1)
+        if strip < 0:
             break
-        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         _plane_of_nothing(background, planes[first])
         for slot in range(first + 1, slot_starts[strip + 1]):
@@ -481,10 +480,9 @@ def sum_centers(
     flat, into, flat_grads = planes.reshape(-1), sums.reshape(-1), grad_values.reshape(-1)
     corners = np.empty(2 * slot_faces.shape[1])
     while True:
-        turn = claim_near(stage, share, shares, len(slot_starts) - 1)
-        if turn >= len(slot_starts) - 1:
+        strip = claim_strip(stage, share, shares, len(slot_starts) - 1)
+        if strip < 0:
             break
-        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         for slot in range(slot_starts[strip + 1] - first):
             corners[2 * slot], corners[2 * slot + 1] = _corner_of(points, faces, slot_faces[strip, slot])
@@ -535,10 +533,9 @@ def give_centers(
     flat, into = planes.reshape(-1), sums.reshape(-1)
     flat_more, flat_shares = more_values.reshape(-1), shares_of.reshape(-1)
     while True:
-        turn = claim_near(stage, share, shares, len(slot_starts) - 1)
-        if turn >= len(slot_starts) - 1:
+        strip = claim_strip(stage, share, shares, len(slot_starts) - 1)
+        if strip < 0:
             break
-        strip = from_middle(turn, len(slot_starts) - 1)
         first = slot_starts[strip]
         for slot in range(slot_starts[strip + 1] - first):
             put(slot_of, np.int64(slot_faces[strip, slot]) + 1, slot)

@@ -119,11 +119,12 @@ def number_slots(starts, facing):
 
 
 @formula
-def from_middle(turn, count):
-    """Return which of `count` strips is to be done at a turn: those in the middle come first. They take longest, as a rule, and
-    then no thread is left alone with one at the end."""
+def claim_strip(stage, share, shares, strips):
+    """Return a strip of a stage that nobody has claimed yet, or -1 if there is none; see `claim_near`. Those in the middle come
+    first: they take longest, as a rule, and then no thread is left alone with one at the end."""
+    turn = claim_near(stage, share, shares, strips)
     step = (turn + 1) // 2
-    return count // 2 + (step if turn % 2 == 0 else -step)
+    return (strips // 2 + (step if turn % 2 == 0 else -step)) if turn < strips else np.int64(-1)
 
 
 @borrower
@@ -321,10 +322,9 @@ def draw_ids(
     # A strip's faces: those seen from their front and, from the end on, the others.
     by_side = np.empty(most + 1, np.int32)
     while True:
-        turn = claim_near(stage, share, shares, strips)
-        if turn >= strips:
+        strip = claim_strip(stage, share, shares, strips)
+        if strip < 0:
             break
-        strip = from_middle(turn, strips)
         if strip == 0:
             for pixel in range(len(last) - BLOCK, len(last)):
                 last[pixel] = -1
@@ -570,10 +570,9 @@ def draw_under(
         most = max(most, starts[strip + 1] - starts[strip])
     chosen, before = np.empty(most + 1, np.int32), np.empty((ROWS // TILE, marked_tiles.shape[1] + 1), np.int32)
     while True:
-        turn = claim_near(stage, share, shares, strips)
-        if turn >= strips:
+        strip = claim_strip(stage, share, shares, strips)
+        if strip < 0:
             break
-        strip = from_middle(turn, strips)
         _count_marked(marked_tiles, strip, before)
         for i in range(ROWS // TILE):
             if before[i, len(before[i]) - 1] == 0:
